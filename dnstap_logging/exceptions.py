@@ -1,0 +1,82 @@
+"""The errors of this library, each in one sentence.
+
+They live in a module of their own, below all others, so that every room can raise and catch them
+without import loops. None of them ever leaves a log call: there they are counted and reported.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ContentTypeMismatch",
+    "DecodeError",
+    "DnstapLoggingError",
+    "EncodeError",
+    "FrameStreamError",
+    "FrameTooLarge",
+    "InvalidMessage",
+    "LocalProtocolError",
+    "MessageTooLarge",
+    "RemoteProtocolError",
+    "TransportError",
+    "TransportTimeout",
+]
+
+
+class DnstapLoggingError(Exception):
+    """The root of every error that this library defines."""
+
+
+class FrameStreamError(DnstapLoggingError):
+    """The rules of Frame Streams were broken, by us or by the peer."""
+
+
+class LocalProtocolError(FrameStreamError):
+    """This side was asked for something that Frame Streams does not allow here."""
+
+
+class RemoteProtocolError(FrameStreamError):
+    """The peer, or the file, sent something that Frame Streams does not allow here."""
+
+
+class ContentTypeMismatch(RemoteProtocolError):
+    """The peer does not speak our content type."""
+
+
+class FrameTooLarge(RemoteProtocolError):
+    """The peer announced a frame above the limit."""
+
+
+class TransportError(DnstapLoggingError):
+    """Bytes could not be moved to or from an address.
+
+    Attributes:
+        address: the address as text.
+        reason: what went wrong there, without the address.
+        taken: how many bytes of a failed send the kernel had taken.
+    """
+
+    def __init__(self, address: str, reason: str, taken: int = 0) -> None:
+        super().__init__(f"{address}: {reason}")
+        self.address = address
+        self.reason = reason
+        self.taken = taken
+
+
+class TransportTimeout(TransportError):
+    """An address did not answer, or took nothing, in time."""
+
+
+class EncodeError(DnstapLoggingError):
+    """A record could not be made into a dnstap message."""
+
+
+class InvalidMessage(EncodeError):
+    """A record has dns extras but lacks what every dnstap message must have."""
+
+
+class MessageTooLarge(EncodeError):
+    """A DNS message or an encoded frame is above its limit."""
+
+
+class DecodeError(DnstapLoggingError):
+    """Bytes are not a dnstap message, or a capture is damaged."""
