@@ -1,0 +1,160 @@
+"""Bytes in any portions to frames.
+
+`FrameDecoder` knows lengths and limits, and nothing of states: whether a frame is legal where it
+comes is asked by the sessions, which own one decoder each. Only one thread at a time may use it.
+"""
+
+from __future__ import annotations
+
+from typing import Optional
+
+from dnstap_logging.exceptions import FrameTooLarge, RemoteProtocolError
+from dnstap_logging.framestream.frames import (
+    DEFAULT_MAX_FRAME_SIZE,
+    LENGTH,
+    MAX_CONTROL_FRAME_SIZE,
+    Frame,
+    decode_control,
+)
+
+__all__ = ["FrameDecoder"]
+
+_LENGTH_SIZE = LENGTH.size
+_CONTROL_HEADER_SIZE = 2 * LENGTH.size  # the escape and the control frame's own length
+_length_at = LENGTH.unpack_from
+
+
+class FrameDecoder:
+    """Takes bytes in any portions and gives back frames, in time linear in the bytes.
+
+    A length is judged from its own four bytes, before anything is kept for what it announces. An
+    error consumes nothing: each later call finds the same frame and raises again.
+
+    Args:
+        max_frame_size: most bytes of a data frame's payload; 0 where no data frame is legal at
+            all. It can be assigned anew between two frames.
+
+    Raises:
+        ValueError: max_frame_size is negative.
+    """
+
+    __slots__ = ("_at", "_base", "_buffer", "_needed", "_start", "_tail", "max_frame_size")
+
+    def __init__(self, max_frame_size: int = DEFAULT_MAX_FRAME_SIZE) -> None:
+        if max_frame_size < 0:
+            raise ValueError(f"max_frame_size={max_frame_size}: must be 0 or more")
+        self.max_frame_size = max_frame_size
+        # Frames are cut out of _buffer, immutable bytes read at _at, so that a payload is copied
+        # once. What is fed meanwhile gathers in _tail, and is joined on only when the frame that
+        # is waited for is whole: a frame costs a few joins, however many portions it came in.
+        self._buffer = b""
+        self._tail = bytearray()
+        self._at = 0  # where the next frame begins in _buffer
+        self._start = 0  # where the last call of next_frame looked
+        self._base = 0  # where _buffer begins in the stream
+        self._needed = _LENGTH_SIZE  # bytes that the next step of decoding cannot do without
+
+    @property
+    def offset(self) -> int:
+        """Bytes of the stream consumed as whole frames: where the next frame begins."""
+        return self._base + self._at
+
+    @property
+    def frame_offset(self) -> int:
+        """Where the frame begins that `next_frame` last returned, refused or waited for."""
+        return self._base + self._start
+
+    @property
+    def buffered(self) -> int:
+        """Bytes fed and not yet consumed; 0 at the boundary of two frames."""
+        return len(self._buffer) - self._at + len(self._tail)
+
+    def feed(self, data: bytes) -> None:
+        """Take the next portion of the stream.
+
+        Args:
+            data: any number of bytes; all that was fed is kept until `next_frame` consumes it.
+        """
+        if self.buffered:
+            self._tail += data
+        else:
+            self._rebase(bytes(data))
+
+    def next_frame(self) -> Optional[Frame]:
+        """Return the next whole frame, or None if more bytes are needed for it.
+
+        Returns:
+            The payload of a data frame as bytes, or a `ControlFrame`, of an unknown type too.
+
+        Raises:
+            FrameTooLarge: a length is above its limit.
+            RemoteProtocolError: a control frame is malformed, or a data frame comes where none is
+                legal. All of Frame Streams' own rules on bytes end in these two.
+        """
+        at = self._start = self._at
+        buffer = self._buffer
+        if len(buffer) - at < self._needed:
+            if self.buffered < self._needed:
+                return None
+            buffer = self._rebase(buffer[at:] + self._tail)
+            self._tail.clear()
+            at = 0
+        (size,) = _length_at(buffer, at)
+        if not size:
+            return self._next_control(at)
+        if size > self.max_frame_size:
+            raise self._refuse(size)
+        at += _LENGTH_SIZE
+        end = at + size
+        if end > len(buffer):
+            return self._wait_for(_LENGTH_SIZE + size)
+        self._at = end
+        self._needed = _LENGTH_SIZE
+        return buffer[at:end]
+
+    def _next_control(self, at: int) -> Optional[Frame]:
+        """Return the control frame whose escape is at `at`, or None if it is not whole yet."""
+        buffer = self._buffer
+        body = at + _CONTROL_HEADER_SIZE
+        if body > len(buffer):
+            return self._wait_for(_CONTROL_HEADER_SIZE)
+        (size,) = _length_at(buffer, at + _LENGTH_SIZE)
+        if size > MAX_CONTROL_FRAME_SIZE:
+            raise FrameTooLarge(
+                f"received a control frame of {size} bytes,"
+                f" expected at most {MAX_CONTROL_FRAME_SIZE}"
+            )
+        end = body + size
+        if end > len(buffer):
+            return self._wait_for(_CONTROL_HEADER_SIZE + size)
+        frame = decode_control(buffer[body:end])
+        self._at = end
+        self._needed = _LENGTH_SIZE
+        return frame
+
+    def _wait_for(self, size: int) -> Optional[Frame]:
+        """Go on with a frame that needs `size` bytes; None if they are not there yet."""
+        self._needed = size
+        return None if self.buffered < size else self.next_frame()
+
+    def _rebase(self, buffer: bytes) -> bytes:
+        """Go on in another buffer, which begins where the next frame begins."""
+        self._base += self._at
+        self._at = self._start = 0
+        self._buffer = buffer
+        return buffer
+
+    def _refuse(self, size: int) -> RemoteProtocolError:
+        """Make the error for a data frame that is not taken, from its length alone."""
+        if self.max_frame_size:
+            return FrameTooLarge(
+                f"received a data frame of {size} bytes, expected at most {self.max_frame_size}"
+            )
+        if self.frame_offset == 0:
+            return RemoteProtocolError(
+                f"the peer does not speak Frame Streams: received {LENGTH.pack(size)!r} first,"
+                " expected a control frame, which begins with four zero bytes"
+            )
+        return RemoteProtocolError(
+            f"received a data frame of {size} bytes, expected only control frames here"
+        )

@@ -1,0 +1,158 @@
+"""The states of a stream, and every way from one to the next.
+
+Rule 1: every transition is in TRANSITIONS. A pair that is not there is the error.
+Rule 2: this module does not know which of the two peers we are. Both go through the same states,
+        because both see the same frames in the same order: the ones that they sent and the ones
+        that they received. SENT_BY tells whose frame it is, and so whose mistake: a frame of ours
+        that is not in the table is a LocalProtocolError, one of the peer's is a
+        RemoteProtocolError, and so is a frame of ours that comes from the peer.
+Rule 3: FAILED is final: no pair begins with it. Every frame that was received and refused leads
+        there. A frame that we only asked to send, and that was refused, never reached the wire:
+        the stream is as good as before, and so is its state.
+Rule 4: the direction is fixed by the first frame of the stream. READY is the beginning of a
+        bidirectional one, START of a unidirectional one, and nothing else is a beginning.
+Rule 5: control frames of unknown types have no row here. For the sake of later versions of Frame
+        Streams they are skipped while data flows, in STREAMING, and refused elsewhere.
+
+How a stream goes. Bidirectional: the writer asks with READY which content types the reader takes
+(NEGOTIATING), the reader says so with ACCEPT (ACCEPTED), the writer chooses one with START
+(STREAMING), data frames follow, STOP ends them (STOPPING), and FINISH says that the reader has
+taken them all (FINISHED). Unidirectional: START, data frames, STOP; nobody answers. The source is
+the Frame Streams specification as the fstrm library documents it.
+
+No I/O, no state of its own; read by both sessions in `session.py`, in any thread.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Optional
+
+from dnstap_logging.framestream.frames import Frame
+
+__all__ = [
+    "Direction",
+    "FIRST_FRAMES",
+    "FrameKind",
+    "Peer",
+    "SENT_BY",
+    "State",
+    "TRANSITIONS",
+    "describe",
+    "expected_first",
+    "expected_next",
+    "kind_of",
+    "next_state",
+]
+
+
+class Direction(enum.Enum):
+    """Whether the reader answers (sockets by default) or not (files, and sockets by choice)."""
+
+    BIDIRECTIONAL = "bidirectional"
+    UNIDIRECTIONAL = "unidirectional"
+
+
+class State(enum.Enum):
+    """Where in its life a stream is."""
+
+    IDLE = "idle"
+    NEGOTIATING = "negotiating"
+    ACCEPTED = "accepted"
+    STREAMING = "streaming"
+    STOPPING = "stopping"
+    FINISHED = "finished"
+    FAILED = "failed"
+
+
+class FrameKind(enum.Enum):
+    """What the table asks of a frame: data, or the type of control frame (`ControlType`)."""
+
+    DATA = -1  # no number that a control frame can have
+    ACCEPT = 1
+    START = 2
+    STOP = 3
+    READY = 4
+    FINISH = 5
+
+
+class Peer(enum.Enum):
+    """The two ends of a stream."""
+
+    WRITER = "writer"
+    READER = "reader"
+
+
+TRANSITIONS = {
+    Direction.BIDIRECTIONAL: {
+        (State.IDLE, FrameKind.READY): State.NEGOTIATING,
+        (State.NEGOTIATING, FrameKind.ACCEPT): State.ACCEPTED,
+        (State.ACCEPTED, FrameKind.START): State.STREAMING,
+        (State.STREAMING, FrameKind.DATA): State.STREAMING,
+        (State.STREAMING, FrameKind.STOP): State.STOPPING,
+        (State.STOPPING, FrameKind.FINISH): State.FINISHED,
+    },
+    Direction.UNIDIRECTIONAL: {
+        (State.IDLE, FrameKind.START): State.STREAMING,
+        (State.STREAMING, FrameKind.DATA): State.STREAMING,
+        (State.STREAMING, FrameKind.STOP): State.FINISHED,
+    },
+}
+
+SENT_BY = {
+    FrameKind.READY: Peer.WRITER,
+    FrameKind.ACCEPT: Peer.READER,
+    FrameKind.START: Peer.WRITER,
+    FrameKind.DATA: Peer.WRITER,
+    FrameKind.STOP: Peer.WRITER,
+    FrameKind.FINISH: Peer.READER,
+}
+
+FIRST_FRAMES = {
+    kind: direction
+    for direction, table in TRANSITIONS.items()
+    for state, kind in table
+    if state is State.IDLE
+}
+"""The direction that each possible first frame begins (rule 4)."""
+
+
+def next_state(direction: Direction, state: State, kind: FrameKind) -> State:
+    """Return the state after a frame; FAILED if the table has no such pair."""
+    return TRANSITIONS[direction].get((state, kind), State.FAILED)
+
+
+def kind_of(frame: Frame) -> Optional[FrameKind]:
+    """Return what a frame is to the table; None for a control frame of an unknown type."""
+    if isinstance(frame, bytes):
+        return FrameKind.DATA
+    try:
+        return FrameKind(frame.type)
+    except ValueError:
+        return None
+
+
+def describe(frame: Frame) -> str:
+    """Return a frame's name for an error text."""
+    if isinstance(frame, bytes):
+        return f"a data frame of {len(frame)} bytes"
+    kind = kind_of(frame)
+    return f"a control frame of unknown type {frame.type}" if kind is None else kind.name
+
+
+def expected_next(direction: Direction, state: State) -> str:
+    """Return what may come in this state, and from whom, for an error text."""
+    kinds = [kind for at, kind in TRANSITIONS[direction] if at is state]
+    if not kinds:
+        return "nothing more"
+    # In every state all that may come is sent by the same peer.
+    return f"{_either(kinds)} from the {SENT_BY[kinds[0]].value}"
+
+
+def expected_first() -> str:
+    """Return what a stream may begin with, for an error text."""
+    return f"{_either(list(FIRST_FRAMES))} from the {Peer.WRITER.value}"
+
+
+def _either(kinds: list[FrameKind]) -> str:
+    return " or ".join("a data frame" if kind is FrameKind.DATA else kind.name for kind in kinds)
