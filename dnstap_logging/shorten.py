@@ -1,0 +1,78 @@
+"""Values and errors as short, printable text for diagnostics.
+
+Used wherever an error text shows what a user wrote. What is shown may be anything, also an object
+whose ``__repr__`` raises, and may end on a terminal: nothing here raises, and no control character
+gets through. Any thread may call it.
+"""
+
+from __future__ import annotations
+
+import reprlib
+
+__all__ = ["describe_error", "error_text", "printable", "shorten", "type_name"]
+
+MAX_SHOWN = 60  # characters of a value: enough to recognize it, short enough for one log line
+MAX_ERROR = 200  # characters of an error's own text
+MAX_SHOWN_BITS = 128  # longer integers are not written out: str() of them is slow, or refused
+
+
+class _ShortRepr(reprlib.Repr):
+    """The standard library's bounded repr, which also never copies long bytes or integers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel = 3
+        self.maxstring = self.maxother = MAX_SHOWN
+
+    def repr_bytes(self, x: bytes, level: int) -> str:
+        return repr(x[:MAX_SHOWN])
+
+    def repr_bytearray(self, x: bytearray, level: int) -> str:
+        return repr(x[:MAX_SHOWN])
+
+    def repr_int(self, x: int, level: int) -> str:
+        bits = x.bit_length()
+        return f"<integer of {bits} bits>" if bits > MAX_SHOWN_BITS else repr(x)
+
+
+_short_repr = _ShortRepr()
+
+
+def shorten(value: object) -> str:
+    """Return the repr of any value, in at most 60 printable characters."""
+    try:
+        return printable(_short_repr.repr(value), MAX_SHOWN)
+    except Exception:  # noqa: BLE001 - a hostile __repr__, __len__, __class__ ...
+        return f"<{type_name(value)}>"
+
+
+def type_name(value: object) -> str:
+    """Return the name of the value's type, or "object" where even that raises."""
+    try:
+        return printable(type(value).__name__, MAX_SHOWN)
+    except Exception:  # noqa: BLE001 - a hostile metaclass
+        return "object"
+
+
+def describe_error(error: BaseException) -> str:
+    """Return an error's class and text as one printable line."""
+    text = error_text(error)
+    return f"{type_name(error)}: {text}" if text else type_name(error)
+
+
+def error_text(error: BaseException) -> str:
+    """Return an error's text alone, "" where there is none or str() of it raises."""
+    try:
+        return printable(str(error), MAX_ERROR)
+    except Exception:  # noqa: BLE001 - a hostile __str__
+        return ""
+
+
+def printable(text: str, limit: int) -> str:
+    """Cut text to a limit and replace its control characters; returns an exact str."""
+    text = str.__str__(text)
+    if len(text) > limit:
+        text = text[: limit - 3] + "..."
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else "?" for char in text)

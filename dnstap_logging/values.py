@@ -1,0 +1,314 @@
+"""One converter for each kind of value: from what users write to what dnstap.proto holds.
+
+Each converter takes any object and returns the canonical, immutable value, or raises ValueError
+or TypeError with a text that says what is right; who calls it adds the field's name and the value.
+`extras.py` has the table of them, one for each field; `policy.py` those of a policy. Pure
+functions: the writer thread calls them for plain values, the calling thread for all others.
+"""
+
+from __future__ import annotations
+
+import enum
+import operator
+import socket
+from datetime import datetime, timezone
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    List,
+    NamedTuple,
+    Optional,
+    Protocol,
+    Tuple,
+    Type,
+    TypeVar,
+    Union,
+)
+
+from .enums import HttpProtocol, MessageType, SocketFamily, SocketProtocol
+from .names import check_wire_name, name_from_text
+from .shorten import describe_error, error_text, type_name
+
+if TYPE_CHECKING:
+    import ipaddress
+
+__all__ = [
+    "AddressSource",
+    "Endpoint",
+    "NameSource",
+    "Octets",
+    "TimeSource",
+    "TooLong",
+    "WireSource",
+    "as_domain_name",
+    "as_endpoint",
+    "as_http_protocol",
+    "as_message_type",
+    "as_octets",
+    "as_port",
+    "as_socket_family",
+    "as_socket_protocol",
+    "as_text_octets",
+    "as_time_ns",
+    "as_wire_message",
+    "enum_converter",
+    "ns_from_seconds",
+    "reason",
+]
+
+MAX_WIRE_MESSAGE = 65535  # octets: the length field of DNS over TCP (RFC 1035, 4.2.2)
+MAX_PORT = 65535
+NS = 10**9  # nanoseconds in a second
+MIN_TIME_INT = 10**15  # an int below it is seconds, milliseconds or the like, not nanoseconds
+MAX_SECONDS = 253402300800  # the year 10000, where datetime and most readers of dnstap end
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_MAPPED = b"\0" * 10 + b"\xff\xff"  # an IPv4 address inside IPv6 (RFC 4291, 2.5.5.2)
+_UNSPECIFIED = (b"\0" * 4, b"\0" * 16)
+
+Octets = Union[bytes, bytearray, memoryview]
+
+
+class SupportsToWire(Protocol):
+    """What renders itself as dnspython's messages and names do."""
+
+    def to_wire(self) -> Optional[bytes]:
+        """Return the wire format."""
+
+
+class SupportsPack(Protocol):
+    """What renders itself as dnslib's records do."""
+
+    def pack(self) -> Any:
+        """Return the wire format."""
+
+
+WireSource = Union[Octets, SupportsToWire, SupportsPack]
+NameSource = Union[str, Octets, SupportsToWire]
+AddressSource = Union[
+    str, Octets, "ipaddress.IPv4Address", "ipaddress.IPv6Address", Tuple[Any, ...], List[Any]
+]
+TimeSource = Union[int, float, datetime]
+
+E = TypeVar("E", bound=enum.IntEnum)
+
+
+class TooLong(ValueError):
+    """A DNS message of more than 65,535 bytes; it costs the record, not only the field."""
+
+
+def reason(error: Exception) -> str:
+    """Return the text of a converter's error.
+
+    Any other error came out of the value's own methods, and is shown with its class.
+    """
+    if type(error) in (ValueError, TypeError, TooLong):
+        return error_text(error) or describe_error(error)
+    return describe_error(error)
+
+
+class Endpoint(NamedTuple):
+    """What an address extra says: packed address and port, each None if unknown."""
+
+    address: Optional[bytes]
+    port: Optional[int]
+
+
+# -- enumerations ------------------------------------------------------------------------------
+
+
+def enum_converter(kind: Type[E]) -> Callable[[object], E]:
+    """Make the converter of an enumeration: its members, their names in any case, their numbers.
+
+    A member of another enumeration counts by its name alone: ``socket.AF_INET`` has the number
+    of INET6 here.
+    """
+    by_name: Dict[str, E] = {}
+    for member in kind:
+        for name in (member.name, member.name.upper(), member.name.lower()):
+            by_name[name] = member
+    by_number = {member.value: member for member in kind}
+    article = "an" if kind.__name__[0] in "AEIOU" else "a"
+    example, last = next(iter(kind)).name, max(by_number)
+    right = f"must be {article} {kind.__name__}, its name ({example!r}) or number (1 to {last})"
+
+    def convert(value: object) -> E:
+        if type(value) is kind:
+            return value
+        found = None
+        if isinstance(value, (str, enum.Enum)):
+            name = str(value.name) if isinstance(value, enum.Enum) else str.__str__(value)
+            found = by_name.get(name) or by_name.get(name.lower())
+        elif isinstance(value, int) and not isinstance(value, bool):
+            found = by_number.get(int.__int__(value))
+        else:
+            raise TypeError(right)
+        if found is None:
+            raise ValueError(right)
+        return found
+
+    return convert
+
+
+as_message_type = enum_converter(MessageType)
+as_socket_family = enum_converter(SocketFamily)
+as_socket_protocol = enum_converter(SocketProtocol)
+as_http_protocol = enum_converter(HttpProtocol)
+
+
+# -- octets ------------------------------------------------------------------------------------
+
+
+def as_wire_message(value: object) -> bytes:
+    """Convert a DNS message: bytes-like, or an object that renders itself as bytes."""
+    wire = value if type(value) is bytes else _rendered(value, ("to_wire", "pack"), "message")
+    if len(wire) > MAX_WIRE_MESSAGE:
+        raise TooLong(f"{len(wire):,} bytes, a DNS message has at most {MAX_WIRE_MESSAGE:,}")
+    return wire
+
+
+def as_domain_name(value: object) -> bytes:
+    """Convert a domain name: text, wire format, or an object that renders itself."""
+    if isinstance(value, str):
+        return name_from_text(str.__str__(value))
+    return check_wire_name(_rendered(value, ("to_wire",), "name"))
+
+
+def as_octets(value: object) -> bytes:
+    """Convert what is bytes and nothing else."""
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value)
+    raise TypeError(f"must be bytes, not {type_name(value)}")
+
+
+def as_text_octets(value: object) -> bytes:
+    """Convert bytes, or text to its UTF-8; a lone surrogate, which has none, is escaped."""
+    if isinstance(value, str):
+        return str.__str__(value).encode("utf-8", "backslashreplace")
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value)
+    raise TypeError(f"must be bytes or str, not {type_name(value)}")
+
+
+def _rendered(value: object, methods: Tuple[str, ...], what: str) -> bytes:
+    """Return the bytes of a bytes-like value, or those that one of the methods renders."""
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value)
+    for method in () if isinstance(value, str) else methods:
+        render = getattr(value, method, None)
+        if callable(render):
+            return _render(render, method)
+    calls = " or ".join(f"{method}()" for method in methods)
+    raise TypeError(f"must be bytes, or a DNS {what} with {calls}, not {type_name(value)}")
+
+
+def _render(render: Callable[[], object], method: str) -> bytes:
+    try:
+        wire = render()
+    except Exception as error:
+        raise ValueError(f"its {method}() raised {describe_error(error)}") from error
+    if isinstance(wire, (bytes, bytearray, memoryview)):
+        return bytes(wire)
+    raise TypeError(f"its {method}() returned {type_name(wire)}, not bytes")
+
+
+# -- addresses and ports -----------------------------------------------------------------------
+
+
+def as_endpoint(value: object) -> Endpoint:
+    """Convert an address, or a socket address ``(host, port, ...)`` as sockets return it."""
+    if not isinstance(value, (tuple, list)):
+        return Endpoint(_packed(value), None)
+    if len(value) < 2:
+        raise ValueError("a socket address is a tuple (host, port, ...)")
+    host = value[0]
+    anywhere = isinstance(host, str) and not host  # what sockets bind to for "any address"
+    return Endpoint(None if anywhere else _packed(host), as_port(value[1]))
+
+
+def _packed(value: object) -> Optional[bytes]:
+    """Return an address in 4 or 16 bytes, or None for an unspecified one."""
+    if isinstance(value, str):
+        packed = _packed_text(str.__str__(value))
+    elif isinstance(value, (bytes, bytearray, memoryview)):
+        packed = bytes(value)
+    else:
+        packed = getattr(value, "packed", b"")
+        if not isinstance(packed, bytes) or not packed:
+            raise TypeError("must be an IP address: str, ipaddress object, packed bytes or tuple")
+        packed = bytes(packed)
+    if len(packed) not in (4, 16):
+        raise ValueError("a packed IP address has 4 or 16 bytes")
+    if packed.startswith(_MAPPED) and len(packed) == 16:
+        packed = packed[12:]
+    return None if packed in _UNSPECIFIED else packed
+
+
+def _packed_text(text: str) -> bytes:
+    try:
+        if ":" in text:
+            return socket.inet_pton(socket.AF_INET6, text.partition("%")[0])
+        return socket.inet_pton(socket.AF_INET, text)
+    except (OSError, ValueError):
+        pass
+    if "]" in text or (text.count(":") == 1 and "." in text):
+        raise ValueError("an IP address without a port is needed; or a tuple (host, port)")
+    raise ValueError("an IP address is needed, names are not looked up")
+
+
+def as_port(value: object) -> int:
+    """Convert a port: any integer from 0 to 65535 but a bool."""
+    right = f"must be an integer from 0 to {MAX_PORT}"
+    port = value if type(value) is int else _integer(value, right)
+    if not 0 <= port <= MAX_PORT:
+        raise ValueError(right)
+    return port
+
+
+def _integer(value: object, right: str) -> int:
+    """Return an integer of any type as an exact int; a bool is none."""
+    if isinstance(value, bool) or not hasattr(type(value), "__index__"):
+        raise TypeError(right)
+    return int.__int__(operator.index(value))  # type: ignore[arg-type]
+
+
+# -- times -------------------------------------------------------------------------------------
+
+
+def as_time_ns(value: object) -> int:
+    """Convert a time: int nanoseconds, float seconds, or an aware datetime."""
+    if isinstance(value, float):
+        return ns_from_seconds(float.__float__(value))
+    if isinstance(value, datetime):
+        return _ns_from_datetime(value)
+    time = _integer(value, "must be int nanoseconds, float seconds or an aware datetime")
+    if time < 0:
+        raise ValueError("before the epoch")
+    if time < MIN_TIME_INT:
+        raise ValueError("looks like seconds; use time.time_ns() or a float")
+    return _checked_time(time)
+
+
+def ns_from_seconds(seconds: float) -> int:
+    """Convert seconds since the epoch to nanoseconds, without losing precision on the way."""
+    if not 0.0 <= seconds < MAX_SECONDS:
+        raise ValueError("before the epoch" if seconds < 0.0 else "must end before the year 10000")
+    whole = int(seconds)
+    return whole * NS + round((seconds - whole) * NS)
+
+
+def _ns_from_datetime(value: datetime) -> int:
+    if value.utcoffset() is None:
+        raise ValueError("has no time zone; use an aware datetime: datetime.now(timezone.utc)")
+    since = value - _EPOCH
+    time = (since.days * 86400 + since.seconds) * NS + since.microseconds * 1000
+    if time < 0:
+        raise ValueError("before the epoch")
+    return _checked_time(time)
+
+
+def _checked_time(time: int) -> int:
+    if time >= MAX_SECONDS * NS:
+        raise ValueError("must end before the year 10000")
+    return time
