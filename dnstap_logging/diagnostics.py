@@ -1,0 +1,183 @@
+"""What the library itself has to say, and how it says it without ever being in the way.
+
+Any thread posts into a mailbox, which takes no lock that logging knows of; one small daemon thread
+of the library reads it and calls logging. So neither a DNS server's thread nor a writer thread
+ever waits for a console, a disk or a lock that a closing thread holds. Each kind of diagnostic of
+each reporter is said at most once in its interval, the first one at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import threading
+import time
+from typing import Callable, Dict, Optional, Tuple, Union
+
+__all__ = ["LOGGER_NAME", "Reporter", "start_desk"]
+
+LOGGER_NAME = "dnstap_logging"
+
+MAILBOX_SIZE = 1000
+"""Notes waiting to be said. Kinds are few and each waits at most once, so this is never reached
+unless logging itself hangs; then further notes are forgotten rather than piled up."""
+
+Text = Union[str, Callable[[], str]]
+
+
+class Reporter:
+    """Say things on behalf of one handler or receiver, each kind at most once in an interval.
+
+    Args:
+        name: what the lines begin with, such as the address.
+        interval: seconds between two lines of one kind.
+    """
+
+    def __init__(self, name: str, interval: float) -> None:
+        self.name = name
+        self._interval = interval
+        # The invariant that keeps this free of locks: a kind is added to _pending by any thread
+        # (one atomic dict operation) and removed by the desk's thread only.
+        self._pending: Dict[str, Tuple[int, Text]] = {}
+        self._due: Dict[str, float] = {}
+        self.muted = False
+
+    def report(self, kind: str, level: int, text: Text) -> None:
+        """Post a line; never block, never raise. Safe in any thread and signal handler.
+
+        Args:
+            kind: lines of one kind are said at most once in the interval; of those that come
+                sooner the first is kept, and said when the interval is over.
+            level: a logging level.
+            text: the line, or a function that the desk's thread calls to make it.
+        """
+        if kind in self._pending or _desk.mailbox.qsize() >= MAILBOX_SIZE:
+            return
+        self._pending[kind] = (level, text)
+        _desk.mailbox.put((self, kind))
+
+    def drain(self, timeout: float, last: Tuple[str, ...] = ()) -> None:
+        """Have what is pending and due said now, and wait for warnings at most ``timeout`` seconds.
+
+        Args:
+            timeout: seconds.
+            last: kinds that are said even before they are due, because nothing follows.
+        """
+        if not _desk.running:
+            return
+        farewell = _Farewell(last)
+        _desk.mailbox.put((self, farewell))
+        # Only bad news is worth a wait: who closes us may hold a lock that saying it needs.
+        if any(level >= logging.WARNING for level, _ in list(self._pending.values())):
+            farewell.said.wait(timeout)
+
+    def due(self, kind: str) -> float:
+        """Tell the monotonic time from which a line of this kind may be said (desk's thread)."""
+        return self._due.get(kind, 0.0)
+
+    def say(self, kind: str) -> None:
+        """Log the pending line of this kind (desk's thread)."""
+        level, text = self._pending.pop(kind, (logging.NOTSET, ""))
+        line = text if isinstance(text, str) else text()
+        if not line:
+            return
+        self._due[kind] = time.monotonic() + self._interval
+        logger = _desk.logger
+        if logger is None:
+            logger = _desk.logger = logging.getLogger(LOGGER_NAME)
+        self.muted = logger.disabled
+        logger.log(level, "%s: %s", self.name, line)
+
+    def say_last(self, last: Tuple[str, ...]) -> None:
+        """Log what is pending and due, and these kinds whether due or not (desk's thread)."""
+        for kind in list(self._pending):
+            if kind in last or self.due(kind) <= time.monotonic():
+                self.say(kind)
+
+
+class _Farewell:
+    """A note that asks for the last words of a reporter."""
+
+    def __init__(self, last: Tuple[str, ...]) -> None:
+        self.last = last
+        self.said = threading.Event()
+
+
+class _Desk:
+    """The mailbox and the one thread that reads it."""
+
+    def __init__(self) -> None:
+        # A SimpleQueue, because its put is one atomic call in C: it can be used in a signal
+        # handler or __del__ that interrupts another put.
+        self.mailbox: queue.SimpleQueue[Tuple[Reporter, Union[str, _Farewell]]]
+        self.mailbox = queue.SimpleQueue()
+        self.running = False
+        # Kept, because looking it up takes the lock that dictConfig holds while it closes us.
+        self.logger: Optional[logging.Logger] = None
+        self._starting = threading.Lock()
+        self._later: Dict[Tuple[Reporter, str], float] = {}
+
+    def start(self) -> None:
+        """Start the thread unless it runs or cannot be started (at interpreter shutdown)."""
+        if self.running or not self._starting.acquire(blocking=False):
+            return
+        try:
+            if not self.running:
+                threading.Thread(target=self._run, name="dnstap-diagnostics", daemon=True).start()
+                self.running = True
+        except RuntimeError:
+            pass
+        finally:
+            self._starting.release()
+
+    def _run(self) -> None:
+        while True:
+            try:
+                self._serve_one()
+            except Exception:  # noqa: BLE001 - a handler of the user's; the desk must go on
+                continue
+
+    def _serve_one(self) -> None:
+        timeout = None
+        if self._later:
+            timeout = max(0.0, min(self._later.values()) - time.monotonic())
+        try:
+            reporter, item = self.mailbox.get(timeout=timeout)
+        except queue.Empty:
+            self._say_due()
+            return
+        if isinstance(item, _Farewell):
+            try:
+                reporter.say_last(item.last)
+            finally:
+                item.said.set()
+        elif reporter.due(item) <= time.monotonic():
+            reporter.say(item)
+        else:
+            self._later[reporter, item] = reporter.due(item)
+
+    def _say_due(self) -> None:
+        now = time.monotonic()
+        for key in [key for key, due in self._later.items() if due <= now]:
+            del self._later[key]
+            reporter, kind = key
+            reporter.say(kind)
+
+
+_desk = _Desk()
+
+
+def start_desk() -> None:
+    """Make sure that diagnostics are read. Called by the library's own threads as they start."""
+    _desk.start()
+
+
+def _forget_desk() -> None:
+    """Give a forked child a desk of its own: the parent's thread is not there."""
+    global _desk
+    _desk = _Desk()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_desk)

@@ -1,0 +1,185 @@
+"""Names to addresses, without ever blocking the writer thread for longer than allowed.
+
+getaddrinfo cannot be interrupted, and the DNS server it asks may be the very program that we log
+for. So a name is looked up in a short-lived daemon thread, which is left behind when it takes too
+long, and the last good answer is kept for that case. Each handler's writer thread has a `Resolver`
+of its own and is the only one to call it; the lookup thread touches only its own `_Lookup`.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from time import monotonic
+from typing import Any, Callable, List, NamedTuple, Optional, Tuple
+
+from ..exceptions import TransportError, TransportTimeout
+from .waiting import WAIT_SLICE, Deadline, Until
+
+__all__ = ["AddressInfo", "Resolver", "SockAddr"]
+
+SockAddr = Tuple[Any, ...]
+AddressInfo = Tuple[int, int, int, str, SockAddr]
+"""One result of getaddrinfo: family, type, protocol, canonical name, socket address."""
+
+GetAddrInfo = Callable[..., List[Any]]
+
+# Of the time that a connect has: with good addresses in hand, a silent DNS must leave time for
+# trying them.
+SHARE_WITH_KNOWN_ADDRESSES = 0.5
+
+# A lookup that is older is not waited for again, but replaced by a new one. Longer than resolvers
+# need for all their retries; doubled each time, so that a lookup that hangs for ever leaves only a
+# handful of threads behind in a year.
+FIRST_PATIENCE = 60.0
+
+_FAMILIES = (socket.AF_INET, socket.AF_INET6)
+
+
+class _Lookup:
+    """One call of getaddrinfo, in a thread of its own."""
+
+    def __init__(self, getaddrinfo: GetAddrInfo, host: str, port: int) -> None:
+        self.host_port = (host, port)
+        self.process = os.getpid()
+        self.started = monotonic()
+        self.done = threading.Event()
+        self.result: List[AddressInfo] = []
+        self.error: Optional[Exception] = None
+        self._getaddrinfo = getaddrinfo
+        threading.Thread(target=self._run, name="dnstap-resolver", daemon=True).start()
+
+    def _run(self) -> None:
+        try:
+            host, port = self.host_port
+            self.result = _usable(self._getaddrinfo(host, port, 0, socket.SOCK_STREAM))
+        except Exception as error:  # noqa: BLE001 - handed to the thread that waits for it
+            self.error = error
+        finally:
+            self.done.set()
+
+    def wait(self, deadline: Deadline) -> bool:
+        """Wait for the answer; False: it did not come in time."""
+        while not self.done.wait(min(deadline.remaining(), WAIT_SLICE)):
+            if not deadline.remaining():
+                return self.done.is_set()
+        return True
+
+
+class _Known(NamedTuple):
+    host_port: Tuple[str, int]
+    addresses: List[AddressInfo]
+
+
+class Resolver:
+    """Resolves the host of an address and remembers its last good addresses.
+
+    Args:
+        getaddrinfo: what to ask instead of `socket.getaddrinfo`.
+    """
+
+    def __init__(self, getaddrinfo: Optional[GetAddrInfo] = None) -> None:
+        self._getaddrinfo = getaddrinfo
+        self._lookup: Optional[_Lookup] = None
+        self._known: Optional[_Known] = None
+        self._patience = FIRST_PATIENCE
+
+    def resolve(self, host: str, port: int, timeout: float, until: Until) -> List[AddressInfo]:
+        """Return the addresses of a host, in the order in which they are to be tried.
+
+        Args:
+            host: a name or a numeric address, which is answered at once.
+            port: the port that the socket addresses get.
+            timeout: seconds that a name may take. Half of that, if there is a last good answer to
+                fall back on.
+            until: when to give up at the latest.
+
+        Raises:
+            TransportTimeout: no answer came in time and none is remembered.
+            TransportError: there is no such name, it cannot be asked for, and none is remembered.
+        """
+        numeric = _numeric(host, port)
+        if numeric:
+            return numeric
+        known = self._addresses_known(host, port)
+        share = SHARE_WITH_KNOWN_ADDRESSES if known else 1.0
+        try:
+            addresses = self._look_up(host, port, Deadline(timeout * share, until))
+        except TransportError:
+            # The lookup may have ended late, with an answer, or failed for now: the addresses of
+            # yesterday are better than none.
+            if known:
+                return known
+            raise
+        self._known = _Known((host, port), addresses)
+        return addresses
+
+    def _addresses_known(self, host: str, port: int) -> List[AddressInfo]:
+        late = self._lookup
+        if late is not None and late.result and late.done.is_set():
+            self._known = _Known(late.host_port, late.result)
+        if self._known is not None and self._known.host_port == (host, port):
+            return self._known.addresses
+        return []
+
+    def _look_up(self, host: str, port: int, deadline: Deadline) -> List[AddressInfo]:
+        lookup = self._lookup_under_way(host, port)
+        if not lookup.wait(deadline):
+            raise TransportTimeout(
+                host, f"the name was not resolved {deadline.describe()}; the DNS does not answer"
+            )
+        self._lookup = None
+        self._patience = FIRST_PATIENCE
+        if lookup.error is not None:
+            raise TransportError(host, _explain(lookup.error)) from lookup.error
+        if not lookup.result:
+            raise TransportError(host, "the name has no IPv4 or IPv6 address")
+        return lookup.result
+
+    def _lookup_under_way(self, host: str, port: int) -> _Lookup:
+        """Return the lookup that still runs, or start one: never two for the same name."""
+        lookup = self._lookup
+        if lookup is not None and self._may_still_answer(lookup, host, port):
+            return lookup
+        try:
+            self._lookup = _Lookup(self._getaddrinfo or socket.getaddrinfo, host, port)
+        except RuntimeError as error:
+            # Python 3.12 and newer start no thread once the interpreter shuts down.
+            raise TransportError(host, f"the name cannot be resolved now: {error}") from error
+        return self._lookup
+
+    def _may_still_answer(self, lookup: _Lookup, host: str, port: int) -> bool:
+        # After a fork the lookup's thread runs in the parent only.
+        if lookup.host_port != (host, port) or lookup.process != os.getpid():
+            return False
+        if lookup.done.is_set():
+            return False
+        if monotonic() - lookup.started < self._patience:
+            return True
+        self._patience *= 2
+        return False
+
+
+def _numeric(host: str, port: int) -> List[AddressInfo]:
+    """Return the address if the host is one, asking no name service; empty: it is a name."""
+    try:
+        return _usable(
+            socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM, 0, socket.AI_NUMERICHOST)
+        )
+    except (OSError, UnicodeError):
+        return []
+
+
+def _usable(results: List[Any]) -> List[AddressInfo]:
+    addresses: List[AddressInfo] = []
+    for result in results:
+        if result[0] in _FAMILIES and result not in addresses:
+            addresses.append(result)
+    return addresses
+
+
+def _explain(error: Exception) -> str:
+    if isinstance(error, socket.gaierror):
+        return f"the name cannot be resolved: {error.strerror or error}"
+    return f"the name cannot be resolved: {error}"

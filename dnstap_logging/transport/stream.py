@@ -1,0 +1,197 @@
+"""A stream socket: the one class for unix, TCP and TLS connections.
+
+``connect.py`` makes them for the writer, the receiver makes them of the sockets that it accepts.
+The socket is non-blocking; every wait is bounded by ``timeout`` and by ``until``. One thread uses
+a transport at a time, except that a forked child calls `abandon`.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+from functools import partial
+from typing import Callable, Optional, TypeVar
+
+from ..exceptions import TransportError, TransportTimeout
+from .reasons import explain
+from .waiting import READABLE, WRITABLE, Deadline, Until, never, wait_for
+
+__all__ = ["StreamTransport"]
+
+_Result = TypeVar("_Result")
+
+# A peer's control frame has at most 520 bytes; a whole negotiation comes in one call.
+RECEIVE_SIZE = 64 * 1024
+
+# The largest TLS record (RFC 8446, 5.1). OpenSSL reports a write only when all its records are
+# out; written record by record, we know how many bytes the kernel took, and see progress.
+TLS_RECORD_SIZE = 16 * 1024
+
+# How much unread input close() throws away. Closing a TCP socket with unread input resets the
+# connection, and a reset may destroy what the peer has not read yet. TLS 1.3 peers always send
+# something (session tickets).
+MAX_DISCARDED = 256 * 1024
+
+# A program may have set SIGPIPE to its default, which ends the process: a lost collector must not.
+SEND_FLAGS: int = getattr(socket, "MSG_NOSIGNAL", 0)
+
+
+class StreamTransport:
+    """Bytes to and from a connected stream socket.
+
+    Args:
+        sock: the connected socket, which it owns from now on; an ``ssl.SSLSocket`` needs
+            `handshake` before anything else.
+        name: the address as text, for diagnostics.
+        timeout: seconds that each wait may take without any progress.
+        until: when every wait must give up at the latest.
+
+    Attributes:
+        name: the address as text.
+        timeout: may be changed between calls; ``math.inf`` waits for ever.
+    """
+
+    def __init__(
+        self, sock: socket.socket, name: str, timeout: float, until: Until = never
+    ) -> None:
+        self.name = name
+        self.timeout = timeout
+        self._until = until
+        self._sock = sock
+        # Asked of the object and not of its class: a plain socket must not import ssl.
+        self._is_tls = hasattr(sock, "do_handshake")
+        self._send_size = TLS_RECORD_SIZE if self._is_tls else sys.maxsize
+        self._send_flags = 0 if self._is_tls else SEND_FLAGS
+        self._has_shaken_hands = not self._is_tls
+        self._broken = False
+        sock.setblocking(False)
+
+    def fileno(self) -> int:
+        """Return the socket's descriptor, -1 once it is closed."""
+        return self._sock.fileno()
+
+    def handshake(self) -> None:
+        """Shake hands for TLS, as either side; a plain socket has nothing to do here.
+
+        Raises:
+            TransportTimeout: the peer did not finish it in time.
+            TransportError: a certificate was refused, or the peer speaks something else.
+        """
+        if self._is_tls:
+            shake: Callable[[], None] = self._sock.do_handshake  # type: ignore[attr-defined]
+            self._repeat(shake, READABLE, "did not finish the TLS handshake")
+            self._has_shaken_hands = True
+
+    def send(self, data: bytes) -> None:
+        """Hand all of it to the kernel.
+
+        A transport that raised is to be closed: the peer has a part of a frame.
+
+        Raises:
+            TransportTimeout: the kernel took nothing for the timeout, as the peer does not read.
+            TransportError: the connection is broken. In both, ``taken`` says how many bytes were
+                taken; of TLS, how many in whole records.
+        """
+        view = memoryview(data)
+        send, flags = self._sock.send, self._send_flags
+        taken = 0
+        while taken < len(view):
+            portion = view[taken : taken + self._send_size]
+            # Each portion has a deadline of its own: what counts is time without progress.
+            taken += self._repeat(partial(send, portion, flags), WRITABLE, "took nothing", taken)
+
+    def look(self) -> Optional[bytes]:
+        """Look, without waiting, what the peer did.
+
+        Returns:
+            None: it sent nothing and is there. Empty bytes: it closed. Other bytes: what it sent.
+
+        Raises:
+            TransportError: the connection is broken.
+        """
+        try:
+            return self._sock.recv(RECEIVE_SIZE)
+        except OSError as error:
+            if self._wanted(error, READABLE):
+                return None
+            raise self._failure(error) from error
+
+    def receive(self) -> bytes:
+        """Wait for bytes of the peer; empty bytes are its end.
+
+        Raises:
+            TransportTimeout: nothing came in time.
+            TransportError: the connection is broken.
+        """
+        return self._repeat(lambda: self._sock.recv(RECEIVE_SIZE), READABLE, "sent nothing")
+
+    def close(self) -> None:
+        """Close the connection; TLS with its own end, unless the connection is broken."""
+        # Before the handshake, reading would make OpenSSL begin it.
+        if self._sock.fileno() >= 0 and self._has_shaken_hands:
+            _quietly(self._discard_input)
+            if self._is_tls and not self._broken:
+                # Sends our end at once and does not wait for the peer's.
+                _quietly(self._sock.unwrap)  # type: ignore[attr-defined]
+        _quietly(self._sock.close)
+
+    def abandon(self) -> None:
+        """Close only the descriptor, in a forked child: the parent goes on with the connection."""
+        _quietly(self._sock.close)
+
+    def _discard_input(self) -> None:
+        discarded = 0
+        while discarded < MAX_DISCARDED:
+            portion = self._sock.recv(RECEIVE_SIZE)
+            if not portion:
+                return
+            discarded += len(portion)
+
+    def _repeat(
+        self, call: Callable[[], _Result], event: int, complaint: str, taken: int = 0
+    ) -> _Result:
+        """Call until it no longer asks to wait.
+
+        Args:
+            call: one non-blocking call on the socket.
+            event: what a plain socket waits for if it would block.
+            complaint: what the peer is said to have done if the wait is too long.
+            taken: for the error, how many bytes of a send were taken.
+        """
+        deadline = Deadline(self.timeout, self._until)
+        while True:
+            try:
+                return call()
+            except OSError as error:
+                wanted = self._wanted(error, event)
+                if not wanted:
+                    raise self._failure(error, taken) from error
+            if not wait_for(self._sock.fileno(), wanted, deadline):
+                self._broken = True
+                reason = f"the peer {complaint} {deadline.describe()}"
+                raise TransportTimeout(self.name, reason, taken)
+
+    def _wanted(self, error: OSError, event: int) -> int:
+        """Return the event to wait for before the failed call can go on; 0: it never can."""
+        if isinstance(error, BlockingIOError):
+            return event
+        if self._is_tls:
+            import ssl
+
+            # TLS may have to read before it can write, and the other way round.
+            if isinstance(error, ssl.SSLWantReadError):
+                return READABLE
+            if isinstance(error, ssl.SSLWantWriteError):
+                return WRITABLE
+        return 0
+
+    def _failure(self, error: OSError, taken: int = 0) -> TransportError:
+        self._broken = True
+        return TransportError(self.name, explain(error), taken)
+
+
+def _quietly(call: Callable[[], object]) -> None:
+    try:
+        call()
+    except (OSError, ValueError):
+        pass  # closing: the peer was faster, or its own end has not come yet; both are all right

@@ -1,0 +1,167 @@
+"""Diagnostics: said by one thread, each kind at most once in its interval."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from typing import Iterator, List
+
+import pytest
+
+from dnstap_logging import diagnostics
+from dnstap_logging.diagnostics import LOGGER_NAME, Reporter, start_desk
+from tests.conftest import Said
+
+pytestmark = pytest.mark.usefixtures("said")
+
+
+@pytest.fixture(autouse=True)
+def _desk() -> None:
+    start_desk()
+
+
+def test_first_line_is_said_at_once_with_the_name(said: Said) -> None:
+    """A first diagnostic is logged without delay, at its level, with the reporter's name."""
+    Reporter("unix:///run/x.sock", 3600).report("kind", logging.WARNING, "nobody listens")
+
+    said.wait_for("nobody listens")
+
+    assert said.lines == ["unix:///run/x.sock: nobody listens"]
+    assert said.records[0].levelno == logging.WARNING
+    assert said.records[0].name == LOGGER_NAME
+
+
+def test_one_kind_is_said_once_in_an_interval(said: Said) -> None:
+    """A thousand more of one kind stay unsaid until the interval is over; other kinds do not."""
+    reporter = Reporter("name", 3600)
+    for number in range(1000):
+        reporter.report("kind", logging.WARNING, f"line {number}")
+    reporter.report("other", logging.INFO, "another kind")
+
+    said.wait_for("another kind")
+
+    assert said.with_text("line") == ["name: line 0"]
+
+
+def test_next_line_is_said_when_the_interval_is_over(said: Said) -> None:
+    """What came within the interval is said after it, without another call."""
+    reporter = Reporter("name", 0.05)
+    reporter.report("kind", logging.WARNING, "first")
+    said.wait_for("first")
+
+    reporter.report("kind", logging.WARNING, "second")
+
+    said.wait_for("second")
+    assert said.lines == ["name: first", "name: second"]
+
+
+def test_text_is_made_by_the_desk_when_it_is_said(said: Said) -> None:
+    """A text that is a function is called once, by the thread that logs; "" says nothing."""
+    callers: List[str] = []
+
+    def text() -> str:
+        callers.append(threading.current_thread().name)
+        return "made late"
+
+    reporter = Reporter("name", 3600)
+    reporter.report("empty", logging.WARNING, lambda: "")
+    reporter.report("kind", logging.WARNING, text)
+
+    said.wait_for("made late")
+    assert callers == ["dnstap-diagnostics"]
+    assert said.lines == ["name: made late"]
+
+
+def test_drain_says_the_last_words_before_they_are_due(said: Said) -> None:
+    """At the end of a handler what is due is said, and the kinds that sum up in any case."""
+    reporter = Reporter("name", 3600)
+    for kind in ("sum", "other"):
+        reporter.report(kind, logging.WARNING, f"first {kind}")
+        said.wait_for(f"first {kind}")
+        reporter.report(kind, logging.WARNING, f"last {kind}")
+
+    reporter.drain(timeout=20, last=("sum",))
+
+    assert said.lines == ["name: first sum", "name: first other", "name: last sum"]
+
+
+def test_disabled_logger_is_noticed(said: Said) -> None:
+    """Where dictConfig has disabled our logger, the reporter knows that it is not heard."""
+    logger = logging.getLogger(LOGGER_NAME)
+    reporter = Reporter("name", 0)
+    logger.disabled = True
+    try:
+        reporter.report("kind", logging.WARNING, "unheard")
+        reporter.drain(timeout=20)
+    finally:
+        logger.disabled = False
+
+    assert reporter.muted
+    assert said.lines == []
+
+
+class Broken(logging.Handler):
+    """A user's handler that raises instead of logging."""
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        raise RuntimeError("a broken handler")
+
+
+@pytest.fixture
+def broken_handler() -> Iterator[Broken]:
+    """Attach a handler that raises to the library's logger."""
+    handler = Broken()
+    logging.getLogger(LOGGER_NAME).addHandler(handler)
+    yield handler
+    logging.getLogger(LOGGER_NAME).removeHandler(handler)
+
+
+def test_a_handler_that_raises_does_not_end_the_desk(said: Said, broken_handler: Broken) -> None:
+    """The desk's thread survives whatever the user's own handlers raise."""
+    reporter = Reporter("name", 0)
+    reporter.report("one", logging.WARNING, "first")
+    said.wait_for("first")
+
+    reporter.report("two", logging.WARNING, "second")
+
+    said.wait_for("second")
+
+
+def test_nothing_piles_up_while_logging_hangs() -> None:
+    """With the desk stuck in logging, a reporter holds one pending line for each kind."""
+    stuck, go_on = threading.Event(), threading.Event()
+
+    def text() -> str:
+        stuck.set()
+        go_on.wait(20)
+        return ""
+
+    reporter = Reporter("name", 0)
+    reporter.report("stuck", logging.WARNING, text)
+    assert stuck.wait(20)
+    for number in range(10 * diagnostics.MAILBOX_SIZE):
+        reporter.report(f"kind {number}", logging.DEBUG, "line")
+
+    assert len(reporter._pending) <= diagnostics.MAILBOX_SIZE + 1
+    go_on.set()
+    reporter.drain(timeout=20)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="fork")
+def test_a_forked_child_has_a_desk_of_its_own() -> None:
+    """In a forked child, where the parent's thread is not, diagnostics are said all the same."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        handler = logging.StreamHandler(os.fdopen(writer, "w"))
+        logging.getLogger(LOGGER_NAME).handlers[:] = [handler]
+        start_desk()
+        reporter = Reporter("child", 0)
+        reporter.report("kind", logging.WARNING, "said in the child")
+        reporter.drain(timeout=20)
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as lines:
+        assert lines.read() == "child: said in the child\n"
+    assert os.waitpid(child, 0)[1] == 0
