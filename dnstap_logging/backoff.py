@@ -1,0 +1,75 @@
+"""When to try a connection again: exponential backoff that never sleeps.
+
+A pure object: it is told what happened and when, and answers when the next attempt is due. The
+waiting is done by whoever asks, so that it can be interrupted.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Callable, Optional
+
+__all__ = ["Backoff"]
+
+JITTER = 0.5
+"""The share of a delay that is left to chance, so that many senders do not return in step."""
+
+
+class Backoff:
+    """Count failed attempts and tell when the next one is due.
+
+    The delay doubles with every failure from ``interval`` up to ``maximum``; the jitter only ever
+    shortens it, so ``maximum`` is a true bound.
+
+    Args:
+        interval: seconds after the first failure.
+        maximum: seconds that no delay exceeds.
+        max_attempts: attempts after the first one; None: for ever, 0: none.
+        chance: a function like random.random, for the jitter.
+    """
+
+    def __init__(
+        self,
+        interval: float,
+        maximum: float,
+        max_attempts: Optional[int] = None,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._interval = interval
+        self._maximum = maximum
+        self._max_attempts = max_attempts
+        self._chance = chance
+        self._delay = interval
+        self.failures = 0
+        self.due = 0.0
+
+    @property
+    def exhausted(self) -> bool:
+        """Tell whether no attempt is left."""
+        return self._max_attempts is not None and self.failures > self._max_attempts
+
+    def failed(self, now: float) -> float:
+        """Note a failed attempt at the monotonic time ``now``; return the delay until the next."""
+        delay = self._delay * (1.0 - JITTER * self._chance())
+        self._delay = min(self._delay * 2.0, self._maximum)
+        self.failures += 1
+        self.due = now + delay
+        return delay
+
+    def lost(self, now: float) -> float:
+        """Note the end of a good connection: the next attempt is due after the shortest delay.
+
+        Not at once, or a peer that accepts and then closes every connection would be called in a
+        busy loop.
+        """
+        delay = self._interval * (1.0 - JITTER * self._chance())
+        self.due = now + delay
+        if self._max_attempts == 0:
+            self.failures = 1
+        return delay
+
+    def reset(self) -> None:
+        """Start anew, after a good handshake or on request: the next attempt is due now."""
+        self._delay = self._interval
+        self.failures = 0
+        self.due = 0.0

@@ -1,0 +1,273 @@
+"""`DnstapHandler`: what logging sees.
+
+Runs in the threads that log. A record is looked at, made immutable and put on a queue; everything
+else is the writer thread's.
+"""
+
+from __future__ import annotations
+
+import enum
+import itertools
+import logging
+import math
+import os
+import sys
+import time
+import weakref
+from typing import TYPE_CHECKING, List, NoReturn, Optional, Union
+
+from .address import parse_address
+from .message import Unusable, has_dns_keys, take_snapshot
+from .options import DEFAULT_PERMISSIONS, make_options
+from .stats import Stats
+from .writer_thread import WriterThread
+
+if TYPE_CHECKING:
+    import ssl
+
+    from typing_extensions import Literal
+
+__all__ = ["DnstapHandler", "get_handler", "handlers"]
+
+SHUTDOWN_WINDOW = 0.1
+"""Seconds between flush() and close() within which they count as one call of logging.shutdown,
+and share one close_timeout."""
+
+
+class Default(enum.Enum):
+    """What an argument has that was left out, where None means something."""
+
+    DEFAULT = "default"
+
+
+DEFAULT = Default.DEFAULT
+
+
+class DnstapHandler(logging.Handler):
+    """Send the dns extras of log records to a dnstap collector or into a capture file.
+
+    A record with no ``dns_`` key is passed over. Logging never waits for I/O, never raises, and
+    never takes more memory than the queue's bounds; what is lost is counted in `stats`.
+
+    Args:
+        address: ``unix:///path``, ``unix://@abstract``, ``tcp://host:port``,
+            ``tls://host:port``, ``file:///path`` or a plain path, which is a file.
+        level: as in logging.
+        identity: Dnstap.identity; by default the host name. "" leaves the field out.
+        version: Dnstap.version; by default the library's. "" leaves the field out.
+        full: False leaves the wire messages out.
+        queue_size: most records held in memory.
+        queue_bytes: most bytes of payload held in memory.
+        overflow: "drop" the newest record over a bound, or "block" the caller until there is room.
+        bidirectional: Frame Streams handshake; by default on sockets, never on files.
+        timeout: seconds for connecting, for the TLS handshake, for the Frame Streams handshake,
+            and for a write without progress, each.
+        reconnect_interval: seconds before the first new attempt; doubles with every failure.
+        max_reconnect_interval: its bound; by default 1.0 for unix sockets, 10.0 for tcp and tls.
+        max_reconnect_attempts: further attempts before giving up; None: for ever, 0: none.
+        close_timeout: seconds that flush() and close() together may take.
+        max_frame_size: bytes of a frame that the collector takes.
+        report_interval: seconds between two diagnostics of one kind.
+        ssl_context: for ``tls://``, instead of the four that follow.
+        cafile: certificates to trust, instead of the system's.
+        certfile: our own certificate, for collectors that ask for one.
+        keyfile: its key, if it is not in certfile.
+        server_hostname: the name in the collector's certificate, if it is not the address's.
+        mode: for files, "a" continues, "w" starts anew, "x" refuses an existing file.
+        delay: True opens the file with the first record instead of now.
+        permissions: of a new file, before the umask.
+
+    Raises:
+        TypeError, ValueError: naming the argument, the value and what is right.
+        TransportError: a file that cannot be opened, is locked, or is not to be continued.
+    """
+
+    def __init__(
+        self,
+        address: Union[str, os.PathLike[str]],
+        level: Union[int, str] = logging.NOTSET,
+        *,
+        identity: Union[str, bytes, None] = None,
+        version: Union[str, bytes, None] = None,
+        full: bool = True,
+        queue_size: int = 10000,
+        queue_bytes: int = 64 * 1024 * 1024,
+        overflow: str = "drop",
+        bidirectional: Optional[bool] = None,
+        timeout: float = 5.0,
+        reconnect_interval: float = 0.1,
+        max_reconnect_interval: Optional[float] = None,
+        max_reconnect_attempts: Optional[int] = None,
+        close_timeout: float = 5.0,
+        max_frame_size: int = 98304,
+        report_interval: float = 10.0,
+        ssl_context: Optional[ssl.SSLContext] = None,
+        cafile: Optional[str] = None,
+        certfile: Optional[str] = None,
+        keyfile: Optional[str] = None,
+        server_hostname: Optional[str] = None,
+        mode: str = "a",
+        delay: bool = False,
+        permissions: int = DEFAULT_PERMISSIONS,
+    ) -> None:
+        options = make_options(
+            parse_address(address),
+            identity=identity,
+            version=version,
+            full=full,
+            queue_size=queue_size,
+            queue_bytes=queue_bytes,
+            overflow=overflow,
+            bidirectional=bidirectional,
+            timeout=timeout,
+            reconnect_interval=reconnect_interval,
+            max_reconnect_interval=max_reconnect_interval,
+            max_reconnect_attempts=max_reconnect_attempts,
+            close_timeout=close_timeout,
+            max_frame_size=max_frame_size,
+            report_interval=report_interval,
+            ssl_context=ssl_context,
+            cafile=cafile,
+            certfile=certfile,
+            keyfile=keyfile,
+            server_hostname=server_hostname,
+            mode=mode,
+            delay=delay,
+            permissions=permissions,
+        )
+        super().__init__(level)
+        self._options = options
+        self._writer_thread = WriterThread(options)
+        # A default flush() that came just before close(): when it began, and when it ended.
+        self._flushed = (-math.inf, -math.inf)
+        self._finalizer = weakref.finalize(self, self._writer_thread.close_soon)
+        self._finalizer.atexit = False  # logging.shutdown closes the handlers that are alive
+        _handlers[next(_numbers)] = self
+
+    # -- the calling threads -------------------------------------------------------------------
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Filter and emit a record without taking the handler's lock.
+
+        `emit` needs no lock, and logging.shutdown and dictConfig hold it while they flush and
+        close: no caller may wait for them. A record that a filter returns instead of a verdict is
+        used on every Python, as the standard library does since 3.12.
+        """
+        try:
+            verdict = self.filter(record)
+        except Exception:  # noqa: BLE001 - a user's filter must not break the DNS server
+            self.handleError(record)
+            return False
+        if verdict:
+            self.emit(verdict if isinstance(verdict, logging.LogRecord) else record)
+        return bool(verdict)
+
+    def filter(self, record: logging.LogRecord) -> Union[Literal[False], logging.LogRecord]:  # type: ignore[override]
+        """Pass over records without dns extras, then apply the handler's filters in order."""
+        if not has_dns_keys(record.__dict__):
+            return False
+        for each in self.filters:
+            verdict = each.filter(record) if hasattr(each, "filter") else each(record)
+            if not verdict:
+                return False
+            if isinstance(verdict, logging.LogRecord):
+                record = verdict
+        return record
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Put an immutable snapshot of the record's dns extras on the queue; never block."""
+        try:
+            extra = self._render_extra(record) if self.formatter is not None else None
+            self._writer_thread.submit(take_snapshot(record.__dict__, record.created, extra))
+        except Exception:  # noqa: BLE001 - nothing is raised into the DNS server
+            self.handleError(record)
+
+    def _render_extra(self, record: logging.LogRecord) -> Union[str, Unusable]:
+        """Format the record for Dnstap.extra; a formatter that raises loses only that."""
+        try:
+            return self.format(record)
+        except Exception as error:  # noqa: BLE001 - whatever a user's formatter raises
+            return Unusable(f"the formatter raised {error!r}")
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """Count a record that could not be put on the queue, and report the first in a while."""
+        try:
+            error = sys.exc_info()[1]
+            self._writer_thread.refuse("invalid", f"record dropped (invalid): {error!r}")
+        except Exception:  # noqa: BLE001 - an error whose repr raises: it is counted already
+            return
+
+    # -- everybody else ------------------------------------------------------------------------
+
+    def stats(self) -> Stats:
+        """Return a snapshot of the books; cheap, and safe in any thread and signal handler."""
+        return self._writer_thread.stats()
+
+    def flush(  # type: ignore[override]  # logging's takes and returns nothing
+        self, timeout: Union[float, Default, None] = DEFAULT
+    ) -> bool:
+        """Wait until all that was accepted before this call is written or counted as dropped.
+
+        Args:
+            timeout: seconds; None waits for ever; left out, close_timeout.
+
+        Returns:
+            Whether that was reached in time.
+
+        Raises:
+            ValueError: the timeout is negative.
+        """
+        started = time.monotonic()
+        if timeout is None:
+            return self._writer_thread.flush(math.inf)
+        if not isinstance(timeout, Default):
+            if not timeout >= 0:
+                raise ValueError(f"timeout={timeout!r}: must be seconds, 0 or more, or None")
+            return self._writer_thread.flush(started + timeout)
+        flushed = self._writer_thread.flush(started + self._options.close_timeout)
+        self._flushed = (started, time.monotonic())
+        return flushed
+
+    def reopen(self) -> None:
+        """Begin a new session: connect again, open a file that was moved, read certificates again.
+
+        For SIGHUP: safe in a signal handler. Revives a handler that gave up.
+        """
+        self._writer_thread.reopen()
+
+    def close(self) -> None:
+        """Deliver what is queued, end the stream and stop, within close_timeout.
+
+        Whatever cannot be delivered in that time is counted as dropped. A second call does
+        nothing. Records logged afterwards are counted as dropped (``closed``).
+        """
+        now = time.monotonic()
+        started, ended = self._flushed
+        if now - ended > SHUTDOWN_WINDOW:
+            started = now
+        self._writer_thread.close(started + self._options.close_timeout)
+        super().close()
+
+    def __repr__(self) -> str:
+        level = logging.getLevelName(self.level)
+        return f"<{type(self).__name__} {self._options.address} ({level})>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"{self!r} owns a thread and a connection: it cannot be copied or pickled")
+
+
+_handlers: weakref.WeakValueDictionary[int, DnstapHandler] = weakref.WeakValueDictionary()
+_numbers = itertools.count()
+
+
+def handlers() -> List[DnstapHandler]:
+    """Return all dnstap handlers that exist, the oldest first."""
+    return [handler for _, handler in sorted(_handlers.items())]
+
+
+def get_handler(name: str) -> Optional[DnstapHandler]:
+    """Return the newest dnstap handler of this name, such as the key in dictConfig, or None."""
+    for handler in reversed(handlers()):
+        if handler.name == name:
+            return handler
+    return None

@@ -1,0 +1,306 @@
+"""One sender's connection to a receiver: TLS, the handshake, the stream, and how it ended.
+
+A connection owns its socket, its reader session and one daemon thread; nobody else touches them,
+except `cut` at the very end. What it counts, only its own thread writes. It waits in slices (see
+`transport`), so it notices a close of the receiver within a tenth of a second.
+"""
+
+from __future__ import annotations
+
+import enum
+import logging
+import math
+import os
+import socket
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional, Union
+
+from .encoding import DNSTAP_CONTENT_TYPE, decode
+from .exceptions import (
+    DecodeError,
+    FrameStreamError,
+    TransportError,
+    TransportTimeout,
+)
+from .framestream import ReaderSession, State
+from .message import DnstapMessage
+from .transport import StreamTransport
+
+if TYPE_CHECKING:
+    import ssl
+
+__all__ = ["Closing", "Connection", "End", "Settings"]
+
+TLS_OPENING = b"\x16\x03"
+"""How a TLS client begins (RFC 8446, 5.1: a handshake record), on a port that speaks no TLS."""
+
+
+class Settings(NamedTuple):
+    """What all connections of one receiver have in common."""
+
+    callback: Callable[[Any], object]
+    decoded: bool  # whether the callback takes messages, or raw payloads
+    max_frame_size: int
+    handshake_timeout: float
+    ssl_context: Optional[ssl.SSLContext]
+
+
+class Closing:
+    """The receiver's close, as its threads see it: plain attributes, read in every wait."""
+
+    def __init__(self) -> None:
+        self.began = math.inf
+        self.deadline = math.inf
+
+    def begin(self, timeout: float) -> None:
+        """Let every thread come to its end within the timeout; a later call may only hurry it."""
+        now = time.monotonic()
+        self.deadline = min(self.deadline, now + timeout)
+        self.began = min(self.began, now)
+
+    @property
+    def begun(self) -> bool:
+        """Tell whether the receiver is being closed."""
+        return self.began != math.inf
+
+
+class End(enum.Enum):
+    """How a connection ended."""
+
+    FINISHED = "in order, with STOP"
+    INTERRUPTED = "without STOP: closed or reset by the sender, or by our close"
+    PROTOCOL_ERROR = "it broke the rules, or sent no START in time"
+
+
+class Connection:
+    """Serve one sender until its stream ends.
+
+    Args:
+        sock: as accept returned it; the connection owns it from now on.
+        name: who it is, for diagnostics.
+        settings: what all connections have in common.
+        closing: the receiver's close.
+        report: takes a diagnostic: its kind, its level and its text.
+        on_end: called last in the connection's thread, with the connection.
+    """
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        name: str,
+        settings: Settings,
+        closing: Closing,
+        report: Callable[[str, int, str], None],
+        on_end: Callable[[Connection], None],
+    ) -> None:
+        self.name = name
+        self.messages = 0
+        self.undecodable = 0
+        self.callback_errors = 0
+        self.end = End.INTERRUPTED
+        self._sock = sock
+        self._settings = settings
+        self._closing = closing
+        self._report = report
+        self._on_end = on_end
+        self._draining = False
+        self._start_deadline = time.monotonic() + settings.handshake_timeout
+        self._opening = b""
+        self._session = ReaderSession(DNSTAP_CONTENT_TYPE, settings.max_frame_size)
+        self.thread = threading.Thread(target=self._run, name=f"dnstap-{name}", daemon=True)
+
+    def cut(self) -> None:
+        """Take the socket away from a thread that is still in its callback after the deadline.
+
+        Another file is put in the descriptor's place, so that the number cannot be given to
+        anybody else meanwhile. Unlike a shutdown this resets the connection if the kernel holds
+        something unread, and so lets the sender know.
+        """
+        try:
+            spare = os.open(os.devnull, os.O_RDONLY)
+        except OSError:
+            return  # no descriptor to be had: the sender waits for the callback
+        try:
+            os.dup2(spare, self._sock.fileno(), inheritable=False)
+        except OSError:
+            pass  # closed in the meantime
+        finally:
+            os.close(spare)
+
+    def _run(self) -> None:
+        try:
+            self._serve()
+        except FrameStreamError as exc:
+            self._broke_rules(exc)
+        except TransportError as exc:
+            self._broke_down(exc)
+        except Exception as exc:  # noqa: BLE001 - a bug of ours must end in a line, not in silence
+            self.end = End.PROTOCOL_ERROR
+            self._note("internal", logging.ERROR, f"unexpected {_where(exc)}")
+        finally:
+            self._on_end(self)
+
+    def _serve(self) -> None:
+        transport = self._make_transport()
+        try:
+            transport.handshake()
+            self._stream(transport)
+        except BaseException:
+            transport.abandon()
+            raise
+        if self.end is End.FINISHED:
+            transport.close()
+        else:
+            # Only the descriptor: close would throw away what we have not read, and say that all
+            # is well. So the kernel resets the connection if there is something, and the sender
+            # knows that it has to send it again.
+            transport.abandon()
+
+    def _make_transport(self) -> StreamTransport:
+        settings = self._settings
+        try:
+            if settings.ssl_context is not None:
+                self._sock = settings.ssl_context.wrap_socket(
+                    self._sock, server_side=True, do_handshake_on_connect=False
+                )
+            return StreamTransport(
+                self._sock, self.name, settings.handshake_timeout, until=self._until
+            )
+        except BaseException as exc:
+            self._sock.close()
+            if isinstance(exc, OSError):
+                raise TransportError(self.name, f"gone at once: {exc}") from exc
+            raise
+
+    def _stream(self, transport: StreamTransport) -> None:
+        """Read the stream to its end, and answer READY and STOP."""
+        session = self._session
+        hand_on = self._decode_and_call if self._settings.decoded else self._call
+        while not session.finished:
+            data = self._next_bytes(transport)
+            if not data:
+                self._ended_without_stop(data)
+                return
+            self._opening = self._opening or data[: len(TLS_OPENING)]
+            session.receive(data)
+            for payload in session.payloads():
+                hand_on(payload)
+            # Only now: FINISH says that everything before STOP has been taken.
+            self._answer(transport, session.data_to_send())
+            if session.streaming:
+                # An idle stream is a normal stream: it may rest for as long as it likes.
+                transport.timeout = self._start_deadline = math.inf
+        self.end = End.FINISHED
+
+    def _next_bytes(self, transport: StreamTransport) -> Optional[bytes]:
+        """Wait for bytes; once the receiver is being closed, take only what has arrived.
+
+        Returns:
+            b"" at the sender's end; None when the receiver is being closed and nothing is left.
+        """
+        if not self._closing.begun:
+            try:
+                return transport.receive()
+            except TransportTimeout:
+                if not self._closing.begun:
+                    raise
+        if time.monotonic() >= self._closing.deadline:
+            return None
+        self._draining = True
+        return transport.look()
+
+    def _answer(self, transport: StreamTransport, reply: bytes) -> None:
+        """Send ACCEPT or FINISH, if one is due."""
+        if not reply:
+            return
+        try:
+            transport.send(reply)
+        except TransportError:
+            # Some senders do not wait for FINISH; all their messages are here nevertheless.
+            if not self._session.finished:
+                raise
+
+    def _decode_and_call(self, payload: bytes) -> None:
+        """Decode a payload; one that is no dnstap message is counted and left out."""
+        try:
+            message = decode(payload)
+        except DecodeError as exc:
+            self.undecodable += 1
+            self._note("undecodable", logging.WARNING, f"payload left out: {exc}")
+            return
+        self._call(message)
+
+    def _call(self, item: Union[bytes, DnstapMessage]) -> None:
+        """Hand on a payload or message; nothing that the callback raises ends the stream."""
+        try:
+            self._settings.callback(item)
+        except (Exception, SystemExit) as exc:  # noqa: BLE001 - the user's code; the stream goes on
+            self.callback_errors += 1
+            self._note("callback", logging.ERROR, f"the callback raised {_where(exc)}")
+        self.messages += 1
+
+    @property
+    def _streaming(self) -> bool:
+        """Tell whether START has been seen."""
+        return self._start_deadline == math.inf
+
+    def _until(self) -> float:
+        """Tell the time at which every wait of this connection's transport must give up."""
+        if self._draining:
+            return self._closing.deadline
+        return min(self._start_deadline, self._closing.began)
+
+    def _ended_without_stop(self, data: Optional[bytes]) -> None:
+        """Say what is to be said of an end that Frame Streams does not foresee."""
+        session = self._session
+        if data is None:
+            return  # our own close
+        if session.buffered:
+            text = f"closed inside a frame, after {session.buffered} bytes of it"
+            self._note("interrupted", logging.WARNING, text)
+        elif session.state is not State.IDLE:
+            self._note("interrupted", logging.INFO, "closed without STOP")
+        # else a health check or a port scan: it connected, and that is all there is to say
+
+    def _broke_rules(self, exc: FrameStreamError) -> None:
+        self.end = End.PROTOCOL_ERROR
+        hint = "; it looks like TLS: use tls://" if self._opening == TLS_OPENING else ""
+        self._note("protocol", logging.WARNING, f"{exc}{hint}")
+
+    def _broke_down(self, exc: TransportError) -> None:
+        if self._closing.begun:
+            return
+        if isinstance(exc, TransportTimeout) and not self._streaming:
+            self.end = End.PROTOCOL_ERROR
+            text = f"closed: no START within {self._settings.handshake_timeout:g} s"
+            self._note("handshake", logging.WARNING, text)
+        elif _is_tls_error(exc.__cause__):
+            self.end = End.PROTOCOL_ERROR
+            self._note("tls", logging.WARNING, exc.reason)
+        else:
+            self._note("interrupted", logging.WARNING, exc.reason)
+
+    def _note(self, kind: str, level: int, text: str) -> None:
+        self._report(kind, level, f"{self.name}: {text}")
+
+
+def _is_tls_error(cause: Optional[BaseException]) -> bool:
+    """Tell whether TLS itself failed: a foreign protocol, a certificate, not a mere close."""
+    ssl = sys.modules.get("ssl")
+    return (
+        ssl is not None
+        and isinstance(cause, ssl.SSLError)
+        and not isinstance(cause, (ssl.SSLEOFError, ssl.SSLZeroReturnError))
+    )
+
+
+def _where(exc: BaseException) -> str:
+    """Return an exception and the line that raised it: a diagnostic is one line, no traceback."""
+    last = exc.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    if last is None:
+        return repr(exc)
+    return f"{exc!r} in {last.tb_frame.f_code.co_filename}, line {last.tb_lineno}"

@@ -1,0 +1,164 @@
+"""A writer: one transport and one Frame Streams session, from its first frame to its last.
+
+Belongs to the writer thread. A writer is used once: when anything goes wrong it is closed and
+another one takes its place, with a stream of its own that begins with START.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import List, Optional
+
+from .encoding import DNSTAP_CONTENT_TYPE
+from .exceptions import FrameStreamError, RemoteProtocolError, TransportError, TransportTimeout
+from .framestream import Direction, WriterSession
+from .transport import Transport
+
+__all__ = ["PeerClosed", "WriteError", "Writer"]
+
+HEADER_SIZE = 4
+"""The bytes of the length before each data frame."""
+
+
+class PeerClosed(TransportError):
+    """The peer closed the connection in order, or the file was moved or deleted."""
+
+
+class WriteError(TransportError):
+    """A write failed on the way.
+
+    Attributes:
+        cause: what went wrong.
+        frames: how many frames were handed whole to the kernel or the file before that.
+        size: their bytes.
+    """
+
+    def __init__(self, cause: TransportError, frames: int, size: int) -> None:
+        super().__init__(cause.address, cause.reason, cause.taken)
+        self.cause = cause
+        self.frames = frames
+        self.size = size
+
+
+class Writer:
+    """Write frames of one Frame Streams session to one transport.
+
+    Args:
+        transport: connected or open; the writer owns it from now on.
+        bidirectional: shake hands (sockets), or only START and STOP (files).
+        timeout: seconds for the handshake, and for the FINISH at the end.
+    """
+
+    def __init__(self, transport: Transport, bidirectional: bool, timeout: float) -> None:
+        direction = Direction.BIDIRECTIONAL if bidirectional else Direction.UNIDIRECTIONAL
+        self._transport = transport
+        self._session = WriterSession(DNSTAP_CONTENT_TYPE, direction)
+        self._timeout = timeout
+
+    @property
+    def name(self) -> str:
+        """The address as text."""
+        return self._transport.name
+
+    def start(self) -> None:
+        """Shake hands; afterwards frames can be written.
+
+        Raises:
+            TransportError: the connection broke, or no ACCEPT came in time.
+            RemoteProtocolError: the peer sent something else than ACCEPT, or another content type.
+        """
+        self._transport.send(self._session.start())
+        deadline = time.monotonic() + self._timeout
+        while not self._session.streaming:
+            answer = self._receive(deadline, "ACCEPT")
+            self._transport.send(self._session.receive(answer))
+
+    def write(self, payloads: List[bytes]) -> int:
+        """Write one data frame for each payload, in one call to the kernel if it takes them.
+
+        Looks for the peer's close first, because a send would only notice it one write later.
+
+        Returns:
+            The bytes written.
+
+        Raises:
+            WriteError: with the number of frames that were taken whole.
+            RemoteProtocolError: the peer sent what a reader must not send.
+        """
+        parts: List[bytes] = []
+        header = self._session.header
+        for payload in payloads:
+            parts += (header(len(payload)), payload)
+        data = b"".join(parts)
+        try:
+            self.look()
+            self._transport.send(data)
+        except TransportError as error:
+            raise self._write_error(error, payloads) from error
+        return len(data)
+
+    def look(self) -> None:
+        """See without waiting whether the peer closed or the file was moved away.
+
+        Raises:
+            PeerClosed: it did.
+            TransportError: the connection broke, and why.
+            RemoteProtocolError: the peer sent what a reader must not send.
+        """
+        answer = self._transport.look()
+        if answer == b"":
+            raise PeerClosed(self.name, "closed by the other side")
+        if answer:
+            self._session.receive(answer)
+
+    def stop(self) -> Optional[str]:
+        """End the stream in order: STOP, and wait for FINISH where the reader answers.
+
+        Returns:
+            None, or why the end was not confirmed: some collectors reset the connection instead.
+        """
+        try:
+            self._transport.send(self._session.stop())
+            deadline = time.monotonic() + self._timeout
+            while not self._session.finished:
+                self._session.receive(self._receive(deadline, "FINISH"))
+        except (TransportError, FrameStreamError) as error:
+            return str(error)
+        finally:
+            self.close()
+        return None
+
+    def close(self) -> None:
+        """Close the transport as it is; never raise."""
+        self._transport.close()
+
+    def abandon(self) -> None:
+        """Let go of a transport inherited across a fork, without a word on it."""
+        self._transport.abandon()
+
+    def _receive(self, deadline: float, expected: str) -> bytes:
+        """Return the next bytes of the peer, or raise that ``expected`` did not come."""
+        if time.monotonic() >= deadline:
+            raise TransportTimeout(self.name, f"no {expected} from the peer in {self._timeout:g} s")
+        try:
+            answer = self._transport.receive()
+        except TransportTimeout as error:
+            reason = f"no {expected} from the peer in {self._timeout:g} s"
+            raise TransportTimeout(self.name, reason) from error
+        if not answer:
+            raise RemoteProtocolError(
+                f"{self.name}: the peer closed the connection instead of sending {expected}"
+            )
+        return answer
+
+    @staticmethod
+    def _write_error(error: TransportError, payloads: List[bytes]) -> WriteError:
+        """Tell which frames were taken whole before the error."""
+        frames = size = 0
+        for payload in payloads:
+            length = HEADER_SIZE + len(payload)
+            if size + length > error.taken:
+                break
+            frames += 1
+            size += length
+        return WriteError(error, frames, size)

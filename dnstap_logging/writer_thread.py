@@ -1,0 +1,268 @@
+"""The writer thread of one handler: its start, its end, and what a fork does to it.
+
+Threads, and what they may touch:
+
+* calling threads: `submit`, `refuse`, `stats`; they touch the queue and nothing else;
+* the writer thread: drives the `Delivery`, which owns the connection;
+* closing and flushing threads: set plain attributes of the delivery, wake the queue and wait with
+  a deadline, holding no lock that the writer thread takes;
+* a forked child: replaces everything, since of all threads only the forking one is there.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import sys
+import threading
+import time
+import weakref
+from typing import Optional, Set
+
+from .delivery import Delivery
+from .destination import Destination
+from .diagnostics import Reporter, start_desk
+from .message import Snapshot
+from .options import Options
+from .record_queue import RecordQueue
+from .stats import Stats
+
+__all__ = ["WriterThread"]
+
+START_RETRY_INTERVAL = 1.0
+"""Seconds before a thread that could not be started is tried again."""
+
+JOIN_GRACE = 0.5
+"""Seconds beyond its deadline in which the writer thread notices it: waits last at most 0.1 s."""
+
+LAST_WORDS = 0.25
+"""Seconds that close() waits for pending diagnostics: enough to print some lines, short because
+a dictConfig that closes us may hold the very lock that logging them needs."""
+
+
+class WriterThread:
+    """Own a queue, a thread and what it delivers; know nothing of the handler.
+
+    Args:
+        options: the handler's arguments.
+
+    Raises:
+        TransportError: the file cannot be opened.
+    """
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self.close_timeout = options.close_timeout
+        self._closed = False
+        destination = Destination(options)
+        destination.prepare()
+        self._set_up(destination)
+        _instances.add(self)
+
+    def _set_up(self, destination: Destination) -> None:
+        """Make everything that one process has for itself."""
+        options = self._options
+        address = str(options.address)
+        self._pid = os.getpid()
+        self._queue = RecordQueue(
+            options.queue_size, options.queue_bytes, options.blocking, address
+        )
+        self._reporter = Reporter(address, options.report_interval)
+        self._delivery = Delivery(self._queue, destination, options, self._reporter)
+        # Held by whoever drives the delivery: two drivers would mix their frames.
+        self._driving = threading.Lock()
+        # Held while a thread is started; only ever tried, so that nobody waits for it.
+        self._starting = threading.Lock()
+        self._thread: Optional[threading.Thread] = None
+        self._running = False
+        self._next_start = 0.0
+        if self._closed:
+            self._queue.shut("closed")
+
+    # -- calling threads -----------------------------------------------------------------------
+
+    def submit(self, snapshot: Snapshot) -> None:
+        """Put a record on the queue, or drop and count it. Never waits unless overflow="block"."""
+        if self._pid != os.getpid():  # where no at-fork hook ran, as in some uWSGI set-ups
+            self.reset_in_child()
+        if not self._queue.offer(snapshot):
+            self._reporter.report("drops", logging.WARNING, self._delivery.losses)
+        if not self._running:
+            self._start()
+
+    def refuse(self, cause: str, text: str) -> None:
+        """Count a record that could not become a snapshot, and say why."""
+        self._queue.refuse(cause)
+        self._reporter.report(cause, logging.WARNING, text)
+
+    def stats(self) -> Stats:
+        """Return the books."""
+        stats = self._queue.snapshot()
+        if self._reporter.muted:
+            muted = "(not logged: the logger dnstap_logging is disabled)"
+            stats = stats._replace(last_error=f"{stats.last_error or 'drops'} {muted}")
+        return stats
+
+    def _start(self) -> None:
+        """Start the thread, unless it runs, or cannot be started now."""
+        if self._closed or not self._starting.acquire(blocking=False):
+            return
+        try:
+            if self._running or time.monotonic() < self._next_start or self._delivery.empty():
+                return
+            self._running = self._queue.served = True
+            self._thread = threading.Thread(target=self._run, name="dnstap-writer", daemon=True)
+            self._thread.start()
+            self._close_with_multiprocessing()
+        except RuntimeError:
+            # Interpreter shutdown, a limit of the system: flush and close drain by themselves.
+            self._thread = None
+            self._running = self._queue.served = False
+            self._next_start = time.monotonic() + START_RETRY_INTERVAL
+        finally:
+            self._starting.release()
+
+    def _close_with_multiprocessing(self) -> None:
+        """Have close() called at the end of a multiprocessing child, where atexit does not run."""
+        process = sys.modules.get("multiprocessing.process")
+        util = sys.modules.get("multiprocessing.util")
+        if process and util and process.parent_process() is not None:
+            util.Finalize(None, _close_if_alive, args=(weakref.ref(self),), exitpriority=10)
+
+    # -- the writer thread ---------------------------------------------------------------------
+
+    def _run(self) -> None:
+        start_desk()
+        try:
+            self._drive()
+        finally:
+            self._running = self._queue.served = False
+
+    def _drive(self) -> None:
+        """Turn the delivery until it is done; survive whatever a turn may raise."""
+        delivery = self._delivery
+        with self._driving:
+            while not delivery.done():
+                self._turn(delivery)
+            delivery.finish()
+
+    @staticmethod
+    def _turn(delivery: Delivery) -> None:
+        try:
+            delivery.turn()
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - the thread must go on
+            delivery.broke(error)
+
+    # -- closing and flushing threads ----------------------------------------------------------
+
+    def flush(self, deadline: float) -> bool:
+        """Wait until all that was accepted before is written or dropped; tell whether it is.
+
+        Args:
+            deadline: monotonic time; math.inf waits for ever.
+        """
+        if not self._running and not self._delivery.empty():
+            self._drain_here(deadline)
+        return self._queue.wait_settled(deadline)
+
+    def _drain_here(self, deadline: float) -> None:
+        """Deliver in the calling thread, because no other can be started."""
+        if not self._driving.acquire(blocking=False):
+            return
+        delivery = self._delivery
+        try:
+            delivery.give_up_at = deadline
+            while not delivery.empty() and time.monotonic() < deadline and not delivery.done():
+                self._turn(delivery)
+        finally:
+            delivery.give_up_at = None
+            self._driving.release()
+
+    def reopen(self) -> None:
+        """Ask for a new session. Sets an attribute and wakes: safe in a signal handler."""
+        self._delivery.reopen_requested = True
+        self._queue.wake()
+
+    def close(self, deadline: float) -> None:
+        """Deliver what is queued, end the stream, stop the thread; all until the deadline.
+
+        Args:
+            deadline: monotonic time.
+        """
+        if self._closed:
+            return
+        self._ask_to_stop(deadline)
+        thread = self._thread
+        if thread is None or not self._running:
+            if self._driving.acquire(blocking=False):
+                self._driving.release()
+                self._drive()
+        elif thread is not threading.current_thread():
+            thread.join(max(0.0, deadline - time.monotonic()) + JOIN_GRACE)
+            if thread.is_alive():
+                self._reporter.report(
+                    "stuck", logging.WARNING, f"thread {thread.name} did not stop in time"
+                )
+        self._reporter.drain(LAST_WORDS, last=("drops",))
+
+    def close_soon(self) -> None:
+        """Ask for the end without waiting for it: for a handler that was dropped without close.
+
+        Runs wherever the garbage collector does, so it waits for nothing; `_join_orphans` gives
+        the thread its time if the process ends now.
+        """
+        if self._closed:
+            return
+        if self._running:
+            _orphans.add(self)
+            self._ask_to_stop(time.monotonic() + self.close_timeout)
+        else:
+            self.close(time.monotonic())
+
+    def _ask_to_stop(self, deadline: float) -> None:
+        self._closed = True
+        self._delivery.stop_at = deadline
+        self._queue.shut("closed")
+
+    def join(self) -> None:
+        """Wait for the thread's end, at most until the deadline that it was given."""
+        if self._thread is not None and self._delivery.stop_at is not None:
+            self._thread.join(max(0.0, self._delivery.stop_at - time.monotonic()) + JOIN_GRACE)
+        _orphans.discard(self)
+
+    # -- a forked child ------------------------------------------------------------------------
+
+    def reset_in_child(self) -> None:
+        """Begin anew in a forked child: no thread, no queue, no connection of the parent's.
+
+        Takes no lock and logs nothing, since any lock may be held by a thread that is not there.
+        """
+        self._set_up(self._delivery.abandon(os.getpid()))
+
+
+_instances: weakref.WeakSet[WriterThread] = weakref.WeakSet()
+# Threads that drain the queue of a handler that is gone; discarded as they are joined.
+_orphans: Set[WriterThread] = set()
+
+
+def _reset_children() -> None:
+    _orphans.clear()
+    for instance in list(_instances):
+        instance.reset_in_child()
+
+
+def _join_orphans() -> None:
+    for orphan in list(_orphans):
+        orphan.join()
+
+
+def _close_if_alive(reference: weakref.ref[WriterThread]) -> None:
+    instance = reference()
+    if instance is not None:
+        instance.close(time.monotonic() + instance.close_timeout)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_reset_children)
+atexit.register(_join_orphans)

@@ -1,0 +1,112 @@
+"""The receiver over TLS."""
+
+from __future__ import annotations
+
+import ssl
+
+import pytest
+import trustme
+
+from tests.conftest import Said
+from tests.receiver.peer import TLS, Client, Inbox, Make, wait_for
+from tests.support import (
+    CONTENT_TYPE,
+    FINISH,
+    READY,
+    STOP,
+    capture,
+    control,
+    data,
+    dnstap_payload,
+)
+
+
+class Authority:
+    """A certificate authority, a server that it vouches for, and its clients."""
+
+    def __init__(self) -> None:
+        self.ca = trustme.CA()
+
+    def server(self, ask_client: bool = False) -> ssl.SSLContext:
+        """Make a receiver's context."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.ca.issue_cert("localhost").configure_cert(context)
+        if ask_client:
+            self.ca.configure_trust(context)
+            context.verify_mode = ssl.CERT_REQUIRED
+        return context
+
+    def client(self, with_certificate: bool = False) -> ssl.SSLContext:
+        """Make a sender's context."""
+        context = ssl.create_default_context()
+        self.ca.configure_trust(context)
+        if with_certificate:
+            self.ca.issue_cert("sender@localhost").configure_cert(context)
+        return context
+
+
+@pytest.fixture(scope="module")
+def authority() -> Authority:
+    """Make certificates once."""
+    return Authority()
+
+
+def test_tls(make: Make, inbox: Inbox, authority: Authority) -> None:
+    """The same stream over TLS, to its orderly end."""
+    receiver = make(TLS, ssl_context=authority.server())
+
+    with Client(receiver, authority.client()) as client:
+        client.shake_hands()
+        client.send(*(data(dnstap_payload(n)) for n in range(2000)), control(STOP))
+        client.expect(control(FINISH))
+        assert client.sock.recv(1) == b"", "TLS ends with its own end"
+
+    assert inbox.numbers == list(range(2000))
+    assert wait_for(receiver, finished=1).last_error is None
+
+
+def test_tls_with_client_certificates(
+    make: Make, inbox: Inbox, authority: Authority, said: Said
+) -> None:
+    """A context that asks for certificates is obeyed: with one it works, without it is said."""
+    receiver = make(TLS, ssl_context=authority.server(ask_client=True))
+
+    with Client(receiver, authority.client(with_certificate=True)) as client:
+        client.send(capture([dnstap_payload(1)]))
+        wait_for(receiver, finished=1)
+    with pytest.raises(OSError), Client(receiver, authority.client()) as client:  # noqa: PT011
+        client.shake_hands()
+
+    wait_for(receiver, protocol_errors=1)
+    said.wait_for("certificate")
+    assert inbox.numbers == [1]
+
+
+def test_tls_shakes_hands_outside_the_accept_loop(
+    make: Make, inbox: Inbox, authority: Authority, said: Said
+) -> None:
+    """Clients that say nothing, or speak no TLS, on a TLS port keep nobody waiting."""
+    receiver = make(TLS, ssl_context=authority.server(), handshake_timeout=1.0)
+
+    with Client(receiver) as silent, Client(receiver) as plain:
+        plain.send(control(READY, CONTENT_TYPE))
+        plain.expect_closed()
+        wait_for(receiver, protocol_errors=1)
+        said.wait_for("does not speak TLS")
+        with Client(receiver, authority.client()) as client:
+            client.send(capture([dnstap_payload(1)]))
+            wait_for(receiver, finished=1)
+        assert receiver.stats().protocol_errors == 1, "the silent one still has time"
+        silent.expect_closed()
+
+    wait_for(receiver, protocol_errors=2)
+    assert inbox.numbers == [1]
+
+
+def test_tls_client_that_closes_at_once(make: Make, authority: Authority) -> None:
+    """A health check of a TLS port is not a broken rule."""
+    receiver = make(TLS, ssl_context=authority.server())
+
+    Client(receiver).sock.close()
+
+    wait_for(receiver, interrupted=1)

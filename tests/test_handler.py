@@ -1,0 +1,554 @@
+"""`DnstapHandler` as logging sees it: records in, a capture file out."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import logging
+import logging.config
+import os
+import pickle
+import socket
+import threading
+import weakref
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, List
+
+import pytest
+
+import dnstap_logging
+from dnstap_logging import DnstapHandler, DnstapMessage, DnstapReader, MessageType
+from tests.conftest import Said
+from tests.support import assert_balanced, wait_until
+
+WIRE = bytes.fromhex("a1b20100000100000000000003777777076578616d706c65036f72670000010001")
+
+
+@pytest.fixture
+def capture(tmp_path: Path) -> Path:
+    return tmp_path / "capture.fstrm"
+
+
+@pytest.fixture
+def logger() -> Iterator[logging.Logger]:
+    """Return a logger of the test's own, which passes nothing on; its handlers are closed."""
+    logger = logging.Logger("dns", logging.INFO)
+    yield logger
+    for handler in logger.handlers:
+        handler.close()
+
+
+def query(**extras: Any) -> Dict[str, Any]:
+    """Return the dns extras of a query, with changes."""
+    extra = {
+        "dns_message_type": "CLIENT_QUERY",
+        "dns_query_message": WIRE,
+        "dns_query_address": ("192.0.2.1", 5353),
+        "dns_socket_protocol": "UDP",
+    }
+    extra.update(extras)
+    return extra
+
+
+def read(path: Path) -> List[DnstapMessage]:
+    with DnstapReader(path) as reader:
+        messages = list(reader)
+        assert reader.complete, "the capture has no STOP"
+    return messages
+
+
+def log_and_read(logger: logging.Logger, handler: DnstapHandler, **extras: Any) -> DnstapMessage:
+    """Log one query and return the one message in the capture."""
+    logger.addHandler(handler)
+    logger.info("query", extra=query(**extras))
+    handler.close()
+    assert_balanced(handler.stats())
+    messages = read(Path(handler._options.address.path))
+    assert len(messages) == 1, handler.stats()
+    return messages[0]
+
+
+def test_a_record_with_dns_extras_reaches_the_capture(
+    logger: logging.Logger, capture: Path
+) -> None:
+    """What was logged is in the file, with the handler's identity and version."""
+    handler = DnstapHandler(capture, identity="ns1.example.net")
+
+    message = log_and_read(logger, handler)
+
+    assert message.message_type is MessageType.CLIENT_QUERY
+    assert message.query_message == WIRE
+    assert message.query_address == bytes([192, 0, 2, 1])
+    assert message.query_port == 5353
+    assert message.identity == b"ns1.example.net"
+    assert message.version == f"dnstap_logging {dnstap_logging.__version__}".encode()
+
+
+def test_the_default_identity_is_the_host_name(logger: logging.Logger, capture: Path) -> None:
+    """Without an argument the identity is the host's name, which asks no DNS."""
+    assert log_and_read(logger, DnstapHandler(capture)).identity == socket.gethostname().encode()
+
+
+def test_a_record_without_dns_extras_is_passed_over(logger: logging.Logger, capture: Path) -> None:
+    """Other records of the same logger are none of this handler's business: not even counted."""
+    handler = DnstapHandler(capture)
+    logger.addHandler(handler)
+
+    logger.warning("something else", extra={"other": 1})
+    handler.close()
+
+    assert handler.stats().logged == 0
+    assert read(capture) == []
+
+
+def test_a_filter_may_return_another_record(logger: logging.Logger, capture: Path) -> None:
+    """A record that a filter returns is the one that is logged, on every Python."""
+
+    def anonymize(record: logging.LogRecord) -> Any:
+        changed = copy.copy(record)
+        changed.dns_query_address = ("192.0.2.0", 0)
+        return changed
+
+    handler = DnstapHandler(capture)
+    handler.addFilter(anonymize)
+
+    message = log_and_read(logger, handler)
+
+    assert message.query_address == bytes([192, 0, 2, 0])
+
+
+def test_a_filter_may_refuse_a_record(logger: logging.Logger, capture: Path) -> None:
+    """What a filter refuses is not logged and not counted."""
+    handler = DnstapHandler(capture)
+    handler.addFilter(lambda record: record.dns_socket_protocol != "UDP")
+    logger.addHandler(handler)
+
+    logger.info("query", extra=query())
+    logger.info("query", extra=query(dns_socket_protocol="TCP"))
+    handler.close()
+
+    assert len(read(capture)) == handler.stats().logged == 1
+
+
+def test_a_filter_that_raises_loses_its_record_only(
+    logger: logging.Logger, capture: Path, said: Said
+) -> None:
+    """A broken filter raises nothing into the program: counted invalid, reported once."""
+
+    def broken(record: logging.LogRecord) -> bool:
+        if record.dns_query_message == b"bad":  # type: ignore[attr-defined]
+            raise RuntimeError("a broken filter")
+        return True
+
+    handler = DnstapHandler(capture)
+    handler.addFilter(broken)
+    logger.addHandler(handler)
+
+    logger.info("query", extra=query(dns_query_message=b"bad"))
+    logger.info("query", extra=query())
+
+    said.wait_for("a broken filter")
+    handler.close()
+    assert len(read(capture)) == 1
+    assert handler.stats().dropped["invalid"] == 1
+    assert_balanced(handler.stats())
+
+
+def test_a_formatter_renders_extra(logger: logging.Logger, capture: Path) -> None:
+    """A formatter of the handler makes Dnstap.extra, as CoreDNS's template does."""
+    handler = DnstapHandler(capture)
+    handler.setFormatter(logging.Formatter("upstream=%(upstream)s"))
+
+    message = log_and_read(logger, handler, upstream="192.0.2.53")
+
+    assert message.extra == b"upstream=192.0.2.53"
+
+
+def test_dns_extra_wins_over_the_formatter(logger: logging.Logger, capture: Path) -> None:
+    """An extra of the record's own is preferred to the formatter's."""
+    handler = DnstapHandler(capture)
+    handler.setFormatter(logging.Formatter("from the formatter: %(message)s"))
+
+    assert log_and_read(logger, handler, dns_extra="own").extra == b"own"
+
+
+def test_a_formatter_that_raises_loses_only_extra(
+    logger: logging.Logger, capture: Path, said: Said
+) -> None:
+    """A broken formatter costs the field extra, not the message."""
+    handler = DnstapHandler(capture)
+    handler.setFormatter(logging.Formatter("%(nothing_of_that_name)s"))
+
+    message = log_and_read(logger, handler)
+
+    assert message.extra is None
+    assert message.query_message == WIRE
+    assert handler.stats().invalid_fields == 1
+    said.wait_for("formatter")
+
+
+def test_a_reused_buffer_does_not_change_what_was_logged(
+    logger: logging.Logger, capture: Path
+) -> None:
+    """A bytearray is copied in the calling thread: the server may receive into it at once."""
+    handler = DnstapHandler(capture)
+    logger.addHandler(handler)
+    buffer = bytearray(WIRE)
+
+    for number in range(100):
+        buffer[0] = number
+        logger.info("query", extra=query(dns_query_message=memoryview(buffer)))
+        buffer[:] = bytes(len(buffer))
+        buffer[:] = WIRE
+    handler.close()
+
+    assert [message.query_message for message in read(capture)] == [
+        bytes([number]) + WIRE[1:] for number in range(100)
+    ]
+
+
+BAD_FIELDS: List[Any] = [
+    ({"dns_query_message": "a str"}, "dns_query_message"),
+    ({"dns_query_port": -1}, "dns_query_port=-1"),
+    ({"dns_query_address": "localhost"}, "localhost"),
+    ({"dns_response_address": "2001:db8::1"}, "dns_response_address"),
+    ({"dns_socket_protocol": "CARRIER-PIGEON"}, "CARRIER-PIGEON"),
+    ({"dns_query_adress": "192.0.2.1"}, "dns_query_address"),
+    ({"dns_query_time": 1700000000}, "seconds"),
+    ({"dns_query_time": -1.5}, "dns_query_time"),
+]
+
+
+@pytest.mark.parametrize(("extras", "text"), BAD_FIELDS, ids=[str(b[0]) for b in BAD_FIELDS])
+def test_a_bad_field_is_left_out_counted_and_named(
+    logger: logging.Logger, capture: Path, said: Said, extras: Dict[str, Any], text: str
+) -> None:
+    """An unusable optional value costs its own field: counted, named in one diagnostic."""
+    handler = DnstapHandler(capture)
+    logger.addHandler(handler)
+
+    for _ in range(3):
+        logger.info("query", extra=query(**extras))
+    logger.info("query", extra=query())
+    handler.close()
+
+    assert len(read(capture)) == 4
+    assert handler.stats().invalid_fields == 3
+    assert len(said.with_text(text, logging.WARNING)) == 1, said.lines
+    assert_balanced(handler.stats())
+
+
+BAD_RECORDS: List[Any] = [
+    ({"dns_message_type": "CLIENT_QUESTION"}, "invalid", "CLIENT_QUESTION"),
+    ({"dns_message_type": None}, "invalid", "dns_message_type"),
+    ({"dns_query_message": bytes(70_000)}, "too_large", "70,000"),
+    ({"dns_query_message": bytes(1_000_000)}, "too_large", "1,000,000"),
+]
+
+
+@pytest.mark.parametrize(
+    ("extras", "cause", "text"), BAD_RECORDS, ids=["type", "None", "70 kB", "1 MB"]
+)
+def test_a_bad_record_is_dropped_counted_and_named(
+    logger: logging.Logger,
+    capture: Path,
+    said: Said,
+    extras: Dict[str, Any],
+    cause: str,
+    text: str,
+) -> None:
+    """A record that cannot be a message costs itself only: the next one arrives."""
+    handler = DnstapHandler(capture)
+    logger.addHandler(handler)
+
+    for _ in range(3):
+        logger.info("query", extra=query(**extras))
+    logger.info("query", extra=query())
+    handler.close()
+
+    assert len(read(capture)) == 1
+    assert handler.stats().dropped[cause] == 3
+    assert len(said.with_text(text, logging.WARNING)) == 1, said.lines
+    assert_balanced(handler.stats())
+
+
+def test_a_record_without_a_type_is_invalid(
+    logger: logging.Logger, capture: Path, said: Said
+) -> None:
+    """dns extras without dns_message_type are counted invalid, and the diagnostic says so."""
+    handler = DnstapHandler(capture)
+    logger.addHandler(handler)
+
+    logger.info("query", extra={"dns_query_message": WIRE})
+    said.wait_for("dns_message_type")
+    handler.close()
+
+    assert handler.stats().dropped["invalid"] == 1
+
+
+def test_records_after_close_are_counted(logger: logging.Logger, capture: Path) -> None:
+    """A closed handler that is still attached drops, counts closed, and opens nothing."""
+    handler = DnstapHandler(capture)
+    logger.addHandler(handler)
+    handler.close()
+    size = capture.stat().st_size
+
+    for _ in range(3):
+        logger.info("query", extra=query())
+
+    assert handler.stats().dropped["closed"] == 3
+    assert_balanced(handler.stats())
+    assert capture.stat().st_size == size
+
+
+def test_close_and_flush_may_be_called_in_any_order_and_twice(
+    logger: logging.Logger, capture: Path
+) -> None:
+    """flush and close return at once after a close, and lose nothing."""
+    handler = DnstapHandler(capture)
+    logger.addHandler(handler)
+    logger.info("query", extra=query())
+
+    assert handler.flush() is True
+    assert handler.flush(timeout=None) is True
+    handler.close()
+    handler.close()
+    assert handler.flush() is True
+    handler.close()
+
+    assert len(read(capture)) == 1
+
+
+def test_flush_says_when_it_was_not_reached(tmp_path: Path) -> None:
+    """With nobody listening a flush ends at its timeout and says False."""
+    handler = DnstapHandler(f"unix://{tmp_path}/absent.sock", close_timeout=0)
+    handler.handle(logging.makeLogRecord(query()))
+
+    assert handler.flush(timeout=0.05) is False
+    assert handler.flush(timeout=0) is False
+
+    handler.close()
+    assert handler.stats().dropped["disconnected"] == 1
+    assert_balanced(handler.stats())
+
+
+@pytest.mark.parametrize("timeout", [-1, float("nan")])
+def test_flush_refuses_a_timeout_that_is_none(capture: Path, timeout: float) -> None:
+    """A negative timeout is a mistake, and named."""
+    handler = DnstapHandler(capture)
+    with pytest.raises(ValueError, match="timeout"):
+        handler.flush(timeout)
+    handler.close()
+
+
+def test_a_capture_without_records_is_a_whole_stream(capture: Path) -> None:
+    """A handler that logged nothing leaves START and STOP, which every reader takes."""
+    DnstapHandler(capture).close()
+
+    assert read(capture) == []
+
+
+def test_no_thread_runs_before_the_first_record(logger: logging.Logger, capture: Path) -> None:
+    """Constructing a handler starts no thread; the first record does, and only one."""
+
+    def writers() -> List[threading.Thread]:
+        return [t for t in threading.enumerate() if t.name == "dnstap-writer"]
+
+    handler = DnstapHandler(capture)
+    logger.addHandler(handler)
+    assert writers() == []
+
+    for _ in range(100):
+        logger.info("query", extra=query())
+
+    assert len(writers()) == 1
+    handler.close()
+    assert writers() == []
+
+
+def test_full_false_leaves_the_wire_messages_out(logger: logging.Logger, capture: Path) -> None:
+    """full=False writes who asked whom and when, but not what."""
+    message = log_and_read(logger, DnstapHandler(capture, full=False))
+
+    assert message.query_message is None
+    assert message.query_port == 5353
+
+
+def test_a_handler_cannot_be_copied_or_pickled(capture: Path) -> None:
+    """A handler owns a thread and a file: copies are refused in one clear line."""
+    handler = DnstapHandler(capture)
+    copiers: List[Callable[[Any], Any]] = [copy.copy, copy.deepcopy, pickle.dumps]
+    for duplicate in copiers:
+        with pytest.raises(TypeError, match="cannot be copied or pickled"):
+            duplicate(handler)
+    handler.close()
+
+
+def test_a_dropped_handler_is_drained_and_collected(capture: Path) -> None:
+    """A handler nobody holds any more is collected, and what it had accepted is written."""
+    handler = DnstapHandler(capture)
+    for _ in range(100):
+        handler.handle(logging.makeLogRecord(query()))
+    reference = weakref.ref(handler)
+
+    del handler
+    gc.collect()
+
+    assert reference() is None, "the writer thread keeps the handler alive"
+    wait_until(lambda: [t for t in threading.enumerate() if t.name == "dnstap-writer"] == [])
+    assert len(read(capture)) == 100
+
+
+def test_reopen_continues_after_the_capture_was_moved(
+    logger: logging.Logger, capture: Path
+) -> None:
+    """After a move and reopen() the old file is whole and the new one has what follows."""
+    handler = DnstapHandler(capture)
+    logger.addHandler(handler)
+    moved = capture.with_suffix(".1")
+    logger.info("query", extra=query(dns_query_port=1))
+    assert handler.flush()
+
+    capture.rename(moved)
+    handler.reopen()
+    wait_until(capture.exists, "the new capture")
+    logger.info("query", extra=query(dns_query_port=2))
+    handler.close()
+
+    assert [message.query_port for message in read(moved)] == [1]
+    assert [message.query_port for message in read(capture)] == [2]
+
+
+def test_reopen_of_a_file_in_place_goes_on_with_it(logger: logging.Logger, capture: Path) -> None:
+    """reopen() of a capture that nobody moved changes nothing."""
+    handler = DnstapHandler(capture)
+    logger.addHandler(handler)
+    logger.info("query", extra=query(dns_query_port=1))
+    assert handler.flush()
+    handler.reopen()
+    logger.info("query", extra=query(dns_query_port=2))
+    handler.close()
+
+    assert [message.query_port for message in read(capture)] == [1, 2]
+
+
+DICT_CONFIG = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"extra": {"format": "upstream=%(upstream)s"}},
+    "loggers": {"dns.test": {"level": "INFO", "handlers": ["tap"], "propagate": False}},
+}
+
+
+@pytest.fixture
+def _logging_is_restored() -> Iterator[None]:
+    yield
+    logging.config.dictConfig({"version": 1, "disable_existing_loggers": False})
+
+
+@pytest.mark.usefixtures("_logging_is_restored")
+def test_dictconfig_makes_a_handler_that_can_be_found(capture: Path) -> None:
+    """dictConfig configures every argument, level and formatter; get_handler finds the result."""
+    tap = {
+        "class": "dnstap_logging.DnstapHandler",
+        "address": f"file://{capture}",
+        "identity": "ns1",
+        "mode": "x",
+        "level": "WARNING",
+        "formatter": "extra",
+    }
+    logging.config.dictConfig({**DICT_CONFIG, "handlers": {"tap": tap}})
+    handler = dnstap_logging.get_handler("tap")
+    assert handler is not None
+    assert handler in dnstap_logging.handlers()
+    assert dnstap_logging.get_handler("no such handler") is None
+
+    logger = logging.getLogger("dns.test")
+    logger.info("query", extra=query(upstream="no"))
+    logger.warning("query", extra=query(upstream="yes"))
+    handler.close()
+
+    assert [message.extra for message in read(capture)] == [b"upstream=yes"]
+
+
+@pytest.mark.usefixtures("_logging_is_restored")
+def test_dictconfig_shows_what_is_wrong_with_an_argument() -> None:
+    """A bad argument in dictConfig raises, and its cause names the argument."""
+    tap = {"class": "dnstap_logging.DnstapHandler", "address": "unix:///x", "queue_size": 0}
+
+    with pytest.raises(ValueError, match="tap") as caught:
+        logging.config.dictConfig({**DICT_CONFIG, "handlers": {"tap": tap}})
+
+    assert "queue_size=0" in str(caught.value.__cause__)
+
+
+@pytest.mark.usefixtures("_logging_is_restored")
+def test_fileconfig_takes_args_and_kwargs(tmp_path: Path, capture: Path) -> None:
+    """A configuration file's args and kwargs strings reach the constructor."""
+    ini = tmp_path / "logging.ini"
+    ini.write_text(
+        f"""
+[loggers]
+keys=root,dns
+[handlers]
+keys=tap
+[formatters]
+keys=
+[logger_root]
+handlers=
+[logger_dns]
+level=INFO
+handlers=tap
+propagate=0
+qualname=dns.file
+[handler_tap]
+class=dnstap_logging.DnstapHandler
+args=('file://{capture}',)
+kwargs={{'identity': 'from fileConfig'}}
+"""
+    )
+    logging.config.fileConfig(ini, disable_existing_loggers=False)
+    logger = logging.getLogger("dns.file")
+
+    logger.info("query", extra=query())
+    logger.handlers[0].close()
+
+    assert [message.identity for message in read(capture)] == [b"from fileConfig"]
+
+
+@pytest.mark.usefixtures("_logging_is_restored")
+def test_on_the_root_logger_its_own_diagnostics_do_not_come_back(
+    tmp_path: Path, said: Said
+) -> None:
+    """On the root logger at DEBUG with nobody listening, nothing of its own enters its queue."""
+    root = logging.getLogger()
+    level = root.level
+    handler = DnstapHandler(
+        f"unix://{tmp_path}/absent.sock",
+        close_timeout=0,
+        report_interval=0,
+        reconnect_interval=0.001,
+        max_reconnect_interval=0.001,
+    )
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    try:
+        root.info("query", extra=query())
+        wait_until(lambda: len(said.records) >= 10, "ten diagnostics")
+    finally:
+        root.removeHandler(handler)
+        root.setLevel(level)
+    handler.close()
+
+    assert handler.stats().logged == 1
+
+
+def test_permissions_of_a_new_capture(capture: Path) -> None:
+    """A capture holds personal data: by default others may not read it."""
+    mask = os.umask(0)
+    try:
+        DnstapHandler(capture).close()
+    finally:
+        os.umask(mask)
+
+    assert oct(capture.stat().st_mode & 0o777) == oct(0o640)
