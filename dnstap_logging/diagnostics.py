@@ -23,6 +23,10 @@ MAILBOX_SIZE = 1000
 """Notes waiting to be said. Kinds are few and each waits at most once, so this is never reached
 unless logging itself hangs; then further notes are forgotten rather than piled up."""
 
+FORK_PATIENCE = 0.5
+"""Seconds that a fork waits for a line that is being logged: it takes no time, unless whoever forks
+holds a lock that the line needs; then waiting longer would not help."""
+
 Text = Union[str, Callable[[], str]]
 
 
@@ -87,7 +91,8 @@ class Reporter:
         if logger is None:
             logger = _desk.logger = logging.getLogger(LOGGER_NAME)
         self.muted = logger.disabled
-        logger.log(level, "%s: %s", self.name, line)
+        with _desk.speaking:
+            logger.log(level, "%s: %s", self.name, line)
 
     def say_last(self, last: Tuple[str, ...]) -> None:
         """Log what is pending and due, and these kinds whether due or not (desk's thread)."""
@@ -115,6 +120,10 @@ class _Desk:
         self.running = False
         # Kept, because looking it up takes the lock that dictConfig holds while it closes us.
         self.logger: Optional[logging.Logger] = None
+        # Held while logging is called, and by a thread that forks: a child must not inherit a
+        # log file's buffer with its lock held by a thread that is not there.
+        self.speaking = threading.Lock()
+        self._forking = 0  # the ident of the thread that holds it to fork
         self._starting = threading.Lock()
         self._later: Dict[Tuple[Reporter, str], float] = {}
 
@@ -130,6 +139,17 @@ class _Desk:
             pass
         finally:
             self._starting.release()
+
+    def before_fork(self) -> None:
+        """Wait a moment for the line that is being logged, and hold back the next one."""
+        if self.speaking.acquire(timeout=FORK_PATIENCE):
+            self._forking = threading.get_ident()
+
+    def after_fork_in_parent(self) -> None:
+        """Go on with what was held back."""
+        if self._forking == threading.get_ident():
+            self._forking = 0
+            self.speaking.release()
 
     def _run(self) -> None:
         while True:
@@ -180,4 +200,8 @@ def _forget_desk() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_desk)
+    os.register_at_fork(
+        before=lambda: _desk.before_fork(),
+        after_in_parent=lambda: _desk.after_fork_in_parent(),
+        after_in_child=_forget_desk,
+    )

@@ -12,6 +12,7 @@ import pytest
 from dnstap_logging import diagnostics
 from dnstap_logging.diagnostics import LOGGER_NAME, Reporter, start_desk
 from tests.conftest import Said
+from tests.support import wait_until
 
 pytestmark = pytest.mark.usefixtures("said")
 
@@ -145,7 +146,37 @@ def test_nothing_piles_up_while_logging_hangs() -> None:
 
     assert len(reporter._pending) <= diagnostics.MAILBOX_SIZE + 1
     go_on.set()
-    reporter.drain(timeout=20)
+    wait_until(lambda: not reporter._pending, "all pending lines to be said")
+
+
+class Slow(logging.Handler):
+    """A handler that holds a lock of its own for a while, as the buffer of a log file does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.buffer_lock = threading.Lock()
+        self.inside = threading.Event()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with self.buffer_lock:
+            self.inside.set()
+            threading.Event().wait(0.2)  # a disk that takes its time, below FORK_PATIENCE
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="fork")
+def test_a_fork_waits_for_the_line_that_is_being_logged() -> None:
+    """No child inherits a log file's lock held by the desk's thread, which is not there."""
+    logger, handler = logging.getLogger(LOGGER_NAME), Slow()
+    logger.addHandler(handler)
+    try:
+        Reporter("name", 0).report("kind", logging.WARNING, "line")
+        assert handler.inside.wait(20)
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if handler.buffer_lock.acquire(timeout=5) else 1)
+        assert os.waitpid(child, 0)[1] == 0, "the child found the lock held"
+    finally:
+        logger.removeHandler(handler)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="fork")
