@@ -124,7 +124,7 @@ class FileTransport:
     def _cut_off_torn_part(self) -> None:
         if self._torn:
             size = os.fstat(self._descriptor).st_size
-            os.ftruncate(self._descriptor, size - self._torn)
+            os.ftruncate(self._descriptor, max(0, size - self._torn))  # others may truncate too
             self._torn = 0
 
     def look(self) -> Optional[bytes]:

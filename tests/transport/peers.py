@@ -10,11 +10,14 @@ import ssl
 import sys
 import threading
 import warnings
+from pathlib import Path
 from typing import Any, Callable, Iterator, List, Optional, Tuple
 
+import pytest
 import trustme
 
 from dnstap_logging.address import Address
+from dnstap_logging.exceptions import TransportError
 from dnstap_logging.transport import Resolver, StreamTransport, TlsOptions, Until, connect, never
 
 # Generous: only a test that fails waits so long.
@@ -235,3 +238,41 @@ def in_child(function: Callable[[], str], unprivileged: bool = False) -> str:
         text = stream.read().decode()
     os.waitpid(pid, 0)
     return text
+
+
+def echo(listener: socket.socket) -> None:
+    """Accept one connection and send back what came, in capitals."""
+    with accept(listener) as connection:
+        connection.sendall(connection.recv(100).upper())
+
+
+def says_echo(address: Address, **options: Any) -> bytes:
+    """Connect, send a word and return the answer."""
+    transport = open_transport(address, **options)
+    assert transport.name == str(address)
+    transport.send(b"echo")
+    answer = transport.receive()
+    transport.close()
+    return answer
+
+
+def open_descriptors() -> int:
+    """Count this process's descriptors, where the system lists them."""
+    directory = Path("/proc/self/fd")
+    return len(list(directory.iterdir())) if directory.is_dir() else 0
+
+
+def error_of(address: Address, **options: Any) -> TransportError:
+    """Return the error of a connect that must fail, and check that it left nothing open."""
+    before = open_descriptors()
+    with pytest.raises(TransportError) as caught:
+        open_transport(address, **options)
+    assert open_descriptors() == before, "a failed connect left a descriptor open"
+    assert str(caught.value).startswith(f"{address}: ")
+    return caught.value
+
+
+def repeat(times: int, call: Callable[..., object], *args: object) -> None:
+    """Call again and again: what the peer did may need a moment to arrive."""
+    for _ in range(times):
+        call(*args)

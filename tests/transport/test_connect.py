@@ -6,22 +6,19 @@ import importlib
 import os
 import socket
 from pathlib import Path
-from time import monotonic
-from typing import Any, Callable, List
+from typing import Any, Callable
 
 import pytest
 
 from dnstap_logging.address import Address, parse_address
-from dnstap_logging.exceptions import TransportError, TransportTimeout
-from dnstap_logging.transport import never
+from dnstap_logging.exceptions import TransportTimeout
 
 from .peers import (
     DEADLINE,
-    BroughtForward,
     Peer,
     accept,
-    address_of,
-    full_backlog,
+    echo,
+    error_of,
     in_child,
     linux_only,
     listen_tcp,
@@ -29,45 +26,12 @@ from .peers import (
     open_transport,
     read_all,
     resolver_to,
+    says_echo,
     unused_port,
 )
 
-SHORT = 0.3
-
 # The folder exports the function of the same name.
 connect_module = importlib.import_module("dnstap_logging.transport.connect")
-
-
-def echo(listener: socket.socket) -> None:
-    """Accept one connection and send back what came, in capitals."""
-    with accept(listener) as connection:
-        connection.sendall(connection.recv(100).upper())
-
-
-def says_echo(address: Address, **options: Any) -> bytes:
-    """Connect, send a word and return the answer."""
-    transport = open_transport(address, **options)
-    assert transport.name == str(address)
-    transport.send(b"echo")
-    answer = transport.receive()
-    transport.close()
-    return answer
-
-
-def open_descriptors() -> int:
-    """Count this process's descriptors, where the system lists them."""
-    directory = Path("/proc/self/fd")
-    return len(list(directory.iterdir())) if directory.is_dir() else 0
-
-
-def error_of(address: Address, **options: Any) -> TransportError:
-    """Return the error of a connect that must fail, and check that it left nothing open."""
-    before = open_descriptors()
-    with pytest.raises(TransportError) as caught:
-        open_transport(address, **options)
-    assert open_descriptors() == before, "a failed connect left a descriptor open"
-    assert str(caught.value).startswith(f"{address}: ")
-    return caught.value
 
 
 def test_unix(tmp_path: Path) -> None:
@@ -185,78 +149,6 @@ def test_all_addresses_refuse() -> None:
     assert error.reason.count("ECONNREFUSED") == 2
     assert "127.0.0.1: " in error.reason
     assert "::1: " in error.reason
-
-
-@pytest.mark.skipif(not linux_only, reason="other systems answer when their queue is full")
-def test_a_silent_address_leaves_time_for_the_next() -> None:
-    """An address that does not answer costs only its share of the time."""
-    with listen_tcp(backlog=0) as silent, full_backlog(silent), Peer(listen_tcp(), echo) as address:
-        resolver = resolver_to(silent.getsockname(), (address.host, address.port))
-        named = address._replace(host="collector.example")
-        started = monotonic()
-
-        assert says_echo(named, timeout=2 * SHORT, resolver=resolver) == b"ECHO"
-        assert monotonic() - started >= SHORT
-
-
-@pytest.mark.skipif(not linux_only, reason="other systems answer when their queue is full")
-def test_a_silent_address_times_out() -> None:
-    """A host that does not answer is given up after the timeout."""
-    with listen_tcp(backlog=0) as silent, full_backlog(silent):
-        error = error_of(address_of(silent), timeout=SHORT)
-
-    assert isinstance(error, TransportTimeout)
-    assert "no answer in 0.3 s" in error.reason
-
-
-@pytest.mark.skipif(not linux_only, reason="other systems answer when their queue is full")
-def test_until_cuts_a_tcp_connect_short() -> None:
-    """A close ends a connect that would have waited for an hour."""
-    with listen_tcp(backlog=0) as silent, full_backlog(silent):
-        error = error_of(address_of(silent), timeout=3600, until=BroughtForward(after=4))
-
-    assert isinstance(error, TransportTimeout)
-    assert "closing" in error.reason
-
-
-@pytest.mark.skipif(not linux_only, reason="other systems refuse when their queue is full")
-def test_full_unix_backlog_times_out(tmp_path: Path) -> None:
-    """A collector that does not accept is given up after the timeout, and named."""
-    with listen_unix(tmp_path / "socket", backlog=0) as busy, full_backlog(busy):
-        error = error_of(address_of(busy), timeout=SHORT)
-
-    assert isinstance(error, TransportTimeout)
-    assert "accepted no connection in 0.3 s" in error.reason
-
-
-@pytest.mark.skipif(not linux_only, reason="other systems refuse when their queue is full")
-def test_full_unix_backlog_is_tried_again(tmp_path: Path) -> None:
-    """Once the collector accepts again, the connect that waits succeeds."""
-    with listen_unix(tmp_path / "socket", backlog=0) as busy, full_backlog(busy):
-        asked: List[int] = []
-        accepted: List[socket.socket] = []
-
-        def until() -> float:
-            # Asked between two tries, that is, while connect waits: now make room.
-            asked.append(1)
-            if len(asked) == 3:
-                accepted.append(busy.accept()[0])
-            return never()
-
-        transport = open_transport(address_of(busy), until=until)
-        transport.close()
-        for connection in accepted:
-            connection.close()
-    assert len(asked) >= 3
-
-
-@pytest.mark.skipif(not linux_only, reason="other systems refuse when their queue is full")
-def test_until_cuts_a_unix_connect_short(tmp_path: Path) -> None:
-    """A close ends the waiting for a place in the queue."""
-    with listen_unix(tmp_path / "socket", backlog=0) as busy, full_backlog(busy):
-        error = error_of(address_of(busy), timeout=3600, until=BroughtForward(after=4))
-
-    assert "closing" in error.reason
 
 
 def test_a_peer_that_closes_at_once(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 from typing import Any, Iterator, List
@@ -13,7 +14,17 @@ from dnstap_logging.exceptions import TransportError, TransportTimeout
 from dnstap_logging.transport import Resolver, never
 from dnstap_logging.transport import resolve as resolve_module
 
-from .peers import DEADLINE, BroughtForward, Peer, accept, in_child, listen_tcp, open_transport
+from .peers import (
+    DEADLINE,
+    BroughtForward,
+    Peer,
+    accept,
+    full_backlog,
+    in_child,
+    linux_only,
+    listen_tcp,
+    open_transport,
+)
 
 NAME = "collector.example"
 SHORT = 0.2
@@ -170,6 +181,22 @@ def test_a_silent_dns_leaves_time_to_connect(dns: Dns) -> None:
         transport.close()
 
 
+@pytest.mark.skipif(not linux_only, reason="other systems answer when their queue is full")
+def test_a_silent_dns_takes_half_of_the_time_at_most(dns: Dns) -> None:
+    """What a DNS that hangs leaves of the one deadline is spent on the addresses in hand."""
+    with listen_tcp(backlog=0) as silent, full_backlog(silent):
+        dns.answer = [(*found("127.0.0.1")[:4], silent.getsockname())]
+        resolver = Resolver(dns)
+        assert resolve(resolver) == ["127.0.0.1"]
+        dns.speaks.clear()
+        with pytest.raises(TransportTimeout) as caught:
+            open_transport(Address("tcp", host=NAME, port=6000), timeout=0.6, resolver=resolver)
+
+    waited = re.search(r"no answer in (\S+) s", caught.value.reason)
+    assert waited is not None, caught.value.reason
+    assert 0 < float(waited.group(1)) <= 0.3, caught.value.reason
+
+
 def test_an_answer_that_came_late_is_remembered(dns: Dns) -> None:
     """What an abandoned lookup found in the end serves when the next one fails."""
     resolver = Resolver(dns)
@@ -180,6 +207,7 @@ def test_an_answer_that_came_late_is_remembered(dns: Dns) -> None:
     dns.answer = socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
 
     assert resolve(resolver) == ["192.0.2.1"]
+    assert len(dns.asked) == 2, "a late answer is no reason not to ask again"
 
 
 @pytest.mark.parametrize(

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import signal
 import socket
 import ssl
-import subprocess
-import sys
 import threading
 from time import monotonic
-from typing import Callable, Iterator, List, NamedTuple, Tuple
+from typing import Callable, Iterator, List, NamedTuple
 
 import pytest
 
 from dnstap_logging.exceptions import TransportError, TransportTimeout
-from dnstap_logging.transport import StreamTransport, TlsOptions, never
-from dnstap_logging.transport.stream import TLS_RECORD_SIZE
+from dnstap_logging.transport import StreamTransport, TlsOptions
 
 from .peers import (
     DEADLINE,
@@ -32,7 +27,7 @@ from .peers import (
     listen_unix,
     open_transport,
     read_all,
-    reset,
+    repeat,
 )
 
 # More than any socket buffer holds, so that a peer that does not read stops the sender.
@@ -78,12 +73,6 @@ def in_thread(call: Callable[[], object]) -> threading.Thread:
     thread = threading.Thread(target=call)
     thread.start()
     return thread
-
-
-def repeat(times: int, call: Callable[..., object], *args: object) -> None:
-    """Call again and again: what the peer did may need a moment to arrive."""
-    for _ in range(times):
-        call(*args)
 
 
 def test_bytes_go_both_ways(link: Link) -> None:
@@ -228,7 +217,7 @@ def read_exactly(connection: socket.socket, size: int) -> None:
         size -= len(part)
 
 
-def test_until_cuts_a_send_short(tmp_path: object) -> None:
+def test_until_cuts_a_send_short() -> None:
     """A close in another thread ends a send that would have waited for an hour."""
     until = BroughtForward(after=3)
     left, right = socket.socketpair()
@@ -253,28 +242,6 @@ def test_until_cuts_a_receive_short() -> None:
         transport.close()
 
 
-def tcp_pair() -> Tuple[StreamTransport, socket.socket]:
-    """Connect a transport over TCP; return it and the peer's socket."""
-    with listen_tcp() as listener:
-        listener.settimeout(DEADLINE)
-        transport = open_transport(address_of(listener))
-        return transport, accept(listener)
-
-
-@pytest.mark.parametrize("operation", ["look", "receive", "send"])
-def test_a_reset_is_an_error_that_says_so(operation: str) -> None:
-    """A reset by the peer is told by whichever call comes first, with the cause kept."""
-    transport, peer = tcp_pair()
-    reset(peer)
-
-    with pytest.raises(TransportError, match=r"reset|closed") as caught:
-        repeat(100_000, getattr(transport, operation), *([b"x"] if operation == "send" else []))
-    cause = caught.value.__cause__
-    assert isinstance(cause, OSError)
-    assert cause.errno in (errno.ECONNRESET, errno.EPIPE), cause
-    transport.close()
-
-
 def test_close_may_be_called_again(link: Link) -> None:
     """Closing is idempotent, also after the peer is gone, and the descriptor is released."""
     link.peer.close()
@@ -283,66 +250,6 @@ def test_close_may_be_called_again(link: Link) -> None:
     link.transport.close()
     link.transport.abandon()
     assert link.transport.fileno() == -1
-
-
-def test_close_with_unread_input_does_not_reset() -> None:
-    """Closing over TCP with input that nobody read still delivers what was sent before."""
-    transport, peer = tcp_pair()
-    peer.sendall(b"x" * 10_000)
-    transport.send(b"STOP")
-    assert transport.look(), "the input arrived"
-    peer.sendall(b"x" * 10_000)
-
-    transport.close()
-    with peer:
-        assert read_all(peer) == b"STOP"
-
-
-def test_close_ends_tls_in_order(tmp_path: object) -> None:
-    """The peer can tell our end from a cut connection: it gets a close_notify."""
-    authority = Authority(tmp_path)
-    context = authority.server_context()
-    received: List[bytes] = []
-
-    def script(listener: socket.socket) -> None:
-        # Without suppress_ragged_eofs, an end without close_notify raises.
-        with context.wrap_socket(
-            accept(listener), server_side=True, suppress_ragged_eofs=False
-        ) as connection:
-            received.append(read_all(connection))
-
-    listener = listen_tcp()
-    with Peer(listener, script):
-        transport = open_transport(
-            address_of(listener, "tls"), tls=TlsOptions(cafile=authority.cafile)
-        )
-        transport.send(b"STOP")
-        transport.close()
-    assert received == [b"STOP"]
-
-
-def test_tls_counts_whole_records(tmp_path: object) -> None:
-    """What TLS says was taken is a number of whole records: a part of one is of no use."""
-    authority = Authority(tmp_path)
-    context = authority.server_context()
-    done = threading.Event()
-
-    def script(listener: socket.socket) -> None:
-        with accept_tls(listener, context):
-            assert done.wait(DEADLINE)
-
-    listener = listen_tcp()
-    with Peer(listener, script):
-        transport = open_transport(
-            address_of(listener, "tls"), timeout=2.0, tls=TlsOptions(cafile=authority.cafile)
-        )
-        transport.timeout = SHORT
-        with pytest.raises(TransportTimeout) as caught:
-            transport.send(bytes(MORE_THAN_BUFFERS))
-        transport.close()
-        done.set()
-    assert caught.value.taken > 0
-    assert caught.value.taken % TLS_RECORD_SIZE == 0
 
 
 def test_a_forked_child_abandons_without_a_word(link: Link) -> None:
@@ -359,54 +266,6 @@ def test_a_forked_child_abandons_without_a_word(link: Link) -> None:
     assert link.transport.receive() == b"FINISH"
     link.transport.close()
     assert read_all(link.peer) == b"before after"
-
-
-@pytest.mark.skipif(not hasattr(signal, "SIGPIPE"), reason="there is no SIGPIPE here")
-def test_a_lost_peer_does_not_kill_a_program_with_sigpipe() -> None:
-    """A program that set SIGPIPE to its default survives sending to a peer that closed."""
-    program = """
-import signal, socket
-signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-from dnstap_logging.exceptions import TransportError
-from dnstap_logging.transport import StreamTransport
-left, right = socket.socketpair()
-right.close()
-try:
-    StreamTransport(left, "unix:///x", 1.0).send(b"x")
-except TransportError as error:
-    print(error)
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False
-    )
-    assert (done.returncode, done.stdout) == (
-        0,
-        "unix:///x: the peer closed the connection (EPIPE)\n",
-    ), done.stderr
-
-
-def test_the_receivers_side_of_tls(tmp_path: object) -> None:
-    """An accepted socket, wrapped by the receiver, shakes hands with the same class."""
-    authority = Authority(tmp_path)
-    context = authority.server_context()
-
-    def script(listener: socket.socket) -> None:
-        wrapped = context.wrap_socket(
-            accept(listener), server_side=True, do_handshake_on_connect=False
-        )
-        transport = StreamTransport(wrapped, "a sender", DEADLINE, never)
-        transport.handshake()
-        transport.send(transport.receive().upper())
-        transport.close()
-
-    listener = listen_tcp()
-    with Peer(listener, script):
-        transport = open_transport(
-            address_of(listener, "tls"), tls=TlsOptions(cafile=authority.cafile)
-        )
-        transport.send(b"echo")
-        assert transport.receive() == b"ECHO"
-        transport.close()
 
 
 def test_the_handshake_of_a_plain_socket_is_nothing() -> None:

@@ -7,8 +7,6 @@ import datetime
 import os
 import socket
 import ssl
-import subprocess
-import sys
 import threading
 import warnings
 from pathlib import Path
@@ -19,7 +17,7 @@ import trustme
 
 from dnstap_logging.address import Address
 from dnstap_logging.exceptions import TransportError, TransportTimeout
-from dnstap_logging.transport import StreamTransport, TlsOptions, check_tls
+from dnstap_logging.transport import TlsOptions, check_tls
 
 from .peers import (
     DEADLINE,
@@ -287,133 +285,3 @@ def test_a_name_that_tls_cannot_ask_for(authority: Authority) -> None:
 
     with pytest.raises(TransportError, match=r"'\.x' is not a host name"):
         open_transport(address, tls=TlsOptions(cafile=authority.cafile))
-
-
-# Options, the error, and what its text must name.
-BAD_OPTIONS: List[Any] = [
-    ({"cafile": "absent.pem"}, ValueError, ["cafile='absent.pem'", "No such file"]),
-    ({"cafile": "text"}, ValueError, ["cafile='text'", "PEM"]),
-    ({"cafile": "."}, ValueError, ["cafile='.'"]),
-    ({"certfile": "absent.pem"}, ValueError, ["certfile='absent.pem'", "No such file"]),
-    ({"certfile": "writer.pem"}, ValueError, ["certfile='writer.pem'", "PEM"]),
-    (
-        {"certfile": "writer.pem", "keyfile": "absent.key"},
-        ValueError,
-        ["keyfile='absent.key'", "No such file"],
-    ),
-    (
-        {"certfile": "writer.pem", "keyfile": "other.key"},
-        ValueError,
-        ["certfile='writer.pem'", "do not belong together"],
-    ),
-    (
-        {"certfile": "writer.pem", "keyfile": "secret.key"},
-        ValueError,
-        ["certfile='writer.pem'", "passphrase", "ssl_context"],
-    ),
-    ({"keyfile": "writer.key"}, ValueError, ["keyfile needs a certfile"]),
-    ({"cafile": b"ca.pem"}, TypeError, ["cafile", "bytes"]),
-    ({"certfile": 5}, TypeError, ["certfile", "int"]),
-    ({"server_hostname": b"x"}, TypeError, ["server_hostname", "bytes"]),
-    ({"server_hostname": ""}, ValueError, ["server_hostname: '' is not a host name"]),
-    ({"server_hostname": ".x"}, ValueError, ["server_hostname: '.x' is not a host name"]),
-    ({"context": "yes"}, TypeError, ["ssl_context", "str"]),
-    ({"context": ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)}, ValueError, ["ssl_context", "server"]),
-    (
-        {"context": ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), "cafile": "ca.pem"},
-        ValueError,
-        ["ssl_context and cafile exclude each other"],
-    ),
-]
-
-
-@pytest.mark.parametrize(("options", "error", "texts"), BAD_OPTIONS)
-def test_bad_options(
-    options: Dict[str, Any],
-    error: type,
-    texts: List[str],
-    tmp_path: Path,
-    authority: Authority,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Options that cannot work are refused by name when the handler is made, without a prompt."""
-    monkeypatch.chdir(tmp_path)
-    authority.client_files("writer")
-    authority.client_files("other")
-    Path("text").write_text("not a certificate")
-    Path("secret.key").write_bytes(encrypted_key())
-
-    with pytest.raises(error) as caught:
-        check_tls(TlsOptions(**options))
-    for text in texts:
-        assert text in str(caught.value)
-
-
-def encrypted_key() -> bytes:
-    """Return a key that a passphrase protects."""
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    return ec.generate_private_key(ec.SECP256R1()).private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.BestAvailableEncryption(b"secret"),
-    )
-
-
-def test_good_options(authority: Authority) -> None:
-    """The defaults verify the certificate and its name, and speak TLS 1.2 or newer."""
-    check_tls(TlsOptions())
-    certfile, keyfile = authority.client_files()
-    check_tls(TlsOptions(cafile=Path(authority.cafile), certfile=certfile, keyfile=keyfile))
-    context = TlsOptions().make_context()
-
-    assert context.verify_mode == ssl.CERT_REQUIRED
-    assert context.check_hostname
-    assert context.minimum_version == ssl.TLSVersion.TLSv1_2
-
-
-def test_plain_sockets_do_not_import_ssl() -> None:
-    """A program that uses unix sockets and files never pays for TLS."""
-    program = """
-import socket, sys
-from dnstap_logging.address import Address
-from dnstap_logging.exceptions import TransportError
-from dnstap_logging.transport import Resolver, StreamTransport, connect, never
-left, right = socket.socketpair()
-transport = StreamTransport(left, "unix:///x", 1.0)
-transport.send(b"x")
-right.close()
-try:
-    transport.send(b"x")
-except TransportError:
-    pass
-try:
-    connect(Address("unix", path="/absent"), timeout=1, until=never, resolver=Resolver())
-except TransportError:
-    pass
-transport.close()
-print("ssl" in sys.modules)
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False
-    )
-    assert (done.stdout, done.stderr) == ("False\n", "")
-
-
-def test_close_before_the_handshake_says_nothing() -> None:
-    """Until its handshake, a TLS transport that is closed says nothing to the peer."""
-    received: List[bytes] = []
-
-    def script(listener: socket.socket) -> None:
-        with accept(listener) as connection:
-            received.append(read_all(connection))
-
-    listener = listen_tcp()
-    with Peer(listener, script):
-        sock = socket.create_connection(listener.getsockname())
-        wrapped = ssl.create_default_context().wrap_socket(
-            sock, do_handshake_on_connect=False, server_hostname="localhost"
-        )
-        StreamTransport(wrapped, "tls://localhost:1", DEADLINE).close()
-    assert received == [b""]
