@@ -14,7 +14,7 @@ import os
 import sys
 import time
 import weakref
-from typing import TYPE_CHECKING, List, NoReturn, Optional, Union
+from typing import TYPE_CHECKING, Any, List, NoReturn, Optional, Union
 
 from .address import parse_address
 from .message import Unusable, has_dns_keys, take_snapshot
@@ -141,7 +141,8 @@ class DnstapHandler(logging.Handler):
         # A default flush() that came just before close(): when it began, and when it ended.
         self._flushed = (-math.inf, -math.inf)
         self._finalizer = weakref.finalize(self, self._writer_thread.close_soon)
-        self._finalizer.atexit = False  # logging.shutdown closes the handlers that are alive
+        # logging.shutdown closes the handlers that are alive (older type stubs: read-only).
+        self._finalizer.atexit = False  # type: ignore[misc,unused-ignore]
         _handlers[next(_numbers)] = self
 
     # -- the calling threads -------------------------------------------------------------------
@@ -167,7 +168,7 @@ class DnstapHandler(logging.Handler):
         if not has_dns_keys(record.__dict__):
             return False
         for each in self.filters:
-            verdict = each.filter(record) if hasattr(each, "filter") else each(record)
+            verdict = _apply(each, record)
             if not verdict:
                 return False
             if isinstance(verdict, logging.LogRecord):
@@ -254,6 +255,17 @@ class DnstapHandler(logging.Handler):
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(f"{self!r} owns a thread and a connection: it cannot be copied or pickled")
+
+
+def _apply(each: Any, record: logging.LogRecord) -> Union[bool, logging.LogRecord]:
+    """Ask one filter: its ``dnstap_filter``, meant for dnstap handlers only, if it has one.
+
+    A filter that must not be bypassed, since it hides what other handlers may see, does its work
+    there, and refuses every record in its ordinary ``filter``.
+    """
+    ask = getattr(each, "dnstap_filter", None) or getattr(each, "filter", each)
+    verdict: Union[bool, logging.LogRecord] = ask(record)
+    return verdict
 
 
 _handlers: weakref.WeakValueDictionary[int, DnstapHandler] = weakref.WeakValueDictionary()

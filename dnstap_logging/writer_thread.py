@@ -14,6 +14,7 @@ from __future__ import annotations
 import atexit
 import logging
 import os
+import signal
 import sys
 import threading
 import time
@@ -133,6 +134,10 @@ class WriterThread:
     # -- the writer thread ---------------------------------------------------------------------
 
     def _run(self) -> None:
+        if hasattr(signal, "pthread_sigmask"):
+            # TLS writes cannot be told MSG_NOSIGNAL: a program that set SIGPIPE back to its
+            # default action would die with its collector.
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGPIPE})
         start_desk()
         try:
             self._drive()

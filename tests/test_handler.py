@@ -552,3 +552,23 @@ def test_permissions_of_a_new_capture(capture: Path) -> None:
         os.umask(mask)
 
     assert oct(capture.stat().st_mode & 0o777) == oct(0o640)
+
+
+def test_a_filter_for_dnstap_only_is_asked_by_this_handler(
+    logger: logging.Logger, capture: Path
+) -> None:
+    """A filter's dnstap_filter is preferred to its filter, which would refuse the record."""
+
+    class Private(logging.Filter):
+        def filter(self, record: logging.LogRecord) -> bool:
+            return False
+
+        def dnstap_filter(self, record: logging.LogRecord) -> logging.LogRecord:
+            changed = copy.copy(record)
+            changed.__dict__["dns_query_port"] = 1
+            return changed
+
+    handler = DnstapHandler(capture)
+    handler.addFilter(Private())
+
+    assert log_and_read(logger, handler).query_port == 1

@@ -352,3 +352,24 @@ def test_dictconfig_twenty_times_under_load(tmp_path: Path) -> None:
         assert_balanced(handler.stats())
         assert handler.stats().dropped["disconnected"] == 0, handler.stats()
     assert len(messages) == sum(handler.stats().written for handler in used)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="signals")
+def test_sigpipe_at_its_default_action_kills_nobody(tmp_path: Path) -> None:
+    """The writer thread blocks SIGPIPE, which a TLS write to a dead collector could raise."""
+    run(
+        """
+        import signal
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        handler = attach(sys.argv[1])
+        query(1)
+        assert handler.flush()
+        writer = handler._writer_thread._thread
+        signal.pthread_kill(writer.ident, signal.SIGPIPE)
+        query(2)
+        assert handler.flush()
+        """,
+        tmp_path / "capture.fstrm",
+    )
+
+    assert ports(tmp_path / "capture.fstrm") == [1, 2]
