@@ -1,0 +1,64 @@
+# The commands of everyday work. All of them run in a virtual environment that is made on first use
+# from $(PYTHON) (3.9 or newer); each installs only what it needs, once. ARGS is handed on:
+#   make demo ARGS="--address unix:///run/dnstap.sock"
+#   make test ARGS="tests/framestream -x"
+PYTHON ?= python3
+VENV ?= .venv
+ARGS ?=
+
+# The schema's compiler lives in an environment of its own: it brings a protobuf of its choice. The
+# version is exact because `make check-proto` compares what it writes.
+PROTO_VENV ?= .venv-proto
+PROTO_COMPILER := grpcio-tools==1.76.0
+
+BIN := $(VENV)/bin
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
+
+.PHONY: help demo test lint bench docs proto check-proto clean
+.DELETE_ON_ERROR:
+
+help:
+	@echo "make demo | test | lint | bench | docs | proto | check-proto | clean"
+
+demo: $(VENV)/.installed-demo
+	$(BIN)/python examples/demo.py $(ARGS)
+
+test: $(VENV)/.installed-test
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.installed-lint
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.installed-test
+	$(BIN)/python -m tests.benchmarks $(ARGS)
+
+docs: $(VENV)/.installed-test
+	$(BIN)/python -m pytest tests/test_docs.py tests/test_readme.py $(ARGS)
+
+proto: $(PROTO_VENV)/.installed-compiler
+	$(PROTO_VENV)/bin/python tools/generate_proto.py
+
+check-proto: $(PROTO_VENV)/.installed-compiler
+	$(PROTO_VENV)/bin/python tools/generate_proto.py --check
+
+clean:
+	rm -rf $(VENV) $(PROTO_VENV) .venvs build dist *.egg-info .coverage .coverage.* htmlcov
+	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamps. .made is an environment that is whole; .installed-<extra> is that extra of setup.cfg in
+# it. --clear starts anew where an earlier run broke off.
+$(VENV)/.made $(PROTO_VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 9) or sys.exit("Python 3.9 or newer is needed, $(PYTHON) is " + sys.version + "; try make PYTHON=python3.9")'
+	$(PYTHON) -m venv --clear $(@D)
+	@touch $@
+
+$(VENV)/.installed-%: $(VENV)/.made setup.cfg setup.py pyproject.toml
+	$(BIN)/python $(PIP_INSTALL) --editable '.[$*]'
+	@touch $@
+
+$(PROTO_VENV)/.installed-compiler: $(PROTO_VENV)/.made Makefile
+	$(PROTO_VENV)/bin/python $(PIP_INSTALL) '$(PROTO_COMPILER)'
+	@touch $@

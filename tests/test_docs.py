@@ -1,0 +1,73 @@
+"""The documentation: its links lead somewhere and its Python is Python."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from pathlib import Path
+from typing import Iterator, List, Set, Tuple
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+PAGES = sorted([*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/**/*.md")])
+
+FENCE = re.compile(r"^( *)```(\w*)[^\n]*\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
+INLINE_CODE = re.compile(r"`[^`\n]*`")
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+HEADING = re.compile(r"^#+ +(.+?) *#*$", re.MULTILINE)
+
+
+def page_name(path: Path) -> str:
+    """Return a page's path from the top of the repository."""
+    return path.relative_to(REPOSITORY).as_posix()
+
+
+def prose(page: Path) -> str:
+    """Return a page without its code."""
+    return INLINE_CODE.sub("", FENCE.sub("", page.read_text(encoding="utf-8")))
+
+
+def anchors(page: Path) -> Set[str]:
+    """Return the anchors of a page's headings, spelled as the usual renderers spell them."""
+    headings = HEADING.findall(FENCE.sub("", page.read_text(encoding="utf-8")))
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def broken_links(page: Path) -> Iterator[str]:
+    """Yield the links of a page that stay in the repository and lead nowhere."""
+    for target in LINK.findall(prose(page)):
+        if re.match(r"[a-z]+:", target):
+            continue
+        name, _, anchor = target.partition("#")
+        path = page.parent / name if name else page
+        if not path.exists() or (anchor and anchor not in anchors(path)):
+            yield target
+
+
+def python_examples(page: Path) -> List[Tuple[int, str]]:
+    """Return the Python examples of a page, each with the line on which it begins."""
+    text = page.read_text(encoding="utf-8")
+    return [
+        (text.count("\n", 0, match.start(3)) + 1, textwrap.dedent(match.group(3)))
+        for match in FENCE.finditer(text)
+        if match.group(2) in ("python", "py")
+    ]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
+def test_links_lead_somewhere(page: Path) -> None:
+    """Every link into the repository names a file, and a heading of it, that is there."""
+    assert list(broken_links(page)) == [], f"{page_name(page)} has broken links"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
+def test_python_examples_compile(page: Path) -> None:
+    """Every Python example is valid on the oldest Python that runs these tests."""
+    for line, code in python_examples(page):
+        compile("\n" * (line - 1) + code, page_name(page), "exec")
+
+
+def test_there_is_something_to_check() -> None:
+    """The pages that every project has are among those checked."""
+    assert {"README.md", "CHANGELOG.md", "CONTRIBUTING.md"} <= set(map(page_name, PAGES))
