@@ -24,7 +24,7 @@ class Destination:
         self._options = options
         self._resolver = Resolver()
         self._prepared: Optional[FileTransport] = None
-        self._path = options.address.path
+        self.address = options.address  # of a forked child's file, its own
 
     @property
     def is_file(self) -> bool:
@@ -87,10 +87,10 @@ class Destination:
         child = Destination(self._options)
         if self.is_file:
             stem, suffix = os.path.splitext(self._options.address.path)
-            child._path = f"{stem}.{pid}{suffix}"
+            child.address = self._options.address._replace(path=f"{stem}.{pid}{suffix}")
         return child
 
     def _open_file(self) -> FileTransport:
         return FileTransport(
-            self._path, mode=self._options.mode, permissions=self._options.permissions
+            self.address.path, mode=self._options.mode, permissions=self._options.permissions
         )

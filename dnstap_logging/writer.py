@@ -107,7 +107,7 @@ class Writer:
         """
         answer = self._transport.look()
         if answer == b"":
-            raise PeerClosed(self.name, "closed by the other side")
+            raise PeerClosed(self.name, self._transport.end)
         if answer:
             self._session.receive(answer)
 

@@ -64,7 +64,7 @@ class WriterThread:
     def _set_up(self, destination: Destination) -> None:
         """Make everything that one process has for itself."""
         options = self._options
-        address = str(options.address)
+        address = str(destination.address)
         self._pid = os.getpid()
         self._queue = RecordQueue(
             options.queue_size, options.queue_bytes, options.blocking, address

@@ -143,7 +143,9 @@ def test_blocking_loses_nothing(tmp_path: Path) -> None:
         assert own == list(range(1000)), f"the order of thread {number}"
 
 
-def test_a_moved_capture_is_noticed_while_idle(tmp_path: Path, made: List[DnstapHandler]) -> None:
+def test_a_moved_capture_is_noticed_while_idle(
+    tmp_path: Path, made: List[DnstapHandler], said: Said
+) -> None:
     """A capture that was moved away gets its STOP, and a new one is begun, without a record."""
     path, moved = tmp_path / "capture.fstrm", tmp_path / "moved.fstrm"
     handler = DnstapHandler(path)
@@ -154,6 +156,7 @@ def test_a_moved_capture_is_noticed_while_idle(tmp_path: Path, made: List[Dnstap
     path.rename(moved)
 
     wait_until(path.exists, "the new capture")
+    said.wait_for("session ended: the file was moved or deleted")
     assert ports(moved) == [1]
     log(handler, 2)
     handler.close()

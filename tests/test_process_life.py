@@ -144,6 +144,7 @@ def test_a_forked_child_has_a_capture_of_its_own(tmp_path: Path) -> None:
             query(1000 + port if child == 0 else port)
         if child == 0:
             assert handler.stats().logged == 100, handler.stats()
+            assert handler.stats().address.endswith(f"capture.{os.getpid()}.fstrm")
             handler.close()
             os._exit(0)
         assert os.waitpid(child, 0)[1] == 0

@@ -38,9 +38,11 @@ class Transport(Protocol):
 
     Attributes:
         name: the address as text, for diagnostics.
+        end: what it means when `look` or `receive` returns empty bytes, in words.
     """
 
     name: str
+    end: str
 
     def send(self, data: bytes) -> None:
         """Hand all of it to the kernel.

@@ -68,6 +68,8 @@ class FileTransport:
         TransportError: it cannot be opened, is not a regular file, or somebody else writes to it.
     """
 
+    end = "the file was moved or deleted"
+
     def __init__(
         self,
         path: Union[str, os.PathLike[str]],

@@ -51,6 +51,8 @@ class StreamTransport:
         timeout: may be changed between calls; ``math.inf`` waits for ever.
     """
 
+    end = "closed by the other side"
+
     def __init__(
         self, sock: socket.socket, name: str, timeout: float, until: Until = never
     ) -> None:
