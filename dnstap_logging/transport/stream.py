@@ -189,7 +189,27 @@ class StreamTransport:
 
     def _failure(self, error: OSError, taken: int = 0) -> TransportError:
         self._broken = True
+        if self._is_tls and isinstance(error, ConnectionError):
+            error = self._alert() or error
         return TransportError(self.name, explain(error), taken)
+
+    def _alert(self) -> Optional[OSError]:
+        """Return the alert with which a TLS peer said why, before it reset the connection.
+
+        A TLS 1.3 server refuses a client's certificate when the client has shaken hands already:
+        then a send fails first, and the reason lies unread.
+        """
+        import ssl
+
+        try:
+            self._sock.recv(1)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return None
+        except ssl.SSLError as alert:
+            return alert
+        except OSError:
+            return None
+        return None
 
 
 def _quietly(call: Callable[[], object]) -> None:

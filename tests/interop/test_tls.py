@@ -62,7 +62,7 @@ def test_a_missing_client_certificate_is_named(pki: Pki, said: Said) -> None:
     frames: List[bytes] = []
 
     peer = DnstapReceiver("tls://127.0.0.1:0", on_frame=frames.append, ssl_context=context)
-    options = {"cafile": pki.cafile, "close_timeout": 0.5, "report_interval": 0.1}
+    options = {"cafile": pki.cafile, "close_timeout": 0.5}
     with peer.start(), tapped(str(peer.address), **options) as tap:
         tap.log_numbers([1])
         line = said.wait_for("pass certfile")
