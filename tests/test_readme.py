@@ -202,7 +202,7 @@ def test_quick_start_delivers(tmp_path: Path, collector: Collector) -> None:
         assert message.socket_protocol is SocketProtocol.UDP
         assert (str(message.query_ip), message.query_port) == ("192.0.2.1", 5353)
         assert (str(message.response_ip), message.response_port) == ("192.0.2.53", 53)
-    assert collector.receiver.stats().finished == 1
+    wait_until(lambda: collector.receiver.stats().finished == 1, "the receiver to count the end")
 
 
 def test_file_config_delivers(tmp_path: Path, collector: Collector) -> None:

@@ -49,7 +49,7 @@ def test_our_receiver_with_client_certificates(pki: Pki) -> None:
         with tapped(str(peer.address), **ours, **NAMES) as tap:
             tap.log_corpus(COUNT)
             stats = tap.close()
-        assert peer.stats().finished == 1, peer.stats()
+        wait_until(lambda: peer.stats().finished == 1, "the receiver to count the end")
 
     assert_all_written(stats, COUNT)
     assert (stats.connects, stats.unconfirmed) == (1, 0), stats
