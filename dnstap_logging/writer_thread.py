@@ -34,6 +34,10 @@ __all__ = ["WriterThread"]
 START_RETRY_INTERVAL = 1.0
 """Seconds before a thread that could not be started is tried again."""
 
+START_PATIENCE = 1.0
+"""Seconds that close() waits for a thread that is being started. That takes no time, unless close()
+runs in a signal handler that interrupted the start; then waiting does not help."""
+
 JOIN_GRACE = 0.5
 """Seconds beyond its deadline in which the writer thread notices it: waits last at most 0.1 s."""
 
@@ -73,7 +77,7 @@ class WriterThread:
         self._delivery = Delivery(self._queue, destination, options, self._reporter)
         # Held by whoever drives the delivery: two drivers would mix their frames.
         self._driving = threading.Lock()
-        # Held while a thread is started; only ever tried, so that nobody waits for it.
+        # Held while a thread is started; calling threads only ever try it.
         self._starting = threading.Lock()
         self._thread: Optional[threading.Thread] = None
         self._running = False
@@ -198,12 +202,14 @@ class WriterThread:
         if self._closed:
             return
         self._ask_to_stop(deadline)
+        if self._starting.acquire(timeout=START_PATIENCE):  # a thread may be about to start
+            self._starting.release()
         thread = self._thread
         if thread is None or not self._running:
             if self._driving.acquire(blocking=False):
                 self._driving.release()
                 self._drive()
-        elif thread is not threading.current_thread():
+        elif thread is not threading.current_thread() and thread.ident is not None:
             thread.join(max(0.0, deadline - time.monotonic()) + JOIN_GRACE)
             if thread.is_alive():
                 self._reporter.report(

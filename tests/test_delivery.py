@@ -117,6 +117,43 @@ def test_close_releases_a_caller_that_waits_for_room(absent: str) -> None:
     assert (stats.dropped["disconnected"], stats.dropped["closed"]) == (1, 1), stats
 
 
+def test_close_waits_for_a_thread_that_is_being_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A close() that meets the first record's start of the thread joins it and loses nothing."""
+    entered, go_on = threading.Event(), threading.Event()
+    start = threading.Thread.start
+
+    def slow_start(thread: threading.Thread) -> None:
+        if thread.name == "dnstap-writer":
+            entered.set()
+            assert go_on.wait(20)
+        start(thread)
+
+    handler = DnstapHandler(tmp_path / "capture.fstrm")
+    monkeypatch.setattr(threading.Thread, "start", slow_start)
+    errors: List[RuntimeError] = []
+
+    def close() -> None:
+        try:
+            handler.close()
+        except RuntimeError as error:  # what joining a thread that did not start yet raises
+            errors.append(error)
+
+    logging_thread = threading.Thread(target=log, args=(handler, 1))
+    closing_thread = threading.Thread(target=close)
+    logging_thread.start()
+    assert entered.wait(20)
+    closing_thread.start()
+    wait_until(lambda: handler._writer_thread._closed, "close() to have begun")
+    go_on.set()
+    for thread in (logging_thread, closing_thread):
+        thread.join(20)
+
+    assert errors == []
+    assert ports(tmp_path / "capture.fstrm") == [1]
+
+
 def test_blocking_loses_nothing(tmp_path: Path) -> None:
     """overflow="block" with a tiny queue: every record of four threads is written, in order."""
     messages: List[DnstapMessage] = []
