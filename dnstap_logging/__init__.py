@@ -8,6 +8,7 @@ Attach a `DnstapHandler` to a logger, log with dns extras, and every query reach
 from __future__ import annotations
 
 from ._version import __version__
+from .adapter import DnstapAdapter
 from .exceptions import DnstapLoggingError
 from .handler import DnstapHandler, get_handler, handlers
 from .message import (
@@ -25,6 +26,7 @@ from .receiver import DnstapReceiver
 from .stats import Stats
 
 __all__ = [
+    "DnstapAdapter",
     "DnstapHandler",
     "DnstapLoggingError",
     "DnstapMessage",

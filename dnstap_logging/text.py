@@ -1,43 +1,27 @@
 """A dnstap message as one line of text, for people.
 
-Reads the question and the response code out of the DNS message without a DNS library. What is in
-a message came from the network: garbage never raises, and no control character gets into a line.
+The question and the response code are read out of the DNS message (`dnswire.py`). What is in a
+message came from the network: garbage never raises, and no control character gets into a line.
 Pure functions; any thread may call them.
 """
 
 from __future__ import annotations
 
 import socket
-import struct
 import time
 from typing import List, Optional
 
+from .dnswire import CLASSES, OPCODES, RCODES, TYPES, read_header, read_question
 from .message import DnstapMessage, MessageType, SocketProtocol
 from .names import read_name
 from .values import NS
 
-__all__ = ["format_line"]
+__all__ = ["format_line", "format_summary"]
+
+# The roles whose peer is the initiator of the query (dnstap.proto, Message.Type).
+_SERVER_ROLES = ("AUTH", "CLIENT", "UPDATE")
 
 UNKNOWN = "-"  # stands where nothing is known, so that columns keep their places
-_HEADER = struct.Struct("!6H")  # RFC 1035, 4.1.1
-_QUESTION = struct.Struct("!HH")  # RFC 1035, 4.1.2, after the name
-
-# From the registry of DNS parameters at IANA; others are shown as RFC 3597 says (TYPE65280).
-_TYPES = {
-    1: "A", 2: "NS", 5: "CNAME", 6: "SOA", 12: "PTR", 13: "HINFO", 15: "MX", 16: "TXT", 17: "RP",
-    24: "SIG", 25: "KEY", 28: "AAAA", 29: "LOC", 33: "SRV", 35: "NAPTR", 37: "CERT", 39: "DNAME",
-    41: "OPT", 43: "DS", 44: "SSHFP", 45: "IPSECKEY", 46: "RRSIG", 47: "NSEC", 48: "DNSKEY",
-    49: "DHCID", 50: "NSEC3", 51: "NSEC3PARAM", 52: "TLSA", 53: "SMIMEA", 55: "HIP", 59: "CDS",
-    60: "CDNSKEY", 61: "OPENPGPKEY", 62: "CSYNC", 63: "ZONEMD", 64: "SVCB", 65: "HTTPS",
-    99: "SPF", 108: "EUI48", 109: "EUI64", 249: "TKEY", 250: "TSIG", 251: "IXFR", 252: "AXFR",
-    255: "ANY", 256: "URI", 257: "CAA",
-}  # fmt: skip
-_CLASSES = {1: "IN", 3: "CH", 4: "HS", 254: "NONE", 255: "ANY"}
-_OPCODES = {1: "IQUERY", 2: "STATUS", 4: "NOTIFY", 5: "UPDATE", 6: "DSO"}
-_RCODES = {
-    0: "NOERROR", 1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 4: "NOTIMP", 5: "REFUSED",
-    6: "YXDOMAIN", 7: "YXRRSET", 8: "NXRRSET", 9: "NOTAUTH", 10: "NOTZONE",
-}  # fmt: skip
 
 
 def format_line(message: DnstapMessage) -> str:
@@ -66,6 +50,32 @@ def format_line(message: DnstapMessage) -> str:
     return " ".join(columns)
 
 
+def format_summary(message: DnstapMessage) -> str:
+    """Return what a text log says of a message: type, peer, protocol, question, response code.
+
+    The peer is the other end of the conversation: the client of a server, the server of a client.
+    """
+    ends = [
+        (message.query_address, message.query_port),
+        (message.response_address, message.response_port),
+    ]
+    if message.message_type.name.split("_")[0] not in _SERVER_ROLES:
+        ends.reverse()
+    address, port = ends[0] if ends[0][0] is not None else ends[1]
+    wires = [message.query_message, message.response_message]
+    if not message.message_type.is_query:
+        wires.reverse()
+    columns = [
+        message.message_type.name,
+        f"{UNKNOWN if address is None else _host(address)}{'' if port is None else f'#{port}'}",
+        _protocol(message),
+        _question(wires[1] if wires[0] is None else wires[0]),
+    ]
+    if not message.message_type.is_query:
+        columns.append(_rcode(wires[0]))
+    return " ".join(columns)
+
+
 def _mnemonic(message_type: MessageType) -> str:
     return message_type.name[0] + ("Q" if message_type.is_query else "R")
 
@@ -86,11 +96,13 @@ def _time(message: DnstapMessage) -> str:
 def _endpoint(address: Optional[bytes], port: Optional[int]) -> str:
     if address is None:
         host = UNKNOWN
-    elif len(address) == 4:
-        host = socket.inet_ntop(socket.AF_INET, address)
     else:
-        host = f"[{socket.inet_ntop(socket.AF_INET6, address)}]"
+        host = _host(address) if len(address) == 4 else f"[{_host(address)}]"
     return host if port is None else f"{host}:{port}"
+
+
+def _host(address: bytes) -> str:
+    return socket.inet_ntop(socket.AF_INET if len(address) == 4 else socket.AF_INET6, address)
 
 
 def _protocol(message: DnstapMessage) -> str:
@@ -106,24 +118,26 @@ def _question(wire: Optional[bytes]) -> str:
     """Return name, class and type of the first question; of odd opcodes, their names before."""
     try:
         return " ".join(_question_columns(wire or b""))
-    except (ValueError, IndexError, struct.error):
+    except ValueError:
         return UNKNOWN
 
 
 def _question_columns(wire: bytes) -> List[str]:
-    _, flags, questions, _, _, _ = _HEADER.unpack_from(wire)
-    opcode = flags >> 11 & 15
-    columns = [_OPCODES.get(opcode, f"OPCODE{opcode}")] if opcode else []
-    if not questions:
+    header = read_header(wire)
+    opcode = header.opcode
+    columns = [OPCODES.get(opcode, f"OPCODE{opcode}")] if opcode else []
+    if not header.questions:
         return [*columns, UNKNOWN]
-    name, position = read_name(wire, _HEADER.size)
-    kind, network = _QUESTION.unpack_from(wire, position)
-    network_name = _CLASSES.get(network, f"CLASS{network}")
-    return [*columns, name, network_name, _TYPES.get(kind, f"TYPE{kind}")]
+    question = read_question(wire)
+    name, _ = read_name(question.name, 0)
+    network = CLASSES.get(question.network, f"CLASS{question.network}")
+    return [*columns, name, network, TYPES.get(question.kind, f"TYPE{question.kind}")]
 
 
 def _rcode(wire: Optional[bytes]) -> str:
-    if wire is None or len(wire) < _HEADER.size:
+    """Return the response code as the header has it, without the extension of EDNS."""
+    try:
+        code = read_header(wire or b"").rcode
+    except ValueError:
         return UNKNOWN
-    code = wire[3] & 15
-    return _RCODES.get(code, f"RCODE{code}")
+    return RCODES.get(code, f"RCODE{code}")

@@ -1,0 +1,46 @@
+"""The keywords of `DnstapAdapter`'s methods: for type checkers only, hence a stub."""
+
+from typing import Any, Mapping, Optional, Union
+
+from typing_extensions import TypedDict
+
+from .enums import HttpProtocol, SocketFamily, SocketProtocol
+from .policy import Policy
+from .values import AddressSource, NameSource, Octets, TimeSource, WireSource
+
+__all__ = ["AllKeywords", "Keywords", "QueryKeywords", "ResponseKeywords"]
+
+class Keywords(TypedDict, total=False):
+    """What every method takes: the dns extras, and what logging's own methods take."""
+
+    query_address: Optional[AddressSource]
+    response_address: Optional[AddressSource]
+    query_port: Optional[int]
+    response_port: Optional[int]
+    query_time: Optional[TimeSource]
+    response_time: Optional[TimeSource]
+    socket_family: Union[SocketFamily, str, int, None]
+    socket_protocol: Union[SocketProtocol, str, int, None]
+    http_protocol: Union[HttpProtocol, str, int, None]
+    query_zone: Optional[NameSource]
+    policy: Union[Policy, Mapping[str, object], None]
+    dns_extra: Union[str, Octets, None]
+    identity: Union[str, Octets, None]
+    version: Union[str, Octets, None]
+    extra: Optional[Mapping[str, object]]
+    exc_info: Any
+    stack_info: bool
+    stacklevel: int
+
+class QueryKeywords(Keywords, total=False):
+    """Of a query's method: the message of the other side, too."""
+
+    response_message: Optional[WireSource]
+
+class ResponseKeywords(Keywords, total=False):
+    """Of a response's method: the message of the other side, too."""
+
+    query_message: Optional[WireSource]
+
+class AllKeywords(QueryKeywords, ResponseKeywords, total=False):
+    """Of `DnstapAdapter.log_message`: both messages."""
