@@ -1,0 +1,230 @@
+"""`AnonymizingFilter`: records without their clients' addresses."""
+
+from __future__ import annotations
+
+import copy
+import enum
+import logging
+import socket
+from typing import Dict, Optional, Tuple, Union
+
+from ..arguments import integer
+from ..enums import PolicyMatch, SocketFamily
+from ..extras import FIELDS, Unusable
+from ..policy import Policy
+from ..shorten import type_name
+from ..values import MAX_WIRE_MESSAGE, Endpoint
+from .client_subnet import hide_client_subnets
+from .cryptopan import KEY_SIZE, CryptoPan
+from .misplaced import Misplaced
+from .records import has_dns_keys, read
+
+__all__ = ["AnonymizingFilter"]
+
+IPV4_BITS, IPV6_BITS = 32, 128
+IPV4_PREFIX, IPV6_PREFIX = 24, 48  # bits that are kept by default: a network, not a host
+
+MAPPED = bytes(10) + b"\xff\xff"  # before an IPv4 address inside IPv6 (RFC 4291, 2.5.5.2)
+HOLDS_IPV4 = (
+    b"\x20\x02",  # 6to4 (RFC 3056)
+    b"\0\x64\xff\x9b" + bytes(8),  # translated (RFC 6052)
+)
+"""Other prefixes of IPv6 addresses that hold the client's IPv4 address right after them."""
+
+CLIENT_RULE = b"rpz-client-ip"  # the label of policy rules that are written as a client's address
+
+UNREADABLE = "unreadable, removed by AnonymizingFilter"
+"""Takes the place of a value that no converter takes, so that the handler still counts and reports
+the mistake, and shows this instead of what may be an address."""
+
+TOO_LONG = bytes(MAX_WIRE_MESSAGE + 1)
+"""Takes the place of a DNS message that is too long, for which the handler drops the record."""
+
+MISPLACED = (
+    "it is attached to a logger, or to a handler of another kind, where records would go on as they"
+    " are: they are dropped there; attach it to the dnstap handler"
+)
+
+
+class Default(enum.Enum):
+    """What an argument has that was left out, where None means something."""
+
+    DEFAULT = "default"
+
+
+DEFAULT = Default.DEFAULT
+
+
+class AnonymizingFilter(logging.Filter):
+    """Cut, remove or pseudonymise the clients' addresses in the records of a dnstap handler.
+
+    Treated are the query address, in messages of every type; the response address where it is the
+    same; the EDNS Client Subnet (RFC 7871) in query and response message; and what a policy says
+    about a client's address. In RESOLVER_, FORWARDER_, STUB_ and TOOL_ messages the query address
+    is this host's own: it is treated too, for a host may ask for one client only.
+
+    It fails closed. A value that cannot be read is removed, and so is a DNS message that cannot
+    be read to its end, if it may hold a client subnet. The handler sends a changed copy; other
+    handlers see the original. Attached to a logger or to a handler of another kind, which could
+    send the original on, the filter refuses every record with dns extras and says so.
+
+    A DNS message with a client subnet is changed, so it no longer verifies under TSIG or SIG(0).
+
+    Args:
+        ipv4_prefix: how many leading bits of IPv4 addresses are kept; 0 or None removes them. By
+            default 24; with a key 32, all bits of the pseudonym.
+        ipv6_prefix: likewise of IPv6 addresses; by default 48, with a key 128. An IPv4 address
+            inside IPv6 counts as IPv4.
+        key: 32 bytes, or 64 hexadecimal digits: addresses become pseudonyms by Crypto-PAn before
+            they are cut, so that prefixes stay comparable. Needs the extra ``privacy``.
+
+    Raises:
+        TypeError, ValueError: naming the argument and what is right.
+        ImportError: there is a key, and the package cryptography is not installed.
+    """
+
+    def __init__(
+        self,
+        ipv4_prefix: Union[int, Default, None] = DEFAULT,
+        ipv6_prefix: Union[int, Default, None] = DEFAULT,
+        key: Union[bytes, str, None] = None,
+    ) -> None:
+        super().__init__()
+        self._misplaced = Misplaced("AnonymizingFilter", MISPLACED)
+        octets = _read_key(key)
+        kept = (IPV4_PREFIX, IPV6_PREFIX) if octets is None else (IPV4_BITS, IPV6_BITS)
+        self.ipv4_prefix = _read_prefix("ipv4_prefix", ipv4_prefix, kept[0], IPV4_BITS)
+        self.ipv6_prefix = _read_prefix("ipv6_prefix", ipv6_prefix, kept[1], IPV6_BITS)
+        self._leading = _cut if octets is None else CryptoPan(octets).pseudonym
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Refuse every record with dns extras: only a dnstap handler takes the changed copy."""
+        if not has_dns_keys(record):
+            return True
+        self._misplaced.report()
+        return False
+
+    def dnstap_filter(self, record: logging.LogRecord) -> Union[bool, logging.LogRecord]:
+        """Return a changed copy, for a dnstap handler."""
+        if not has_dns_keys(record):
+            return True
+        changed = copy.copy(record)
+        changed.__dict__.update(self._hidden_addresses(record))
+        for name in ("query_message", "response_message"):
+            changed.__dict__.update(self._hidden_message(record, name))
+        changed.__dict__.update(_hidden_policy(record))
+        if not isinstance(changed.msg, str):  # an object that may show addresses to a formatter
+            changed.msg, changed.args = "", None
+            changed.__dict__.pop("message", None)
+        return changed
+
+    # -- addresses -----------------------------------------------------------------------------
+
+    def _hidden_addresses(self, record: logging.LogRecord) -> Dict[str, object]:
+        query, response = read(record, "query_address"), read(record, "response_address")
+        changes = _unreadable("query_address", query)
+        changes.update(_unreadable("response_address", response))
+        if not isinstance(query, Endpoint) or query.address is None:
+            return changes
+        address: Optional[bytes] = self._hide(query.address, 8 * len(query.address))[0]
+        if not any(address or b""):
+            address = None
+        changes["dns_query_address"] = _as_extra(address, query.port)
+        known = response.address if isinstance(response, Endpoint) else None
+        if known == query.address and isinstance(response, Endpoint):
+            changes["dns_response_address"] = _as_extra(address, response.port)
+            known = address
+        if address is None and known is None and read(record, "socket_family") is None:
+            ipv4 = len(query.address) == 4
+            changes["dns_socket_family"] = SocketFamily.INET if ipv4 else SocketFamily.INET6
+        return changes
+
+    def _hide(self, address: bytes, known: int) -> Tuple[bytes, int]:
+        """Treat an address of which some bits are known; returns how many are left, too."""
+        before = 8 * len(MAPPED)
+        if address.startswith(MAPPED) and known >= before:
+            inner, bits = self._hide(address[len(MAPPED) :], known - before)
+            return MAPPED + inner, before + bits if bits else 0
+        bits = min(known, self._kept(address))
+        return self._leading(address, bits), bits
+
+    def _kept(self, address: bytes) -> int:
+        if 8 * len(address) == IPV4_BITS:
+            return self.ipv4_prefix
+        if self.ipv4_prefix < IPV4_BITS:
+            for prefix in HOLDS_IPV4:
+                if address.startswith(prefix):
+                    return min(self.ipv6_prefix, 8 * len(prefix) + self.ipv4_prefix)
+        return self.ipv6_prefix
+
+    # -- DNS messages --------------------------------------------------------------------------
+
+    def _hidden_message(self, record: logging.LogRecord, name: str) -> Dict[str, object]:
+        wire = read(record, name)
+        if isinstance(wire, bytes):
+            return {FIELDS[name].key: hide_client_subnets(wire, self._hide)}
+        if isinstance(wire, Unusable) and wire.too_large:
+            return {FIELDS[name].key: TOO_LONG}
+        return _unreadable(name, wire)
+
+
+def _unreadable(name: str, value: object) -> Dict[str, object]:
+    return {FIELDS[name].key: UNREADABLE} if isinstance(value, Unusable) else {}
+
+
+def _as_extra(address: Optional[bytes], port: Optional[int]) -> object:
+    """Return an address as text, which a formatter can show; with a port as a socket address."""
+    text = ""
+    if address is not None:
+        family = socket.AF_INET if len(address) == 4 else socket.AF_INET6
+        text = socket.inet_ntop(family, address)
+    return (text or None) if port is None else (text, port)
+
+
+def _cut(address: bytes, bits: int) -> bytes:
+    """Return an address with zeros after its first bits."""
+    rest = 8 * len(address) - bits
+    return (int.from_bytes(address, "big") >> rest << rest).to_bytes(len(address), "big")
+
+
+def _hidden_policy(record: logging.LogRecord) -> Dict[str, object]:
+    """Remove from a policy what may be a client's address: the rule, and the value that matched."""
+    policy = read(record, "policy")
+    if not isinstance(policy, Policy):
+        return _unreadable("policy", policy)
+    by_client = policy.match is PolicyMatch.CLIENT_IP
+    if by_client or policy.match is None:
+        policy = policy._replace(value=None)
+    if by_client or CLIENT_RULE in (policy.rule or b"").lower():
+        policy = policy._replace(rule=None)
+    return {"dns_policy": policy}
+
+
+# -- arguments ---------------------------------------------------------------------------------
+
+
+def _read_prefix(argument: str, value: object, default: int, longest: int) -> int:
+    if value is None:
+        return 0
+    if isinstance(value, Default):
+        return default
+    return integer(argument, value, 0, longest, "; 0 or None removes the address")
+
+
+def _read_key(key: object) -> Optional[bytes]:
+    """Check a key; an error must not show it."""
+    if key is None:
+        return None
+    right = f"{KEY_SIZE} bytes, or {2 * KEY_SIZE} hexadecimal digits"
+    if isinstance(key, str):
+        try:
+            octets = bytes.fromhex(key)
+        except ValueError:
+            raise ValueError(f"key of {len(key)} characters: must be {right}") from None
+    elif isinstance(key, (bytes, bytearray)):
+        octets = bytes(key)
+    else:
+        raise TypeError(f"key: must be {right}, not {type_name(key)}")
+    if len(octets) != KEY_SIZE:
+        raise ValueError(f"key of {len(octets)} bytes: must be {right}")
+    return octets

@@ -1,0 +1,59 @@
+"""`MessageTypeFilter`: records of some message types."""
+
+from __future__ import annotations
+
+import logging
+from fnmatch import fnmatchcase
+from typing import Iterable, List, Union
+
+from ..enums import MessageType
+from ..values import as_message_type
+from .records import has_dns_keys, read, read_members
+
+__all__ = ["MessageTypeFilter"]
+
+_WILDCARDS = frozenset("*?[")
+_RIGHT = "a MessageType, its name or number, or a pattern such as 'CLIENT_*'"
+
+TypeSource = Union[MessageType, str, int]
+
+
+class MessageTypeFilter(logging.Filter):
+    """Keep the records of some message types.
+
+    A record without dns extras passes. One whose message type is missing or unknown passes too:
+    the handler cannot send it, and counts and reports the mistake.
+
+    Args:
+        types: one or several `MessageType`s, their names in any case or numbers, or patterns of
+            names with ``*``, ``?`` and ``[]``: ``"CLIENT_*"``, ``"*_RESPONSE"``.
+
+    Raises:
+        TypeError, ValueError: there is none, one is unknown, or a pattern matches no type.
+    """
+
+    def __init__(self, types: Union[TypeSource, Iterable[TypeSource]]) -> None:
+        super().__init__()
+        self.types = read_members("types", types, _matching, _RIGHT)
+        if not self.types:
+            raise ValueError(f"types={types!r}: must be {_RIGHT}, at least one")
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Tell whether a record is of one of the types."""
+        if not has_dns_keys(record):
+            return True
+        found = read(record, "message_type")
+        return not isinstance(found, MessageType) or found in self.types
+
+
+def _matching(value: object) -> List[MessageType]:
+    if not isinstance(value, str) or _WILDCARDS.isdisjoint(value):
+        return [as_message_type(value)]
+    found = [each for each in MessageType if fnmatchcase(each.name, value.upper())]
+    if not found:
+        raise ValueError(f"matches no message type; their names are {_names()}")
+    return found
+
+
+def _names() -> str:
+    return ", ".join(each.name for each in MessageType)

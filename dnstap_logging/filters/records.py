@@ -1,0 +1,91 @@
+"""What all filters share: reading the dns extras of a record, and lists as arguments.
+
+Values are converted by the converters of `extras.FIELDS`, so a filter accepts what the handler
+accepts. Runs in the threads that log; nothing raises for any value.
+"""
+
+from __future__ import annotations
+
+import enum
+import logging
+from collections.abc import Mapping
+from typing import Callable, FrozenSet, Iterable, Iterator, List, Optional, TypeVar
+
+from ..dnswire import Question, read_question
+from ..extras import FIELDS, convert
+from ..extras import has_dns_keys as _has_dns_keys
+from ..shorten import shorten
+from ..values import reason
+
+__all__ = ["has_dns_keys", "question_in", "read", "read_members", "wires_of"]
+
+T = TypeVar("T")
+
+_WIRES = ("query_message", "response_message")
+_SINGLE = (str, bytes, bytearray, memoryview, int, enum.Enum)  # never meant as a list
+
+
+def has_dns_keys(record: logging.LogRecord) -> bool:
+    """Tell whether a record is meant for dnstap."""
+    return _has_dns_keys(record.__dict__)
+
+
+def read(record: logging.LogRecord, name: str) -> object:
+    """Return a field's canonical value, None where there is none, `Unusable` for a bad one."""
+    field = FIELDS[name]
+    value = record.__dict__.get(field.key)
+    return None if value is None else convert(field, value)
+
+
+def wires_of(record: logging.LogRecord) -> Iterator[bytes]:
+    """Yield the DNS messages that a record has, the query first."""
+    for name in _WIRES:
+        wire = read(record, name)
+        if isinstance(wire, bytes):
+            yield wire
+
+
+def question_in(wire: bytes) -> Optional[Question]:
+    """Return the question of a DNS message, or None if there is none that can be read."""
+    try:
+        return read_question(wire)
+    except ValueError:
+        return None
+
+
+# -- arguments ---------------------------------------------------------------------------------
+
+
+def read_members(
+    argument: str, value: object, convert_member: Callable[[object], Iterable[T]], right: str
+) -> FrozenSet[T]:
+    """Convert an argument that is one value or a list of them.
+
+    Args:
+        argument: its name.
+        value: what the user wrote.
+        convert_member: returns what one member stands for, or raises.
+        right: what a member must be, for the error.
+
+    Raises:
+        TypeError, ValueError: naming the argument, the value and what is right.
+    """
+    found: List[T] = []
+    for member in _members(argument, value, right):
+        try:
+            found.extend(convert_member(member))
+        except Exception as error:  # noqa: BLE001 - also what the value's own methods raise
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            about = f"{argument}={shorten(value)}"
+            if member is not value:
+                about += f": {shorten(member)}"
+            raise kind(f"{about}: {reason(error)}") from None
+    return frozenset(found)
+
+
+def _members(argument: str, value: object, right: str) -> List[object]:
+    if isinstance(value, _SINGLE) or hasattr(value, "to_wire"):
+        return [value]
+    if isinstance(value, Iterable) and not isinstance(value, Mapping):
+        return list(value)
+    raise TypeError(f"{argument}={shorten(value)}: must be {right}, or a list of them")
