@@ -191,16 +191,24 @@ class Delivery:
         self._backoff.reset()
         self._session_records = 0
         self._queue.book(connects=1, connected=True)
-        self._reporter.report("connected", logging.INFO, "connected")
+        word = "opened" if self._destination.is_file else "connected"
+        self._reporter.report("connected", logging.INFO, word)
         return True
 
     def _attempt_failed(self, error: Exception) -> None:
         self._backoff.failed(time.monotonic())
         text = self._describe(error)
         self._queue.book(last_error=text)
-        self._reporter.report(f"attempt: {type(error).__name__}", logging.WARNING, text)
+        self._reporter.report(
+            f"attempt: {type(error).__name__}", logging.WARNING, lambda: self._while_waiting(text)
+        )
         if self._backoff.exhausted:
             self._no_more_attempts()
+
+    def _while_waiting(self, text: str) -> str:
+        """Return a failure's text, with how many records wait for it to end."""
+        waiting = self._queue.snapshot().queued
+        return f"{text} ({waiting} record{'' if waiting == 1 else 's'} waiting)"
 
     def _no_more_attempts(self) -> None:
         self._queue.shut("no_sink")

@@ -135,11 +135,17 @@ class DnstapHandler(logging.Handler):
             delay=delay,
             permissions=permissions,
         )
-        super().__init__(level)
+        # Before logging knows of this handler: what raises here leaves nothing behind that
+        # logging.shutdown would flush and close.
         self._options = options
         self._writer_thread = WriterThread(options)
         # A default flush() that came just before close(): when it began, and when it ended.
         self._flushed = (-math.inf, -math.inf)
+        try:
+            super().__init__(level)
+        except (TypeError, ValueError):
+            self._writer_thread.close(time.monotonic())
+            raise
         self._finalizer = weakref.finalize(self, self._writer_thread.close_soon)
         # logging.shutdown closes the handlers that are alive (older type stubs: read-only).
         self._finalizer.atexit = False  # type: ignore[misc,unused-ignore]

@@ -374,3 +374,26 @@ def test_sigpipe_at_its_default_action_kills_nobody(tmp_path: Path) -> None:
     )
 
     assert ports(tmp_path / "capture.fstrm") == [1, 2]
+
+
+def test_a_handler_that_could_not_be_made_does_not_break_the_others(tmp_path: Path) -> None:
+    """A constructor that raises leaves nothing for logging.shutdown, which closes all the rest."""
+    capture = tmp_path / "capture.fstrm"
+    stderr = run(
+        """
+        attach(sys.argv[1])
+        query(1)
+        for wrong in {}, {"level": "LOUD"}:
+            try:
+                dnstap_logging.DnstapHandler(sys.argv[2], **wrong)
+            except (dnstap_logging.DnstapLoggingError, ValueError) as error:
+                kept = error                # and with it the half-made handler
+        raise kept
+        """,
+        capture,
+        tmp_path / "nowhere" / "x.fstrm",
+        status=1,
+    )
+
+    assert "AttributeError" not in stderr, stderr
+    assert ports(capture) == [1]
