@@ -55,6 +55,11 @@ handlers leave out when they name the caller."""
 # handlers can see whether there is a record.
 _LOGGER_METHODS = ("handle", "makeRecord", "callHandlers", "filter", "log", "_log")
 _ORIGINALS = [getattr(logging.Logger, name) for name in _LOGGER_METHODS]
+# What was put in their place before this module was imported is no original.
+_GENUINE = all(
+    getattr(getattr(original, "__code__", None), "co_filename", "") == logging._srcfile
+    for original in _ORIGINALS
+)
 _RECORD_KEYS = frozenset((*logging.makeLogRecord({}).__dict__, "message", "asctime"))
 
 
@@ -245,18 +250,17 @@ class DnstapAdapter(_Adapter):
     def _log_record(self, extras: Dict[str, object], keywords: Mapping[str, Any]) -> None:
         """Go the way of every log record."""
         record_extras = {**extras, **(keywords.get("extra") or {})}
-        kwargs: MutableMapping[str, Any] = {"extra": record_extras}
+        kwargs: MutableMapping[str, Any] = {
+            "extra": record_extras,
+            "exc_info": keywords.get("exc_info"),
+            "stack_info": keywords.get("stack_info", False),
+            "stacklevel": keywords.get("stacklevel", 1),
+        }
         message: Any = LazyLine(extras)
         if type(self).process is not DnstapAdapter.process:
             message, kwargs = self.process(message, kwargs)
-        self.logger.log(
-            self.level,
-            message,
-            exc_info=keywords.get("exc_info"),
-            stack_info=keywords.get("stack_info", False),
-            stacklevel=keywords.get("stacklevel", 1) + self._frames,
-            **kwargs,
-        )
+        kwargs["stacklevel"] = kwargs.get("stacklevel", 1) + self._frames
+        self.logger.log(self.level, message, **kwargs)
 
     def _direct_way(self, keywords: Mapping[str, Any]) -> Optional[List[DnstapHandler]]:
         """Return the handlers that would emit, if nobody could tell that there is no LogRecord.
@@ -316,7 +320,7 @@ def _known_type(message_type: object) -> Optional[MessageType]:
 
 def _is_plain(logger: logging.Logger) -> bool:
     """Tell whether a logger is logging's own in all that a record passes through."""
-    if not isinstance(logger, logging.Logger) or logger.filters:
+    if not _GENUINE or not isinstance(logger, logging.Logger) or logger.filters:
         return False
     kind = type(logger)
     for name, original in zip(_LOGGER_METHODS, _ORIGINALS):

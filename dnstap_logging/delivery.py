@@ -21,9 +21,14 @@ from .exceptions import FrameStreamError, InvalidMessage, MessageTooLarge, Trans
 from .message import Problem, Snapshot, check
 from .options import Options
 from .record_queue import RecordQueue
+from .shorten import describe_error
 from .writer import PeerClosed, WriteError, Writer
 
 __all__ = ["Delivery", "LossReport"]
+
+STABLE_SESSION = 5.0
+"""Seconds after which a session without a handshake counts as a good one: a peer that takes and
+drops connections is called less and less often."""
 
 IDLE_INTERVAL = 0.5
 """Seconds between two looks at an idle connection, and the longest that a reopen() from a signal
@@ -95,7 +100,9 @@ class Delivery:
         self._writer: Optional[Writer] = None
         self._pending: List[bytes] = []
         self._session_records = 0
+        self._session_began = 0.0
         self._stopping = False
+        self._finished = False
         # Set by other threads, plain attributes because a signal handler may set them.
         self.stop_at: Optional[float] = None
         self.give_up_at: Optional[float] = None
@@ -123,14 +130,22 @@ class Delivery:
         """Tell whether a stop was asked for and there is nothing more to do before it."""
         if self.stop_at is None:
             return False
-        return self.empty() or self._backoff.exhausted or time.monotonic() >= self.stop_at
+        return (
+            self._finished
+            or self.empty()
+            or self._backoff.exhausted
+            or time.monotonic() >= self.stop_at
+        )
 
     def empty(self) -> bool:
         """Tell whether nothing is queued or in flight."""
         return not self._pending and not self._queue.queue
 
     def finish(self) -> None:
-        """End the stream in order, and give up what is left."""
+        """End the stream in order, and give up what is left; once and for all."""
+        if self._finished:
+            return
+        self._finished = True
         if self._writer is None and self._destination.prepared:
             self._connect()  # a capture without records is START and STOP, not an empty file
         self._end_session()
@@ -139,7 +154,9 @@ class Delivery:
 
     def broke(self, error: BaseException) -> None:
         """Go on after an error that nobody expected: the connection's state is unknown."""
-        self._lost(TransportError(str(self._options.address), f"internal error: {error!r}"))
+        self._lost(
+            TransportError(str(self._options.address), f"internal error: {describe_error(error)}")
+        )
 
     def abandon(self, pid: int) -> Destination:
         """Let go of everything inherited across a fork; return the child's destination."""
@@ -188,8 +205,11 @@ class Delivery:
         finally:
             if self._writer is None and writer is not None:
                 writer.close()
-        self._backoff.reset()
+        if self._options.bidirectional or self._destination.is_file:
+            self._backoff.reset()  # otherwise nothing has shown yet that somebody listens
+        self._backoff.due = 0.0
         self._session_records = 0
+        self._session_began = time.monotonic()
         self._queue.book(connects=1, connected=True)
         word = "opened" if self._destination.is_file else "connected"
         self._reporter.report("connected", logging.INFO, word)
@@ -242,17 +262,25 @@ class Delivery:
         """Make frames of the records; what cannot be a message is dropped and counted."""
         problems: List[Problem] = []
         dropped: Dict[str, int] = {}
-        for snapshot in batch:
-            try:
-                self._pending.append(self._encoder.encode(check(snapshot, problems), problems))
-            except MessageTooLarge as error:
-                self._refuse(dropped, "too_large", str(error))
-            except InvalidMessage as error:
-                self._refuse(dropped, "invalid", str(error))
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - one record, not the thread
-                self._refuse(dropped, "invalid", f"internal error: {error!r}")
-        if dropped:
-            self._queue.settle(dropped=dropped)
+        left = len(batch)
+        try:
+            for snapshot in batch:
+                left -= 1
+                try:
+                    self._pending.append(self._encoder.encode(check(snapshot, problems), problems))
+                except MessageTooLarge as error:
+                    self._refuse(dropped, "too_large", str(error))
+                except InvalidMessage as error:
+                    self._refuse(dropped, "invalid", str(error))
+                except BaseException as error:
+                    self._refuse(dropped, "invalid", f"internal error: {describe_error(error)}")
+                    if not isinstance(error, (Exception, SystemExit)):
+                        raise
+        finally:
+            if left:  # what stops the thread itself: Ctrl-C where it is the main thread's
+                dropped["invalid"] = dropped.get("invalid", 0) + left
+            if dropped:
+                self._queue.settle(dropped=dropped)
         if problems:
             self._queue.book(invalid_fields=len(problems))
             for kind, text in problems:
@@ -274,6 +302,8 @@ class Delivery:
             self._lost(error)
         else:
             self._wrote(len(self._pending), size)
+            if self._backoff.failures and self._destination.is_file:
+                self._backoff.reset()  # there is room again
 
     def _wrote(self, frames: int, size: int) -> None:
         del self._pending[:frames]
@@ -295,23 +325,32 @@ class Delivery:
         text = self._describe(error)
         orderly = isinstance(error, PeerClosed)
         self._queue.book(last_error=text)
-        if self._destination.is_file and not orderly and self._writer is not None:
+        if self._destination.is_file and not orderly:
             # A file that cannot take more, a full disk, is still the same file, whole up to its
             # last frame: keep it, and try again after a while.
             self._backoff.failed(time.monotonic())
             self._reporter.report("write", logging.WARNING, f"cannot write: {text}")
-            return
-        level = logging.INFO if orderly else logging.WARNING
-        self._reporter.report(f"lost: {type(error).__name__}", level, f"session ended: {text}")
-        if self._writer is not None:
-            if self._destination.is_file:
-                self._writer.stop()
-            self._forget_writer(disconnects=1)
-        self._backoff.lost(time.monotonic())
-        if self._destination.is_file:
-            self._backoff.reset()
+        else:
+            level = logging.INFO if orderly else logging.WARNING
+            self._reporter.report(f"lost: {type(error).__name__}", level, f"session ended: {text}")
+            self._leave_session()
         if self._backoff.exhausted:
             self._no_more_attempts()
+
+    def _leave_session(self) -> None:
+        """Close a session that is over, and decide when the next one may begin."""
+        if self._writer is not None:
+            if self._destination.is_file:
+                self._writer.stop()  # the moved file gets its STOP
+            self._forget_writer(disconnects=1)
+        now = time.monotonic()
+        if self._destination.is_file:
+            self._backoff.reset()
+        elif self._options.bidirectional or now - self._session_began >= STABLE_SESSION:
+            self._backoff.reset()
+            self._backoff.lost(now)
+        else:
+            self._backoff.failed(now)
 
     def _forget_writer(self, disconnects: int, confirmed: bool = False) -> None:
         """Close the writer and book the end of its session."""
@@ -326,7 +365,8 @@ class Delivery:
         if self._writer is None:
             return
         problem = self._writer.stop()
-        self._forget_writer(disconnects=0, confirmed=problem is None)
+        confirmed = problem is None and self._options.bidirectional  # else nobody sends FINISH
+        self._forget_writer(disconnects=0, confirmed=confirmed)
         text = "stream ended" if problem is None else f"stream ended without FINISH: {problem}"
         self._reporter.report("ended", logging.INFO, text)
 
@@ -336,6 +376,7 @@ class Delivery:
         if self._backoff.exhausted and self.stop_at is None:
             self._queue.shut(None)
         self._backoff.reset()
+        self._destination.release_if_moved()
         if self._destination.is_file and not self._moved():
             return  # the path still names the open file: the stream goes on
         self._end_session()
@@ -351,8 +392,10 @@ class Delivery:
 
     def _give_up(self, cause: str) -> None:
         """Drop all that is pending and queued."""
-        if self._pending:
-            self._queue.settle(dropped={cause: len(self._pending)})
+        given_up = len(self._pending)
+        if given_up:
             self._pending.clear()
-        self._queue.discard(cause)
-        self._reporter.report("drops", logging.WARNING, self.losses)
+            self._queue.settle(dropped={cause: given_up})
+        given_up += self._queue.discard(cause)
+        if given_up:
+            self._reporter.report("drops", logging.WARNING, self.losses)

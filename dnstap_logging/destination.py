@@ -75,6 +75,11 @@ class Destination:
             self._prepared.close()
             self._prepared = None
 
+    def release_if_moved(self) -> None:
+        """Close a file that was moved away before any writer has taken it over."""
+        if self._prepared is not None and self._prepared.look() == b"":
+            self.release()
+
     def for_child(self, pid: int) -> Destination:
         """Let go of the parent's file; return the destination of a forked child.
 

@@ -23,6 +23,9 @@ MAILBOX_SIZE = 1000
 """Notes waiting to be said. Kinds are few and each waits at most once, so this is never reached
 unless logging itself hangs; then further notes are forgotten rather than piled up."""
 
+START_RETRY_INTERVAL = 1.0
+"""Seconds before a thread that could not be started is tried again."""
+
 FORK_PATIENCE = 0.5
 """Seconds that a fork waits for a line that is being logged: it takes no time, unless whoever forks
 holds a lock that the line needs; then waiting longer would not help."""
@@ -125,18 +128,21 @@ class _Desk:
         self.speaking = threading.Lock()
         self._forking = 0  # the ident of the thread that holds it to fork
         self._starting = threading.Lock()
+        self._next_start = 0.0
         self._later: Dict[Tuple[Reporter, str], float] = {}
 
     def start(self) -> None:
         """Start the thread unless it runs or cannot be started (at interpreter shutdown)."""
-        if self.running or not self._starting.acquire(blocking=False):
+        if self.running or time.monotonic() < self._next_start:
+            return
+        if not self._starting.acquire(blocking=False):
             return
         try:
             if not self.running:
                 threading.Thread(target=self._run, name="dnstap-diagnostics", daemon=True).start()
                 self.running = True
         except RuntimeError:
-            pass
+            self._next_start = time.monotonic() + START_RETRY_INTERVAL
         finally:
             self._starting.release()
 
@@ -189,7 +195,7 @@ _desk = _Desk()
 
 
 def start_desk() -> None:
-    """Make sure that diagnostics are read. Called by the library's own threads as they start."""
+    """Make sure that diagnostics are read: a look at an attribute, once they are."""
     _desk.start()
 
 

@@ -101,6 +101,8 @@ _PLAIN: Set[type] = {
 }  # fmt: skip
 
 
+_NUMBERS = frozenset((int,))
+
 # -- keys --------------------------------------------------------------------------------------
 
 
@@ -273,9 +275,17 @@ def _is_plain(values: Tuple[object, ...], sized: int) -> bool:
         if kind is str or kind is bytes:
             if len(value) > MAX_SHORT:  # type: ignore[arg-type]
                 return False
-        elif kind not in _PLAIN and not (kind is tuple and _PLAIN.issuperset(map(type, value))):  # type: ignore[call-overload]
+        elif kind not in _PLAIN and not (kind is tuple and _is_socket_address(value)):  # type: ignore[arg-type]
             return False
     return True
+
+
+def _is_socket_address(value: Tuple[object, ...]) -> bool:
+    """Tell whether a tuple is one as sockets return it: a short host, then numbers."""
+    if not value or not _NUMBERS.issuperset(map(type, value[1:])):
+        return False
+    host = value[0]
+    return (type(host) is str or type(host) is bytes) and len(host) <= MAX_SHORT
 
 
 def _take_carefully(record_dict: Mapping[str, object], created: float, extra: object) -> Snapshot:

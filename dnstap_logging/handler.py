@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, List, NoReturn, Optional, Union
 from .address import parse_address
 from .message import Snapshot, Unusable, has_dns_keys, take_snapshot
 from .options import DEFAULT_PERMISSIONS, make_options
+from .shorten import describe_error
 from .stats import Stats
 from .writer_thread import WriterThread
 
@@ -137,15 +138,12 @@ class DnstapHandler(logging.Handler):
         )
         # Before logging knows of this handler: what raises here leaves nothing behind that
         # logging.shutdown would flush and close.
+        self.setLevel(level)
         self._options = options
         self._writer_thread = WriterThread(options)
         # A default flush() that came just before close(): when it began, and when it ended.
         self._flushed = (-math.inf, -math.inf)
-        try:
-            super().__init__(level)
-        except (TypeError, ValueError):
-            self._writer_thread.close(time.monotonic())
-            raise
+        super().__init__(level)
         self._finalizer = weakref.finalize(self, self._writer_thread.close_soon)
         # logging.shutdown closes the handlers that are alive (older type stubs: read-only).
         self._finalizer.atexit = False  # type: ignore[misc,unused-ignore]
@@ -218,15 +216,13 @@ class DnstapHandler(logging.Handler):
         try:
             return self.format(record)
         except Exception as error:  # noqa: BLE001 - whatever a user's formatter raises
-            return Unusable(f"the formatter raised {error!r}")
+            return Unusable(f"the formatter raised {describe_error(error)}")
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
         """Count a record that could not be put on the queue, and report the first in a while."""
-        try:
-            error = sys.exc_info()[1]
-            self._writer_thread.refuse("invalid", f"record dropped (invalid): {error!r}")
-        except Exception:  # noqa: BLE001 - an error whose repr raises: it is counted already
-            return
+        error = sys.exc_info()[1]
+        text = "not said" if error is None else describe_error(error)
+        self._writer_thread.refuse("invalid", f"record dropped (invalid): {text}")
 
     # -- everybody else ------------------------------------------------------------------------
 
@@ -308,7 +304,9 @@ _numbers = itertools.count()
 
 def handlers() -> List[DnstapHandler]:
     """Return all dnstap handlers that exist, the oldest first."""
-    return [handler for _, handler in sorted(_handlers.items())]
+    # valuerefs() copies in one step: another thread may be making a handler.
+    found = (reference() for reference in _handlers.valuerefs())
+    return [handler for handler in found if handler is not None]
 
 
 def get_handler(name: str) -> Optional[DnstapHandler]:

@@ -82,8 +82,7 @@ def make_options(
     """
     interval = seconds("reconnect_interval", reconnect_interval)
     ceiling = _ceiling(address, interval, max_reconnect_interval)
-    if mode != "a" or permissions != DEFAULT_PERMISSIONS or delay:
-        _check_file_arguments(address, mode, delay, permissions)
+    _check_file_arguments(address, mode, delay, permissions)
     return Options(
         address=address,
         identity=_label("identity", identity, socket.gethostname),
@@ -118,7 +117,7 @@ def _label(argument: str, value: object, default: object) -> bytes:
     if value is None:
         value = default()  # type: ignore[operator]
     if isinstance(value, str):
-        return value.encode("utf-8", "surrogateescape")
+        return value.encode("utf-8", "backslashreplace")
     if isinstance(value, bytes):
         return value
     raise TypeError(f'{argument}={value!r}: must be str or bytes; "" leaves the field out')

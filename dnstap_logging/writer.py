@@ -138,10 +138,8 @@ class Writer:
 
     def _receive(self, deadline: float, expected: str) -> bytes:
         """Return the next bytes of the peer, or raise that ``expected`` did not come."""
-        if time.monotonic() >= deadline:
-            raise TransportTimeout(self.name, f"no {expected} from the peer in {self._timeout:g} s")
         try:
-            answer = self._transport.receive()
+            answer = self._transport.receive(max(0.0, deadline - time.monotonic()))
         except TransportTimeout as error:
             reason = f"no {expected} from the peer in {self._timeout:g} s"
             raise TransportTimeout(self.name, reason) from error

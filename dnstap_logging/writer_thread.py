@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import math
 import os
 import signal
 import sys
@@ -27,6 +28,7 @@ from .diagnostics import Reporter, start_desk
 from .message import Snapshot
 from .options import Options
 from .record_queue import RecordQueue
+from .shorten import describe_error
 from .stats import Stats
 
 __all__ = ["WriterThread"]
@@ -91,15 +93,21 @@ class WriterThread:
         """Put a record on the queue, or drop and count it. Never waits unless overflow="block"."""
         if self._pid != os.getpid():  # where no at-fork hook ran, as in some uWSGI set-ups
             self.reset_in_child()
-        if not self._queue.offer(snapshot):
-            self._reporter.report("drops", logging.WARNING, self._delivery.losses)
-        if not self._running:
-            self._start()
+        accepted = self._queue.offer(snapshot)
+        try:
+            if not accepted:
+                self._reporter.report("drops", logging.WARNING, self._delivery.losses)
+                start_desk()
+            if not self._running:
+                self._start()
+        except Exception as error:  # noqa: BLE001 - the record is booked: only say what it was
+            self._reporter.report("internal", logging.WARNING, describe_error(error))
 
     def refuse(self, cause: str, text: str) -> None:
         """Count a record that could not become a snapshot, and say why."""
         self._queue.refuse(cause)
         self._reporter.report(cause, logging.WARNING, text)
+        start_desk()
 
     def stats(self) -> Stats:
         """Return the books."""
@@ -120,11 +128,15 @@ class WriterThread:
             self._thread = threading.Thread(target=self._run, name="dnstap-writer", daemon=True)
             self._thread.start()
             self._close_with_multiprocessing()
-        except RuntimeError:
+        except RuntimeError as error:
             # Interpreter shutdown, a limit of the system: flush and close drain by themselves.
             self._thread = None
             self._running = self._queue.served = False
             self._next_start = time.monotonic() + START_RETRY_INTERVAL
+            text = f"cannot start the writer thread, records wait: {error}"
+            self._queue.book(last_error=text)
+            if "shutdown" not in str(error):
+                self._reporter.report("thread", logging.WARNING, text)
         finally:
             self._starting.release()
 
@@ -138,29 +150,43 @@ class WriterThread:
     # -- the writer thread ---------------------------------------------------------------------
 
     def _run(self) -> None:
-        if hasattr(signal, "pthread_sigmask"):
-            # TLS writes cannot be told MSG_NOSIGNAL: a program that set SIGPIPE back to its
-            # default action would die with its collector.
-            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGPIPE})
-        start_desk()
         try:
-            self._drive()
+            if hasattr(signal, "pthread_sigmask"):
+                # TLS writes cannot be told MSG_NOSIGNAL: a program that set SIGPIPE back to its
+                # default action would die with its collector.
+                signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGPIPE})
+            start_desk()
+            with self._driving:
+                self._drive(math.inf)
         finally:
             self._running = self._queue.served = False
+            _orphans.discard(self)
 
-    def _drive(self) -> None:
-        """Turn the delivery until it is done; survive whatever a turn may raise."""
-        delivery = self._delivery
-        with self._driving:
+    def _drive(self, until: float) -> None:
+        """Turn the delivery until it is done, or, if a time is set, until that or all is settled.
+
+        Only for who holds _driving. Survives whatever a turn may raise.
+        """
+        delivery, queue = self._delivery, self._queue
+        queue.driver = threading.get_ident()
+        try:
             while not delivery.done():
+                if until != math.inf and (delivery.empty() or time.monotonic() >= until):
+                    break
                 self._turn(delivery)
+        finally:
+            queue.driver = 0
+        if delivery.stop_at is not None:
             delivery.finish()
 
-    @staticmethod
-    def _turn(delivery: Delivery) -> None:
+    def _turn(self, delivery: Delivery) -> None:
         try:
             delivery.turn()
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - the thread must go on
+        except BaseException as error:
+            # In the writer thread nothing may end the loop; elsewhere Ctrl-C is the caller's.
+            ours = threading.current_thread() is self._thread
+            if not ours and not isinstance(error, (Exception, SystemExit)):
+                raise
             delivery.broke(error)
 
     # -- closing and flushing threads ----------------------------------------------------------
@@ -171,6 +197,8 @@ class WriterThread:
         Args:
             deadline: monotonic time; math.inf waits for ever.
         """
+        if self._queue.entered():  # in a signal handler that interrupted the queue: no waiting
+            return False
         if not self._running and not self._delivery.empty():
             self._drain_here(deadline)
         return self._queue.wait_settled(deadline)
@@ -179,13 +207,11 @@ class WriterThread:
         """Deliver in the calling thread, because no other can be started."""
         if not self._driving.acquire(blocking=False):
             return
-        delivery = self._delivery
         try:
-            delivery.give_up_at = deadline
-            while not delivery.empty() and time.monotonic() < deadline and not delivery.done():
-                self._turn(delivery)
+            self._delivery.give_up_at = deadline
+            self._drive(deadline)
         finally:
-            delivery.give_up_at = None
+            self._delivery.give_up_at = None
             self._driving.release()
 
     def reopen(self) -> None:
@@ -202,13 +228,16 @@ class WriterThread:
         if self._closed:
             return
         self._ask_to_stop(deadline)
+        if self._queue.entered():
+            # In a signal handler that interrupted the queue, whose lock the writer needs: what
+            # is queued has its time at the process's end, in `_join_orphans`.
+            _orphans.add(self)
+            return
         if self._starting.acquire(timeout=START_PATIENCE):  # a thread may be about to start
             self._starting.release()
         thread = self._thread
         if thread is None or not self._running:
-            if self._driving.acquire(blocking=False):
-                self._driving.release()
-                self._drive()
+            self._finish_here(deadline)
         elif thread is not threading.current_thread() and thread.ident is not None:
             thread.join(max(0.0, deadline - time.monotonic()) + JOIN_GRACE)
             if thread.is_alive():
@@ -232,14 +261,30 @@ class WriterThread:
             self.close(time.monotonic())
 
     def _ask_to_stop(self, deadline: float) -> None:
+        """Accept nothing more, then have the delivery end: in this order, or a record slips in."""
         self._closed = True
-        self._delivery.stop_at = deadline
         self._queue.shut("closed")
+        self._delivery.stop_at = deadline
+        self._queue.wake()
+
+    def _finish_here(self, deadline: float) -> None:
+        """Bring the delivery to its end in this thread, because no writer thread runs."""
+        if self._queue.driver == threading.get_ident():
+            return  # this interrupts a drain of the same thread, which finishes when it goes on
+        if self._driving.acquire(timeout=max(0.0, deadline - time.monotonic()) + JOIN_GRACE):
+            try:
+                self._drive(math.inf)
+            finally:
+                self._driving.release()
 
     def join(self) -> None:
-        """Wait for the thread's end, at most until the deadline that it was given."""
-        if self._thread is not None and self._delivery.stop_at is not None:
-            self._thread.join(max(0.0, self._delivery.stop_at - time.monotonic()) + JOIN_GRACE)
+        """Wait for the end of a delivery that was asked to stop, at most until its deadline."""
+        deadline = self._delivery.stop_at
+        if deadline is not None:
+            if self._running and self._thread is not None:
+                self._thread.join(max(0.0, deadline - time.monotonic()) + JOIN_GRACE)
+            else:
+                self._finish_here(deadline)
         _orphans.discard(self)
 
     # -- a forked child ------------------------------------------------------------------------

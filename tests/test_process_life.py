@@ -280,6 +280,43 @@ def test_a_log_call_from_a_signal_handler_does_not_deadlock(tmp_path: Path) -> N
     assert set(ports(capture)) == {1, 2}
 
 
+@pytest.mark.skipif(
+    sys.version_info < (3, 11),
+    reason="there an exception from a signal handler can leave any `with lock` locked (bpo-29988)",
+)
+def test_an_exception_from_a_signal_handler_does_not_silence_its_thread(tmp_path: Path) -> None:
+    """A program may raise out of its signal handlers anywhere: the next record is taken again."""
+    run(
+        """
+        import signal, time
+        class Interruption(BaseException): pass
+        def on_signal(number, frame):
+            raise Interruption
+        handler = attach(sys.argv[1], close_timeout=30)
+        signal.signal(signal.SIGALRM, on_signal)
+        end = time.monotonic() + 2
+        rounds = 0
+        while time.monotonic() < end:
+            rounds += 1
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 0.0003)
+                while True:
+                    query(1)
+                    handler.stats()
+            except Interruption:
+                pass
+            assert not handler._writer_thread._queue.entered(), rounds
+        assert rounds > 100, rounds
+        before = handler.stats().accepted
+        for _ in range(100):
+            query(2)
+        assert handler.stats().accepted == before + 100, handler.stats()
+        assert handler.flush(), handler.stats()
+        """,
+        tmp_path / "capture.fstrm",
+    )
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="signals")
 def test_reopen_and_stats_are_safe_in_a_signal_handler(tmp_path: Path) -> None:
     """SIGHUP may call reopen() at any moment: no deadlock, no record lost."""

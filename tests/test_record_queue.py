@@ -259,19 +259,38 @@ def test_a_call_inside_the_own_lock_is_dropped_and_counted() -> None:
     queue = make_queue()
     queue.offer(snapshot())
     before = queue.snapshot()
-    assert queue._enter()
     with queue.mutex:
         assert queue.offer(snapshot()) is False
         queue.refuse("invalid")
         assert queue.snapshot() == before, "inside the lock the last snapshot is returned"
         assert queue.wait_settled(math.inf) is False
         queue.wake()
-    queue._leave()
+        queue.shut("closed")
 
     stats = queue.snapshot()
     assert stats.dropped["reentrant"] == 2
     assert stats.logged == 3
     assert_balanced(stats)
+    assert queue.offer(snapshot()) is False, "shut() holds, wherever it was called"
+
+
+def test_the_thread_that_makes_room_never_waits_for_it(full_queue: RecordQueue) -> None:
+    """What a __del__ logs in the thread that drives the delivery is dropped, not waited for."""
+    full_queue.driver = threading.get_ident()
+
+    assert full_queue.offer(snapshot()) is False
+    assert full_queue.snapshot().dropped["queue_full"] == 1
+
+
+def test_closed_is_for_good() -> None:
+    """A queue that was closed is not opened again by a reopen() that came too late."""
+    queue = make_queue()
+    queue.shut("closed")
+    queue.shut("no_sink")
+    queue.shut(None)
+    queue.offer(snapshot())
+
+    assert queue.snapshot().dropped["closed"] == 1
 
 
 def test_sixteen_threads_lose_no_count() -> None:

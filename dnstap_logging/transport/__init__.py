@@ -63,8 +63,11 @@ class Transport(Protocol):
             TransportError: the connection is broken.
         """
 
-    def receive(self) -> bytes:
+    def receive(self, timeout: Optional[float] = None) -> bytes:
         """Wait for bytes of the peer; empty bytes are its end. Files have none to wait for.
+
+        Args:
+            timeout: seconds; None: the transport's own.
 
         Raises:
             TransportTimeout: nothing came in time.

@@ -144,7 +144,7 @@ class FileTransport:
             return None
         return None if os.path.samestat(found, os.fstat(self._descriptor)) else b""
 
-    def receive(self) -> bytes:
+    def receive(self, timeout: Optional[float] = None) -> bytes:
         """Return the end at once: a file answers nothing."""
         return b""
 

@@ -118,14 +118,18 @@ class StreamTransport:
                 return None
             raise self._failure(error) from error
 
-    def receive(self) -> bytes:
+    def receive(self, timeout: Optional[float] = None) -> bytes:
         """Wait for bytes of the peer; empty bytes are its end.
+
+        Args:
+            timeout: seconds; None: the transport's own.
 
         Raises:
             TransportTimeout: nothing came in time.
             TransportError: the connection is broken.
         """
-        return self._repeat(lambda: self._sock.recv(RECEIVE_SIZE), READABLE, "sent nothing")
+        call = partial(self._sock.recv, RECEIVE_SIZE)
+        return self._repeat(call, READABLE, "sent nothing", timeout=timeout)
 
     def close(self) -> None:
         """Close the connection; TLS with its own end, unless the connection is broken."""
@@ -150,7 +154,12 @@ class StreamTransport:
             discarded += len(portion)
 
     def _repeat(
-        self, call: Callable[[], _Result], event: int, complaint: str, taken: int = 0
+        self,
+        call: Callable[[], _Result],
+        event: int,
+        complaint: str,
+        taken: int = 0,
+        timeout: Optional[float] = None,
     ) -> _Result:
         """Call until it no longer asks to wait.
 
@@ -159,8 +168,9 @@ class StreamTransport:
             event: what a plain socket waits for if it would block.
             complaint: what the peer is said to have done if the wait is too long.
             taken: for the error, how many bytes of a send were taken.
+            timeout: seconds; None: the transport's own.
         """
-        deadline = Deadline(self.timeout, self._until)
+        deadline = Deadline(self.timeout if timeout is None else timeout, self._until)
         while True:
             try:
                 return call()
