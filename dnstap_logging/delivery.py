@@ -18,13 +18,14 @@ from .destination import Destination
 from .diagnostics import Reporter
 from .encoding import Encoder
 from .exceptions import FrameStreamError, InvalidMessage, MessageTooLarge, TransportError
+from .losses import LossReport
 from .message import Problem, Snapshot, check
 from .options import Options
 from .record_queue import RecordQueue
 from .shorten import describe_error
 from .writer import PeerClosed, WriteError, Writer
 
-__all__ = ["Delivery", "LossReport"]
+__all__ = ["Delivery"]
 
 STABLE_SESSION = 5.0
 """Seconds after which a session without a handshake counts as a good one: a peer that takes and
@@ -40,35 +41,6 @@ a server's threads are not held up."""
 
 MAX_BATCH_BYTES = 64 * 1024
 """Bytes of payload taken in one go: one write that a socket's buffer usually takes whole."""
-
-
-class LossReport:
-    """The line about dropped records: what was lost since it was last said."""
-
-    # These have lines of their own, which say what was wrong with the record.
-    _APART = ("invalid", "too_large")
-
-    def __init__(self, queue: RecordQueue) -> None:
-        self._queue = queue
-        self._said: Dict[str, int] = {}
-
-    def __call__(self) -> str:
-        """Return the line, or "" when nothing was lost since the last one."""
-        stats = self._queue.snapshot()
-        lost = {
-            cause: number - self._said.get(cause, 0)
-            for cause, number in stats.dropped.items()
-            if cause not in self._APART and number > self._said.get(cause, 0)
-        }
-        if not lost:
-            return ""
-        self._said = dict(stats.dropped)
-        number = sum(lost.values())
-        causes = ", ".join(f"{cause} {count}" for cause, count in lost.items())
-        return (
-            f"dropped {number} record{'' if number == 1 else 's'} ({causes}); "
-            f"in all {sum(stats.dropped.values())} of {stats.logged} logged"
-        )
 
 
 class Delivery:

@@ -35,7 +35,7 @@ ROOMS: Tuple[Tuple[int, Tuple[str, ...]], ...] = (
     (1, ("message",)),
     (1, ("record_queue",)),
     (2, ("encoding", "keywords", "text", "transport")),
-    (3, ("options", "reader", "receiver_listener", "writer")),
+    (3, ("losses", "options", "reader", "receiver_listener", "writer")),
     (3, ("destination", "receiver_connection")),
     (4, ("delivery", "receiver")),
     (4, ("writer_thread",)),
