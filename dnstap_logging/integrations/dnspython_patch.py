@@ -1,0 +1,74 @@
+"""dns.query's functions: the originals, and what replaces them while a context asks for it.
+
+Below `dnspython.py`, whose clients the replacements call. The replacements are the only thing here
+that other parts of a program can notice, and there are none outside such a context.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import threading
+from typing import Any, Callable, Dict, Iterator, List
+
+import dns.query
+
+__all__ = ["Ask", "original", "patched"]
+
+PATCHED = ("udp", "tcp", "tls", "https")
+"""The functions that are replaced. dns.query's own udp_with_fallback calls the first two."""
+
+Ask = Callable[..., Any]
+
+_patching = threading.Lock()
+_patchers: List[object] = []  # the clients whose contexts last, the latest at the end
+_originals: Dict[str, Ask] = {}  # of the functions that are replaced
+
+
+def original(name: str) -> Ask:
+    """Return a function of dns.query as it is without us."""
+    return _originals.get(name) or getattr(dns.query, name)
+
+
+@contextlib.contextmanager
+def patched(client: object) -> Iterator[None]:
+    """Have dns.query's functions be a client's methods of the same names, for all threads."""
+    with _patching:
+        _patchers.append(client)
+        _install()
+    try:
+        yield
+    finally:
+        with _patching:
+            _patchers.remove(client)
+            if not _patchers:
+                _uninstall()
+
+
+def _install() -> None:
+    for name in PATCHED:
+        if name not in _originals:
+            _originals[name] = getattr(dns.query, name)
+            setattr(dns.query, name, _dispatcher(name, _originals[name]))
+
+
+def _uninstall() -> None:
+    for name, replaced in list(_originals.items()):
+        if getattr(getattr(dns.query, name), "is_dnstap", False):
+            setattr(dns.query, name, replaced)
+            del _originals[name]
+        # Else somebody else has replaced ours meanwhile, and may call it: it stays, and does
+        # nothing while there is no context.
+
+
+def _dispatcher(name: str, replaced: Ask) -> Ask:
+    @functools.wraps(replaced)
+    def ask(*args: Any, **kwargs: Any) -> Any:
+        try:
+            client = _patchers[-1]
+        except IndexError:
+            return replaced(*args, **kwargs)
+        return getattr(client, name)(*args, **kwargs)
+
+    ask.is_dnstap = True  # type: ignore[attr-defined]
+    return ask

@@ -1,0 +1,128 @@
+"""What request handlers of servers have in common: whose message it is, and how it came.
+
+Between the integrations for servers and `tap.py`. Runs in the threads that serve, and raises
+nothing. A request handler is anything with socketserver's ``request`` and ``client_address``.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+import time
+from typing import Any, Dict, Optional
+
+from ..enums import SocketProtocol
+from ..values import as_wire_message
+from .pending import PendingQueries
+from .tap import Tap, report
+
+__all__ = ["UNSPECIFIED", "log_query", "log_response"]
+
+UNSPECIFIED = ("0.0.0.0", "::", "")
+"""What a socket that is bound to no address of its own has for one."""
+
+_CONVERSATION = "_dnstap_conversation"
+"""The attribute of a request handler that keeps its `Conversation`."""
+
+
+class Conversation:
+    """What is known of a request handler's conversation as long as it lasts.
+
+    Attributes:
+        fields: both ends and the protocol, as far as the socket knows them.
+        queries: what was asked and when.
+    """
+
+    __slots__ = ("fields", "queries")
+
+    def __init__(self, handler: Any, protocol: Optional[SocketProtocol]) -> None:
+        self.fields = _ends(handler, protocol)
+        self.queries = PendingQueries()
+
+
+def log_query(
+    tap: Tap, handler: Any, wire: Any, protocol: Optional[SocketProtocol], fields: Dict[str, Any]
+) -> None:
+    """Log a query that a request handler received, now.
+
+    Args:
+        tap: who logs.
+        handler: the request handler.
+        wire: the DNS message, without the length of TCP.
+        protocol: how it came; None: the socket tells.
+        fields: keywords of the adapter, which win.
+    """
+    now = time.time_ns()
+    try:
+        if tap.enabled:
+            wire = _rendered(wire)
+            conversation = _conversation(handler, protocol)
+            fields = {"query_time": now, **conversation.fields, **fields}
+            if isinstance(wire, bytes):
+                conversation.queries.add(wire, fields["query_time"])
+            tap.query(wire, fields)
+    except Exception as error:  # noqa: BLE001 - nothing is raised into the DNS server
+        report(error)
+
+
+def log_response(
+    tap: Tap, handler: Any, wire: Any, protocol: Optional[SocketProtocol], fields: Dict[str, Any]
+) -> None:
+    """Log a response that a request handler sends, now, with the time of its query."""
+    now = time.time_ns()
+    try:
+        if tap.enabled:
+            wire = _rendered(wire)
+            conversation = _conversation(handler, protocol)
+            fields = {"response_time": now, **conversation.fields, **fields}
+            if "query_time" not in fields and isinstance(wire, bytes):
+                fields["query_time"] = conversation.queries.time_of(wire)
+            tap.response(wire, fields)
+    except Exception as error:  # noqa: BLE001 - nothing is raised into the DNS server
+        report(error)
+
+
+def _rendered(wire: Any) -> Any:
+    """Return a DNS message as bytes, or what is none as it is: the handler will say so."""
+    try:
+        return as_wire_message(wire)
+    except Exception:  # noqa: BLE001 - whatever rendering raises
+        return wire
+
+
+def _conversation(handler: Any, protocol: Optional[SocketProtocol]) -> Conversation:
+    attributes: Dict[str, Conversation] = handler.__dict__
+    found = attributes.get(_CONVERSATION)
+    if found is None:
+        # Of two threads that come first at once, both go on with the same.
+        found = attributes.setdefault(_CONVERSATION, Conversation(handler, protocol))
+    return found
+
+
+def _ends(handler: Any, protocol: Optional[SocketProtocol]) -> Dict[str, Any]:
+    """Return both ends of the conversation and its protocol, as far as the socket knows them."""
+    request = handler.request
+    datagram = isinstance(request, tuple)  # (data, socket), as socketserver.UDPServer has it
+    sock = request[1] if datagram else request
+    fields: Dict[str, Any] = {"socket_protocol": protocol or _protocol_of(sock, datagram)}
+    if isinstance(handler.client_address, tuple):  # a unix socket's is text
+        fields["query_address"] = handler.client_address
+    try:
+        local = sock.getsockname()
+    except OSError:  # closed meanwhile
+        return fields
+    if isinstance(local, tuple):
+        # Without the address of an unbound socket, so that one among the adapter's constants
+        # stands; the port is right in any case.
+        own = "response_port" if local[0] in UNSPECIFIED else "response_address"
+        fields[own] = local[1] if local[0] in UNSPECIFIED else local
+    return fields
+
+
+def _protocol_of(sock: Any, datagram: bool) -> Optional[SocketProtocol]:
+    ssl = sys.modules.get("ssl")  # a program without it has no TLS socket
+    if ssl is not None and isinstance(sock, ssl.SSLSocket):
+        return SocketProtocol.DOT
+    if getattr(sock, "family", None) not in (socket.AF_INET, socket.AF_INET6):
+        return None
+    return SocketProtocol.UDP if datagram else SocketProtocol.TCP

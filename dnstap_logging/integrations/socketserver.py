@@ -1,0 +1,119 @@
+"""`DnstapMixin`: dnstap for DNS servers on the standard library's socketserver.
+
+A request handler that mixes it in calls `dnstap_query` with what it received and
+`dnstap_response` with what it sends. Runs in the server's threads; see `serving.py`.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Callable, ClassVar, Dict, Optional
+
+from ..enums import SocketProtocol
+from ..extras import FIELDS
+from .serving import log_query, log_response
+from .tap import LoggerLike, ProtocolLike, Tap, as_adapter, as_protocol, as_role, report
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from ..keywords import AllKeywords
+    from ..values import WireSource
+
+__all__ = ["DnstapMixin"]
+
+OUR_FRAMES = 5
+"""Frames between the server's code and the adapter, which other handlers leave out when they name
+the caller: from `dnstap_query` to the last one of `Tap`."""
+
+_KEYWORDS = (frozenset(FIELDS) - {"message_type"}) | {
+    "dns_extra", "extra", "exc_info", "stack_info", "stacklevel",
+}  # fmt: skip
+
+_ATTRIBUTES = {
+    "dnstap_logger": as_adapter,
+    "dnstap_role": as_role,
+    "dnstap_protocol": as_protocol,
+}
+_make_tap = lru_cache(maxsize=256)(Tap)  # a program has a few loggers
+_protocol = lru_cache(maxsize=256)(as_protocol)
+
+
+class DnstapMixin:
+    """Log the queries and responses of a request handler of socketserver.
+
+    For the handlers of UDPServer, TCPServer, their threading and forking kin and servers whose
+    sockets TLS wraps. Addresses, ports, family and protocol are those of the handler's socket;
+    a response carries the time of the query with the same ID and question on its connection.
+    Of a UDP socket that is bound to no address of its own, the server's address is unknown and
+    left out.
+
+    Nothing raises while serving, except for a keyword that does not exist: that is a TypeError at
+    its own line.
+
+    Attributes:
+        dnstap_logger: a logger, a logger's name, or a `DnstapAdapter` with constants. While it
+            is None nothing is logged, and a diagnostic says so.
+        dnstap_role: AUTH, RESOLVER, CLIENT (default), FORWARDER, STUB, TOOL or UPDATE: the first
+            half of the message types.
+        dnstap_protocol: a `SocketProtocol` or its name, where the socket does not tell (DOH);
+            None (default): UDP, TCP or DOT by the socket.
+
+    Raises:
+        TypeError, ValueError: an attribute in the body of a subclass cannot be used.
+    """
+
+    dnstap_logger: ClassVar[Optional[LoggerLike]] = None
+    dnstap_role: ClassVar[str] = "CLIENT"
+    dnstap_protocol: ClassVar[ProtocolLike] = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for name, check in _ATTRIBUTES.items():
+            value = vars(cls).get(name)
+            if value is not None:
+                check(f"{cls.__name__}.{name}", value)
+
+    def dnstap_query(self, wire: Optional[WireSource], **keywords: Unpack[AllKeywords]) -> None:
+        """Log a query that was received just now.
+
+        Args:
+            wire: the DNS message as received, without the length of TCP; None: without it.
+            keywords: those of `DnstapAdapter`'s methods; they win over what the socket tells.
+
+        Raises:
+            TypeError: there is no such keyword.
+        """
+        _log(log_query, self, wire, {**keywords})
+
+    def dnstap_response(self, wire: Optional[WireSource], **keywords: Unpack[AllKeywords]) -> None:
+        """Log a response that is sent just now.
+
+        Args:
+            wire: the DNS message as sent, without the length of TCP; None: without it.
+            keywords: those of `DnstapAdapter`'s methods; they win over what the socket tells.
+
+        Raises:
+            TypeError: there is no such keyword.
+        """
+        _log(log_response, self, wire, {**keywords})
+
+
+def _log(
+    log: Callable[[Tap, Any, Any, Optional[SocketProtocol], Dict[str, Any]], None],
+    handler: DnstapMixin,
+    wire: object,
+    keywords: Dict[str, Any],
+) -> None:
+    if not _KEYWORDS.issuperset(keywords):
+        unknown = ", ".join(sorted(map(repr, set(keywords) - _KEYWORDS)))
+        raise TypeError(f"unknown keyword {unknown}: must be one of DnstapAdapter's")
+    try:
+        names = ("dnstap_logger", "dnstap_role")
+        tap = _make_tap(handler.dnstap_logger, handler.dnstap_role, *names)
+        protocol = _protocol("dnstap_protocol", handler.dnstap_protocol)
+    except Exception as error:  # noqa: BLE001 - set after the class was made, while serving
+        report(error)
+        return
+    keywords["stacklevel"] = keywords.get("stacklevel", 1) + OUR_FRAMES
+    log(tap, handler, wire, protocol, keywords)

@@ -1,0 +1,139 @@
+"""Who logs, and as what: the adapter and the two message types that an integration works with.
+
+Shared by all integrations, below them all. Runs in the threads that serve or ask, so `Tap`'s
+methods raise nothing: what goes wrong is reported to the logger "dnstap_logging".
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Dict, NamedTuple, Optional, Union
+
+from ..adapter import DnstapAdapter
+from ..diagnostics import Reporter, start_desk
+from ..enums import MessageType, SocketProtocol
+from ..shorten import describe_error
+from ..values import as_socket_protocol
+
+__all__ = ["LoggerLike", "ProtocolLike", "ROLES", "Role", "Tap", "as_protocol", "missing", "report"]
+
+LoggerLike = Union[logging.Logger, str, DnstapAdapter]
+ProtocolLike = Union[SocketProtocol, str, int, None]
+
+REPORT_INTERVAL = 10.0
+"""Seconds between two diagnostics, as the handlers' default."""
+
+
+class Role(NamedTuple):
+    """The two message types of one conversation (dnstap.proto, Message.Type)."""
+
+    query: MessageType
+    response: MessageType
+
+
+ROLES: Dict[str, Role] = {
+    query.name[: -len("_QUERY")]: Role(query, MessageType(query + 1))
+    for query in MessageType
+    if query.is_query
+}
+"""By name: AUTH, RESOLVER, CLIENT, FORWARDER, STUB, TOOL, UPDATE."""
+
+_reporter = Reporter("integrations", REPORT_INTERVAL)
+
+
+def report(error: Exception) -> None:
+    """Say what went wrong in an integration, at most once in a while; never raise, never block."""
+    try:
+        _reporter.report("error", logging.WARNING, f"not logged: {describe_error(error)}")
+        start_desk()
+    except Exception:  # noqa: BLE001 - nothing is raised into the DNS program
+        return
+
+
+def missing(module: str, library: str, extra: str) -> ImportError:
+    """Make the error for a library that is not installed, or too old."""
+    return ImportError(f"{module} needs {library}: pip install 'dnstap-logging[{extra}]'")
+
+
+def as_adapter(argument: str, value: object) -> DnstapAdapter:
+    """Return the adapter for a logger, a logger's name, or an adapter itself.
+
+    Raises:
+        TypeError: it is none of them.
+    """
+    if isinstance(value, DnstapAdapter):
+        return value
+    if isinstance(value, str):
+        value = logging.getLogger(value)
+    if not isinstance(value, logging.Logger):
+        raise TypeError(f"{argument}={value!r}: must be a logger, its name, or a DnstapAdapter")
+    return DnstapAdapter(value)
+
+
+def as_role(argument: str, value: object) -> Role:
+    """Return the message types of a role by its name, in any case.
+
+    Raises:
+        TypeError, ValueError: there is no such role.
+    """
+    right = f"must be one of {', '.join(ROLES)}"
+    if not isinstance(value, str):
+        raise TypeError(f"{argument}={value!r}: {right}")
+    try:
+        return ROLES[value.upper()]
+    except KeyError:
+        raise ValueError(f"{argument}={value!r}: {right}") from None
+
+
+def as_protocol(argument: str, value: object) -> Optional[SocketProtocol]:
+    """Return a socket protocol, or None, which means that the socket tells.
+
+    Raises:
+        TypeError, ValueError: there is no such protocol.
+    """
+    if value is None:
+        return None
+    try:
+        return as_socket_protocol(value)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{argument}={value!r}: {error}") from None
+
+
+class Tap:
+    """Log queries and responses of one role; raise nothing.
+
+    Args:
+        logger: a logger, its name, or a `DnstapAdapter`, whose constants are logged too.
+        role: a name in `ROLES`.
+        argument: what the two are called where the user gives them.
+
+    Raises:
+        TypeError, ValueError: naming the argument, the value and what is right.
+    """
+
+    __slots__ = ("_adapter", "_role")
+
+    def __init__(
+        self, logger: object, role: object, argument: str = "logger", role_argument: str = "role"
+    ) -> None:
+        self._adapter = as_adapter(argument, logger)
+        self._role = as_role(role_argument, role)
+
+    @property
+    def enabled(self) -> bool:
+        """Whether the logger takes messages now."""
+        return self._adapter.isEnabledFor(self._adapter.level)
+
+    def query(self, wire: Any, fields: Dict[str, Any]) -> None:
+        """Log a query; ``fields`` are the keywords of the adapter's methods."""
+        self._log(self._role.query, wire, fields)
+
+    def response(self, wire: Any, fields: Dict[str, Any]) -> None:
+        """Log a response."""
+        self._log(self._role.response, wire, fields)
+
+    def _log(self, message_type: MessageType, wire: Any, fields: Dict[str, Any]) -> None:
+        try:
+            self._adapter.log_message(message_type, wire, **fields)
+        except Exception as error:  # noqa: BLE001 - what a filter of the user's raises
+            report(error)

@@ -1,0 +1,227 @@
+"""`DnstapMixin`: what a server on socketserver received and sent is what is captured."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import subprocess
+import threading
+import time
+from pathlib import Path
+from typing import Any, List, Type
+
+import pytest
+
+from dnstap_logging import DnstapAdapter, DnstapMessage, DnstapReader, MessageType, SocketProtocol
+from dnstap_logging.integrations.socketserver import DnstapMixin
+from tests.integrations.conftest import Capture
+from tests.integrations.logged_servers import (
+    HANDLERS,
+    LoggedDatagrams,
+    LoggedStream,
+    ask,
+    logged,
+)
+from tests.integrations.servers import (
+    Certificates,
+    Server,
+    StreamHandler,
+    ask_tcp,
+    ask_udp,
+    certificates,
+    echo,
+    framed,
+    question,
+    read_messages,
+    serving,
+)
+from tests.support import require_program
+
+__all__ = ["certificates"]  # the fixture
+
+
+def ends(message: DnstapMessage) -> List[Any]:
+    """Return the addresses and ports of a message."""
+    return [
+        (str(message.query_ip), message.query_port),
+        (str(message.response_ip), message.response_port),
+    ]
+
+
+@HANDLERS
+def test_query_and_response_as_on_the_wire(
+    base: Type[Any], capture: Capture, loopback: str
+) -> None:
+    """Bytes, addresses, ports, family, protocol and times are those of the client's socket."""
+    sent = question("www.example.org")
+    before = time.time_ns()
+    with serving(logged(base, capture), loopback) as server:
+        received, own = ask(base, server, sent)
+    after = time.time_ns()
+
+    query, response = capture.messages(2)
+    assert query.message_type is MessageType.CLIENT_QUERY
+    assert response.message_type is MessageType.CLIENT_RESPONSE
+    assert (query.query_message, query.response_message) == (sent, None)
+    assert (response.query_message, response.response_message) == (None, received)
+    for message in query, response:
+        assert ends(message) == [own[:2], (loopback, server.port)]
+        assert message.socket_family is not None
+        assert message.socket_family.name == ("INET6" if ":" in loopback else "INET")
+        assert message.socket_protocol is not None
+        assert message.socket_protocol.name == ("UDP" if base is LoggedDatagrams else "TCP")
+    assert response.query_time == query.query_time
+    assert query.query_time is not None
+    assert response.response_time is not None
+    assert before <= query.query_time <= response.response_time <= after
+
+
+class Backwards(DnstapMixin, StreamHandler):
+    """Read three queries, then answer from three threads, the last one first."""
+
+    def handle(self) -> None:
+        messages = read_messages(self.request)
+        queries = []
+        for _ in range(3):
+            queries.append(next(messages))
+            self.dnstap_query(queries[-1])
+        for query in reversed(queries):
+            thread = threading.Thread(target=self.answer, args=(query,))
+            thread.start()
+            thread.join()
+
+    def answer(self, query: bytes) -> None:
+        (response,) = echo(query)
+        self.dnstap_response(response)
+        self.request.sendall(framed(response))
+
+
+def test_answers_out_of_order_find_their_query(capture: Capture) -> None:
+    """Of queries in a row on one connection, each response carries the time of its own."""
+    sent = [question(f"{number}.example") for number in range(3)]
+    with serving(logged(Backwards, capture)) as server:
+        received, own = ask_tcp(server, sent)
+
+    messages = capture.messages(6)
+    queries, responses = messages[:3], messages[3:]
+    assert [each.query_message for each in queries] == sent
+    assert [each.response_message for each in responses] == received
+    assert [each.query_time for each in responses] == [each.query_time for each in queries[::-1]]
+    assert len({each.query_time for each in queries}) == 3, "the times tell nothing apart"
+    assert {each.query_port for each in messages} == {own[1]}
+
+
+def kdig(folder: Path, server: Server, *arguments: str) -> List[DnstapMessage]:
+    """Ask by kdig, and return what it says it sent and got: its own dnstap."""
+    own = folder / "kdig.fstrm"
+    program = require_program("kdig")
+    command = [program, "-E", str(own), f"@{server.host}", "-p", str(server.port), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return list(DnstapReader(own))
+
+
+@pytest.mark.parametrize("protocol", ["UDP", "TCP", "DOT"])
+def test_equals_what_kdig_sent_and_got(
+    protocol: str, capture: Capture, certificates: Certificates, tmp_path: Path
+) -> None:
+    """Byte for byte and port for port, three queries on one connection where there is one."""
+    names = ["a.example", "b.example", "c.example"]
+    base: Type[Any] = LoggedDatagrams if protocol == "UDP" else LoggedStream
+    context = certificates.context if protocol == "DOT" else None
+    options = {"UDP": "+notcp", "TCP": "+tcp", "DOT": f"+tls-ca={certificates.cafile}"}
+    with serving(logged(base, capture), context=context) as server:
+        told = kdig(tmp_path, server, options[protocol], "+keepopen", *names)
+
+    messages = capture.messages(6)
+    assert [own_side(each) for each in messages] == [own_side(each) for each in told]
+    assert {each.query_port for each in messages} == {each.query_port for each in told}
+    assert {each.socket_protocol for each in messages} == {SocketProtocol[protocol]}
+
+
+def own_side(message: DnstapMessage) -> Any:
+    """Return the bytes of a message's own side, the client's port and the server's."""
+    is_query = message.message_type.is_query
+    wire = message.query_message if is_query else message.response_message
+    return is_query, wire, message.query_port, message.response_port
+
+
+def test_unbound_server_keeps_its_port(capture: Capture) -> None:
+    """A UDP socket bound to no address knows its port only, as its messages do."""
+    with serving(logged(LoggedDatagrams, capture), "0.0.0.0") as server:
+        ask_udp(server, question("example.org"), "127.0.0.1")
+
+    for message in capture.messages(2):
+        assert (message.response_address, message.response_port) == (None, server.port)
+        assert str(message.query_ip) == "127.0.0.1"
+
+
+def test_constants_of_an_adapter(capture: Capture) -> None:
+    """An adapter's constants are logged too: here the address that an unbound socket lacks."""
+    constants = {"dns_response_address": "192.0.2.53", "dns_query_zone": "example.org"}
+    adapter = DnstapAdapter(capture.logger, constants)
+    with serving(logged(LoggedDatagrams, capture, dnstap_logger=adapter), "0.0.0.0") as server:
+        ask_udp(server, question("example.org"), "127.0.0.1")
+
+    for message in capture.messages(2):
+        assert (str(message.response_ip), message.response_port) == ("192.0.2.53", server.port)
+        assert message.query_zone == b"\7example\3org\0"
+
+
+def test_both_families_on_one_socket(capture: Capture) -> None:
+    """A client that comes by IPv4 to an IPv6 socket has an IPv4 address, and so has the server."""
+    with serving(logged(LoggedStream, capture), "::") as server:
+        ask_tcp(server, [question("example.org")], "127.0.0.1")
+
+    for message in capture.messages(2):
+        assert message.query_ip == message.response_ip == ipaddress.ip_address("127.0.0.1")
+
+
+@HANDLERS
+def test_role_protocol_and_keywords(base: Type[Any], capture: Capture) -> None:
+    """Attributes choose the types and the protocol, keywords win over the socket."""
+
+    class Handler(logged(base, capture)):  # type: ignore[misc]
+        dnstap_role = "AUTH"
+        dnstap_protocol = "DOH"
+
+        def dnstap_query(self, wire: bytes, **keywords: Any) -> None:
+            super().dnstap_query(wire, http_protocol="HTTP2", query_port=4711, dns_extra="x")
+
+    with serving(Handler) as server:
+        ask(base, server, question("example.org"))
+
+    query, response = capture.messages(2)
+    assert query.message_type is MessageType.AUTH_QUERY
+    assert response.message_type is MessageType.AUTH_RESPONSE
+    assert query.socket_protocol is response.socket_protocol is SocketProtocol.DOH
+    assert (query.http_protocol and query.http_protocol.name) == "HTTP2"
+    assert (query.query_port, query.extra) == (4711, b"x")
+
+
+class Watching(logging.Handler):
+    """Another handler beside: what it would print."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: List[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(f"{record.filename} {record.funcName}: {record.getMessage()}")
+
+
+def test_other_handlers_name_the_server(capture: Capture) -> None:
+    """A text log beside dnstap shows the line and the server's own function as the caller."""
+    watching = Watching()
+    capture.logger.addHandler(watching)
+    try:
+        with serving(logged(LoggedDatagrams, capture)) as server:
+            ask_udp(server, question("example.org"))
+            capture.wait_for(2)
+    finally:
+        capture.logger.removeHandler(watching)
+
+    assert len(watching.lines) == 2
+    for line in watching.lines:
+        assert line.startswith("logged_servers.py handle: CLIENT_"), line
+        assert "UDP example.org. IN A" in line, line
