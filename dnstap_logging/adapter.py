@@ -45,7 +45,8 @@ __all__ = ["DnstapAdapter"]
 # prefix, because extra= is logging's own.
 _KEYS = {field.name: field.key for field in FIELDS.values() if field.name != "message_type"}
 _KEYS["dns_extra"] = _KEYS.pop("extra")
-_LOGGING_KEYWORDS = frozenset(("extra", "exc_info", "stack_info", "stacklevel"))
+_NEED_RECORD = frozenset(("extra", "exc_info", "stack_info"))  # for other handlers to see
+_LOGGING_KEYWORDS = _NEED_RECORD | {"stacklevel"}
 
 OUR_FRAMES = 3
 """Frames between the caller and logging (the method, `_log_dns`, `_log_record`), which other
@@ -267,7 +268,7 @@ class DnstapAdapter(_Adapter):
 
         Mirrors logging.Logger.handle and callHandlers, which is why it asks for their originals.
         """
-        if not self._direct or not _LOGGING_KEYWORDS.isdisjoint(keywords):
+        if not self._direct or not _NEED_RECORD.isdisjoint(keywords):
             return None
         if logging.getLogRecordFactory() is not logging.LogRecord:
             return None

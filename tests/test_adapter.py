@@ -170,10 +170,12 @@ def test_a_message_may_be_missing(bench: Bench) -> None:
 
 
 def test_the_direct_way_is_taken_where_nobody_could_tell(bench: Bench) -> None:
-    """With only dnstap handlers on the way, no LogRecord is made."""
-    DnstapAdapter(bench.logger, {"dns_socket_protocol": "UDP"}).client_query(WIRE)
+    """With only dnstap handlers on the way, no LogRecord is made, whatever stacklevel says."""
+    tap = DnstapAdapter(bench.logger, {"dns_socket_protocol": "UDP"})
+    tap.client_query(WIRE)
+    tap.client_query(WIRE, stacklevel=2)
 
-    assert bench.snapshots == 1
+    assert bench.snapshots == 2
 
 
 class OtherAdapter(DnstapAdapter):

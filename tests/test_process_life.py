@@ -307,6 +307,7 @@ def test_an_exception_from_a_signal_handler_does_not_silence_its_thread(tmp_path
                 pass
             assert not handler._writer_thread._queue.entered(), rounds
         assert rounds > 100, rounds
+        assert handler.flush(30), handler.stats()
         before = handler.stats().accepted
         for _ in range(100):
             query(2)

@@ -213,10 +213,12 @@ class StreamTransport:
 
         try:
             self._sock.recv(1)
-        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            return None
-        except ssl.SSLError as alert:
-            return alert
+        except ssl.SSLError as error:
+            # An alert has a reason; an end of the stream, or nothing to read, is not one.
+            no_alert = (
+                ssl.SSLWantReadError, ssl.SSLWantWriteError, ssl.SSLEOFError, ssl.SSLZeroReturnError
+            )  # fmt: skip
+            return None if isinstance(error, no_alert) else error
         except OSError:
             return None
         return None

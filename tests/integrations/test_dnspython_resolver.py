@@ -102,6 +102,7 @@ def test_resolver_tries_the_next_server(capture: Capture) -> None:
     assert [str(each.response_ip) for each in messages] == [silent.host] + [server.host] * 2
 
 
+@pytest.mark.skipif(not dns.query.have_doh, reason="dnspython's extra doh is not installed")
 def test_nameservers_of_other_kinds(
     capture: Capture, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -148,7 +148,8 @@ def test_a_missing_client_certificate(authority: Authority, version: ssl.TLSVers
     authority.ca.configure_trust(context)
     reason = refusal(context, TlsOptions(cafile=authority.cafile))
 
-    assert "client certificate" in reason or "reset" in reason, reason
+    # In TLS 1.3 the kernel may discard the server's alert with the connection.
+    assert "client certificate" in reason or "the peer" in reason, reason
 
 
 def test_renewed_certificates_are_read_again(authority: Authority, tmp_path: Path) -> None:
