@@ -144,8 +144,9 @@ class Writer:
             reason = f"no {expected} from the peer in {self._timeout:g} s"
             raise TransportTimeout(self.name, reason) from error
         if not answer:
+            hint = ": it may speak TLS, or not Frame Streams at all" if expected == "ACCEPT" else ""
             raise RemoteProtocolError(
-                f"{self.name}: the peer closed the connection instead of sending {expected}"
+                f"the peer closed the connection instead of sending {expected}{hint}"
             )
         return answer
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from pathlib import Path
 from typing import Iterator, List
 
 import pytest
@@ -56,6 +57,21 @@ def said() -> Iterator[Said]:
     yield collector
     logger.removeHandler(collector)
     logger.setLevel(level)
+
+
+@pytest.fixture
+def capture(tmp_path: Path) -> Path:
+    """Return the path of a capture that is not there yet."""
+    return tmp_path / "capture.fstrm"
+
+
+@pytest.fixture
+def logger() -> Iterator[logging.Logger]:
+    """Return a logger of the test's own, which passes nothing on; its handlers are closed."""
+    logger = logging.Logger("dns", logging.INFO)
+    yield logger
+    for handler in logger.handlers:
+        handler.close()
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ import socket
 import threading
 import weakref
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List
+from typing import Any, Callable, Dict, List
 
 import pytest
 
@@ -22,20 +22,6 @@ from tests.conftest import Said
 from tests.support import assert_balanced, wait_until
 
 WIRE = bytes.fromhex("a1b20100000100000000000003777777076578616d706c65036f72670000010001")
-
-
-@pytest.fixture
-def capture(tmp_path: Path) -> Path:
-    return tmp_path / "capture.fstrm"
-
-
-@pytest.fixture
-def logger() -> Iterator[logging.Logger]:
-    """Return a logger of the test's own, which passes nothing on; its handlers are closed."""
-    logger = logging.Logger("dns", logging.INFO)
-    yield logger
-    for handler in logger.handlers:
-        handler.close()
 
 
 def query(**extras: Any) -> Dict[str, Any]:
@@ -207,85 +193,6 @@ def test_a_reused_buffer_does_not_change_what_was_logged(
     ]
 
 
-BAD_FIELDS: List[Any] = [
-    ({"dns_query_message": "a str"}, "dns_query_message"),
-    ({"dns_query_port": -1}, "dns_query_port=-1"),
-    ({"dns_query_address": "localhost"}, "localhost"),
-    ({"dns_response_address": "2001:db8::1"}, "dns_response_address"),
-    ({"dns_socket_protocol": "CARRIER-PIGEON"}, "CARRIER-PIGEON"),
-    ({"dns_query_adress": "192.0.2.1"}, "dns_query_address"),
-    ({"dns_query_time": 1700000000}, "seconds"),
-    ({"dns_query_time": -1.5}, "dns_query_time"),
-]
-
-
-@pytest.mark.parametrize(("extras", "text"), BAD_FIELDS, ids=[str(b[0]) for b in BAD_FIELDS])
-def test_a_bad_field_is_left_out_counted_and_named(
-    logger: logging.Logger, capture: Path, said: Said, extras: Dict[str, Any], text: str
-) -> None:
-    """An unusable optional value costs its own field: counted, named in one diagnostic."""
-    handler = DnstapHandler(capture)
-    logger.addHandler(handler)
-
-    for _ in range(3):
-        logger.info("query", extra=query(**extras))
-    logger.info("query", extra=query())
-    handler.close()
-
-    assert len(read(capture)) == 4
-    assert handler.stats().invalid_fields == 3
-    assert len(said.with_text(text, logging.WARNING)) == 1, said.lines
-    assert_balanced(handler.stats())
-
-
-BAD_RECORDS: List[Any] = [
-    ({"dns_message_type": "CLIENT_QUESTION"}, "invalid", "CLIENT_QUESTION"),
-    ({"dns_message_type": None}, "invalid", "dns_message_type"),
-    ({"dns_query_message": bytes(70_000)}, "too_large", "70,000"),
-    ({"dns_query_message": bytes(1_000_000)}, "too_large", "1,000,000"),
-]
-
-
-@pytest.mark.parametrize(
-    ("extras", "cause", "text"), BAD_RECORDS, ids=["type", "None", "70 kB", "1 MB"]
-)
-def test_a_bad_record_is_dropped_counted_and_named(
-    logger: logging.Logger,
-    capture: Path,
-    said: Said,
-    extras: Dict[str, Any],
-    cause: str,
-    text: str,
-) -> None:
-    """A record that cannot be a message costs itself only: the next one arrives."""
-    handler = DnstapHandler(capture)
-    logger.addHandler(handler)
-
-    for _ in range(3):
-        logger.info("query", extra=query(**extras))
-    logger.info("query", extra=query())
-    handler.close()
-
-    assert len(read(capture)) == 1
-    assert handler.stats().dropped[cause] == 3
-    assert len(said.with_text(text, logging.WARNING)) == 1, said.lines
-    assert_balanced(handler.stats())
-
-
-def test_a_record_without_a_type_is_invalid(
-    logger: logging.Logger, capture: Path, said: Said
-) -> None:
-    """dns extras without dns_message_type are counted invalid, and the diagnostic says so."""
-    handler = DnstapHandler(capture)
-    logger.addHandler(handler)
-
-    logger.info("query", extra={"dns_query_message": WIRE})
-    said.wait_for("dns_message_type")
-    handler.close()
-
-    assert handler.stats().dropped["invalid"] == 1
-
-
 def test_records_after_close_are_counted(logger: logging.Logger, capture: Path) -> None:
     """A closed handler that is still attached drops, counts closed, and opens nothing."""
     handler = DnstapHandler(capture)
@@ -430,117 +337,6 @@ def test_reopen_of_a_file_in_place_goes_on_with_it(logger: logging.Logger, captu
     handler.close()
 
     assert [message.query_port for message in read(capture)] == [1, 2]
-
-
-DICT_CONFIG = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"extra": {"format": "upstream=%(upstream)s"}},
-    "loggers": {"dns.test": {"level": "INFO", "handlers": ["tap"], "propagate": False}},
-}
-
-
-@pytest.fixture
-def _logging_is_restored() -> Iterator[None]:
-    yield
-    logging.config.dictConfig({"version": 1, "disable_existing_loggers": False})
-
-
-@pytest.mark.usefixtures("_logging_is_restored")
-def test_dictconfig_makes_a_handler_that_can_be_found(capture: Path) -> None:
-    """dictConfig configures every argument, level and formatter; get_handler finds the result."""
-    tap = {
-        "class": "dnstap_logging.DnstapHandler",
-        "address": f"file://{capture}",
-        "identity": "ns1",
-        "mode": "x",
-        "level": "WARNING",
-        "formatter": "extra",
-    }
-    logging.config.dictConfig({**DICT_CONFIG, "handlers": {"tap": tap}})
-    handler = dnstap_logging.get_handler("tap")
-    assert handler is not None
-    assert handler in dnstap_logging.handlers()
-    assert dnstap_logging.get_handler("no such handler") is None
-
-    logger = logging.getLogger("dns.test")
-    logger.info("query", extra=query(upstream="no"))
-    logger.warning("query", extra=query(upstream="yes"))
-    handler.close()
-
-    assert [message.extra for message in read(capture)] == [b"upstream=yes"]
-
-
-@pytest.mark.usefixtures("_logging_is_restored")
-def test_dictconfig_shows_what_is_wrong_with_an_argument() -> None:
-    """A bad argument in dictConfig raises, and its cause names the argument."""
-    tap = {"class": "dnstap_logging.DnstapHandler", "address": "unix:///x", "queue_size": 0}
-
-    with pytest.raises(ValueError, match="tap") as caught:
-        logging.config.dictConfig({**DICT_CONFIG, "handlers": {"tap": tap}})
-
-    assert "queue_size=0" in str(caught.value.__cause__)
-
-
-@pytest.mark.usefixtures("_logging_is_restored")
-def test_fileconfig_takes_args_and_kwargs(tmp_path: Path, capture: Path) -> None:
-    """A configuration file's args and kwargs strings reach the constructor."""
-    ini = tmp_path / "logging.ini"
-    ini.write_text(
-        f"""
-[loggers]
-keys=root,dns
-[handlers]
-keys=tap
-[formatters]
-keys=
-[logger_root]
-handlers=
-[logger_dns]
-level=INFO
-handlers=tap
-propagate=0
-qualname=dns.file
-[handler_tap]
-class=dnstap_logging.DnstapHandler
-args=('file://{capture}',)
-kwargs={{'identity': 'from fileConfig'}}
-"""
-    )
-    logging.config.fileConfig(ini, disable_existing_loggers=False)
-    logger = logging.getLogger("dns.file")
-
-    logger.info("query", extra=query())
-    logger.handlers[0].close()
-
-    assert [message.identity for message in read(capture)] == [b"from fileConfig"]
-
-
-@pytest.mark.usefixtures("_logging_is_restored")
-def test_on_the_root_logger_its_own_diagnostics_do_not_come_back(
-    tmp_path: Path, said: Said
-) -> None:
-    """On the root logger at DEBUG with nobody listening, nothing of its own enters its queue."""
-    root = logging.getLogger()
-    level = root.level
-    handler = DnstapHandler(
-        f"unix://{tmp_path}/absent.sock",
-        close_timeout=0,
-        report_interval=0,
-        reconnect_interval=0.001,
-        max_reconnect_interval=0.001,
-    )
-    root.addHandler(handler)
-    root.setLevel(logging.DEBUG)
-    try:
-        root.info("query", extra=query())
-        wait_until(lambda: len(said.records) >= 10, "ten diagnostics")
-    finally:
-        root.removeHandler(handler)
-        root.setLevel(level)
-    handler.close()
-
-    assert handler.stats().logged == 1
 
 
 def test_permissions_of_a_new_capture(capture: Path) -> None:
