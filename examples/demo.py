@@ -15,6 +15,7 @@ import argparse
 import contextlib
 import itertools
 import os
+import signal
 import socket
 import sys
 import tempfile
@@ -104,15 +105,22 @@ def ask(server: DnsServer, number: int) -> Tally:
 
 
 def run_client(servers: Sequence[DnsServer], queries: int) -> Tally:
-    """Ask all questions, of the servers in turn."""
+    """Ask all questions, of the servers in turn; Ctrl-C counts between two of them."""
     total = Tally()
-    for number, server in zip(range(queries), itertools.cycle(servers)):
-        try:
-            done = ask(server, number)
-        except (dns.exception.DNSException, OSError) as error:
-            print(f"question {number} has no answer: {error!r}", file=sys.stderr)
-            done = Tally(sent=1)
-        total = Tally(*map(sum, zip(total, done)))
+    interrupted: List[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: interrupted.append(number))
+    try:
+        for number, server in zip(range(queries), itertools.cycle(servers)):
+            if interrupted:
+                raise KeyboardInterrupt
+            try:
+                done = ask(server, number)
+            except (dns.exception.DNSException, OSError) as error:
+                print(f"question {number} has no answer: {error!r}", file=sys.stderr)
+                done = Tally(sent=1)
+            total = Tally(*map(sum, zip(total, done)))
+    finally:
+        signal.signal(signal.SIGINT, before)
     return total
 
 
