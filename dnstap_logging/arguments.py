@@ -6,15 +6,25 @@ what is right.
 
 from __future__ import annotations
 
+import enum
 from typing import NoReturn, Optional, Tuple
 
-__all__ = ["MAX_FRAME_SIZE", "choice", "flag", "integer", "refuse", "seconds"]
+__all__ = ["DEFAULT", "MAX_FRAME_SIZE", "Default", "choice", "flag", "integer", "refuse", "seconds"]
 
 MAX_FRAME_SIZE = 0xFFFFFFFF
 """What the 32-bit length of a Frame Streams data frame can say."""
 
 MAX_SECONDS = 86400.0 * 366
 """A bound for times: above a year somebody meant another unit, and thread waits overflow."""
+
+
+class Default(enum.Enum):
+    """What an argument has that was left out, where None means something."""
+
+    DEFAULT = "default"
+
+
+DEFAULT = Default.DEFAULT
 
 
 def refuse(argument: str, value: object, right: str) -> NoReturn:

@@ -6,7 +6,6 @@ else is the writer thread's.
 
 from __future__ import annotations
 
-import enum
 import itertools
 import logging
 import math
@@ -17,10 +16,12 @@ import weakref
 from typing import TYPE_CHECKING, Any, List, NoReturn, Optional, Union
 
 from .address import parse_address
+from .arguments import DEFAULT, Default
 from .message import Snapshot, Unusable, has_dns_keys, take_snapshot
-from .options import DEFAULT_PERMISSIONS, make_options
+from .options import make_options
 from .shorten import describe_error
 from .stats import Stats
+from .transport import DEFAULT_PERMISSIONS
 from .writer_thread import WriterThread
 
 if TYPE_CHECKING:
@@ -33,15 +34,6 @@ __all__ = ["DnstapHandler", "get_handler", "handlers"]
 SHUTDOWN_WINDOW = 0.1
 """Seconds between flush() and close() within which they count as one call of logging.shutdown,
 and share one close_timeout."""
-
-
-class Default(enum.Enum):
-    """What an argument has that was left out, where None means something."""
-
-    DEFAULT = "default"
-
-
-DEFAULT = Default.DEFAULT
 
 
 class DnstapHandler(logging.Handler):

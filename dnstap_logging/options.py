@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, Optional, Union
 from ._version import __version__
 from .address import Address
 from .arguments import MAX_FRAME_SIZE, choice, flag, integer, refuse, seconds
-from .transport import TlsOptions, check_tls
+from .transport import DEFAULT_PERMISSIONS, TlsOptions, check_tls
 
 if TYPE_CHECKING:
     import ssl
@@ -106,10 +106,6 @@ def make_options(
         delay=delay,
         permissions=permissions,
     )
-
-
-DEFAULT_PERMISSIONS = 0o640
-"""Captures hold client addresses, which are personal data: not for everybody to read."""
 
 
 def _label(argument: str, value: object, default: object) -> bytes:

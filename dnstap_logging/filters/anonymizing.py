@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import copy
-import enum
 import logging
 import socket
 from typing import Dict, Optional, Tuple, Union
 
-from ..arguments import integer
+from ..arguments import DEFAULT, Default, integer
 from ..enums import PolicyMatch, SocketFamily
 from ..extras import FIELDS, Unusable
 from ..policy import Policy
@@ -44,15 +43,6 @@ MISPLACED = (
     "it is attached to a logger, or to a handler of another kind, where records would go on as they"
     " are: they are dropped there; attach it to the dnstap handler"
 )
-
-
-class Default(enum.Enum):
-    """What an argument has that was left out, where None means something."""
-
-    DEFAULT = "default"
-
-
-DEFAULT = Default.DEFAULT
 
 
 class AnonymizingFilter(logging.Filter):

@@ -14,13 +14,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Optional, Protocol, Tuple, Type
 
 from .connect import connect
-from .file import FileTransport
+from .file import DEFAULT_PERMISSIONS, FileTransport
 from .resolve import Resolver
 from .stream import StreamTransport
 from .tls import TlsOptions, check_tls
 from .waiting import Until, never
 
 __all__ = [
+    "DEFAULT_PERMISSIONS",
     "FileTransport",
     "Resolver",
     "StreamTransport",

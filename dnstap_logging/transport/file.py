@@ -22,6 +22,7 @@ except ImportError:  # Windows: no advisory locks
 __all__ = ["FileTransport"]
 
 DEFAULT_PERMISSIONS = 0o640
+"""Captures hold client addresses, which are personal data: not for everybody to read."""
 
 # O_APPEND even for "w": should something else truncate the file, no hole of zeros follows.
 # O_NONBLOCK: a fifo that takes the path's place in the last moment must not hang the open. Neither
