@@ -14,11 +14,11 @@ PROTO_COMPILER := grpcio-tools==1.76.0
 BIN := $(VENV)/bin
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test lint bench docs proto check-proto clean
+.PHONY: help demo test lint bench bench-append bench-faults fuzz docs proto check-proto clean
 .DELETE_ON_ERROR:
 
 help:
-	@echo "make demo | test | lint | bench | docs | proto | check-proto | clean"
+	@echo "make demo | test | lint | bench | bench-append | bench-faults | fuzz | docs | proto | check-proto | clean"
 
 demo: $(VENV)/.installed-demo
 	$(BIN)/python examples/demo.py $(ARGS)
@@ -33,6 +33,18 @@ lint: $(VENV)/.installed-lint
 
 bench: $(VENV)/.installed-test
 	$(BIN)/python -m tests.benchmarks $(ARGS)
+
+bench-faults: $(VENV)/.installed-test
+	$(BIN)/python -m tests.benchmarks.emit_under_faults $(ARGS)
+
+bench-append: $(VENV)/.installed-test
+	$(BIN)/python -m tests.benchmarks.append $(ARGS)
+
+# For so long; hypothesis runs the same promises in the tests.
+SECONDS ?= 60
+
+fuzz: $(VENV)/.installed-fuzz
+	$(BIN)/python -m tests.fuzz.fuzz_streams --seconds $(SECONDS) $(ARGS)
 
 docs: $(VENV)/.installed-test
 	$(BIN)/python -m pytest tests/test_docs.py tests/test_readme.py $(ARGS)

@@ -23,6 +23,7 @@ from .message import (
 )
 from .reader import DnstapReader
 from .receiver import DnstapReceiver
+from .rotating import RotatingDnstapHandler, TimedRotatingDnstapHandler
 from .stats import Stats
 
 __all__ = [
@@ -37,9 +38,11 @@ __all__ = [
     "Policy",
     "PolicyAction",
     "PolicyMatch",
+    "RotatingDnstapHandler",
     "SocketFamily",
     "SocketProtocol",
     "Stats",
+    "TimedRotatingDnstapHandler",
     "__version__",
     "get_handler",
     "handlers",

@@ -1,9 +1,9 @@
 """What the writer thread does, one turn at a time: connect, take, encode, write, account.
 
-Ownership: whoever drives a delivery owns its writer, its pending frames and its encoder, and
+Ownership: whoever drives a delivery owns its connection, its pending frames and its intake, and
 nobody else touches them. That is the writer thread; where no thread can run (interpreter
 shutdown), it is the thread that flushes or closes. Other threads only set the plain attributes
-``stop_at``, ``give_up_at`` and ``reopen_requested`` and wake the queue.
+``stop_at``, ``give_up_at``, ``reopen_requested`` and ``rollover_requested`` and wake the queue.
 """
 
 from __future__ import annotations
@@ -11,36 +11,24 @@ from __future__ import annotations
 import logging
 import math
 import time
-from typing import Dict, List, Optional
+from typing import List, Optional
 
-from .backoff import Backoff
+from .connection import Connection
 from .destination import Destination
 from .diagnostics import Reporter
-from .encoding import Encoder
-from .exceptions import FrameStreamError, InvalidMessage, MessageTooLarge, TransportError
+from .exceptions import FrameStreamError, TransportError
+from .intake import Intake
 from .losses import LossReport
-from .message import Problem, Snapshot, check
 from .options import Options
 from .record_queue import RecordQueue
 from .shorten import describe_error
-from .writer import PeerClosed, WriteError, Writer
+from .writer import HEADER_SIZE, WriteError
 
 __all__ = ["Delivery"]
-
-STABLE_SESSION = 5.0
-"""Seconds after which a session without a handshake counts as a good one: a peer that takes and
-drops connections is called less and less often."""
 
 IDLE_INTERVAL = 0.5
 """Seconds between two looks at an idle connection, and the longest that a reopen() from a signal
 handler can go unnoticed."""
-
-MAX_BATCH_RECORDS = 256
-"""Records encoded in one go: a few milliseconds, below the interpreter's switch interval, so that
-a server's threads are not held up."""
-
-MAX_BATCH_BYTES = 64 * 1024
-"""Bytes of payload taken in one go: one write that a socket's buffer usually takes whole."""
 
 
 class Delivery:
@@ -57,33 +45,29 @@ class Delivery:
         self, queue: RecordQueue, destination: Destination, options: Options, reporter: Reporter
     ) -> None:
         self._queue = queue
-        self._destination = destination
         self._options = options
         self._reporter = reporter
         self.losses = LossReport(queue)
-        self._encoder = Encoder(
-            options.identity, options.version, options.full, options.max_frame_size
-        )
-        self._backoff = Backoff(
-            options.reconnect_interval,
-            options.max_reconnect_interval,
-            options.max_reconnect_attempts,
-        )
-        self._writer: Optional[Writer] = None
+        self._intake = Intake(queue, options, reporter)
+        self.connection = Connection(queue, destination, options, reporter)
+        self._backoff = self.connection.backoff
         self._pending: List[bytes] = []
-        self._session_records = 0
-        self._session_began = 0.0
+        # So many of the first pending frames were written before, and are in the books already.
+        self._again = 0
         self._stopping = False
         self._finished = False
         # Set by other threads, plain attributes because a signal handler may set them.
         self.stop_at: Optional[float] = None
         self.give_up_at: Optional[float] = None
         self.reopen_requested = False
+        self.rollover_requested = False
 
     # -- for the thread that drives it ---------------------------------------------------------
 
     def turn(self) -> None:
         """Do the next thing there is to do, or wait a little for one."""
+        if self._finished:
+            return
         if self.reopen_requested:
             self._reopen()
         if self.stop_at is not None and not self._stopping:
@@ -91,12 +75,19 @@ class Delivery:
             self._backoff.due = 0.0  # the collector may be back: try once more at once
         if self._wait_for_attempt():
             return
-        if self._writer is None and not self._connect():
+        if self.connection.writer is None and not self.connection.open(self._until):
+            self._give_up_if_exhausted()
+            return
+        if self.rollover_requested:
+            self._roll_over()
+            self._give_up_if_exhausted()
             return
         if not self._pending and not self._gather():
-            self._look()
+            self.connection.look()
+            self._send_again()
         if self._pending:
             self._write()
+        self._give_up_if_exhausted()
 
     def done(self) -> bool:
         """Tell whether a stop was asked for and there is nothing more to do before it."""
@@ -104,7 +95,8 @@ class Delivery:
             return False
         return (
             self._finished
-            or self.empty()
+            # Not before a turn has looked for the peer's end: what it has not read goes out again.
+            or (self.empty() and (self._stopping or self.connection.writer is None))
             or self._backoff.exhausted
             or time.monotonic() >= self.stop_at
         )
@@ -118,25 +110,22 @@ class Delivery:
         if self._finished:
             return
         self._finished = True
-        if self._writer is None and self._destination.prepared:
-            self._connect()  # a capture without records is START and STOP, not an empty file
-        self._end_session()
-        self._destination.release()
-        self._give_up("disconnected")
+        self.connection.finish(self._until)
+        self._send_again()  # there is no next session: they are given up, and counted
+        self._give_up()
 
     def broke(self, error: BaseException) -> None:
         """Go on after an error that nobody expected: the connection's state is unknown."""
-        self._lost(
-            TransportError(str(self._options.address), f"internal error: {describe_error(error)}")
-        )
+        address = str(self._options.address)
+        self.connection.lost(TransportError(address, f"internal error: {describe_error(error)}"))
+        self._send_again()
+        self._give_up_if_exhausted()
 
     def abandon(self, pid: int) -> Destination:
         """Let go of everything inherited across a fork; return the child's destination."""
-        if self._writer is not None:
-            self._writer.abandon()
-        return self._destination.for_child(pid)
+        return self.connection.abandon(pid)
 
-    # -- connecting ----------------------------------------------------------------------------
+    # -- waiting -------------------------------------------------------------------------------
 
     def _until(self) -> float:
         """Return the monotonic time at which every wait must end."""
@@ -163,48 +152,82 @@ class Delivery:
         )
         return True
 
-    def _connect(self) -> bool:
-        """Open a writer and shake hands; tell whether frames can be written."""
-        writer = None
+    def _called(self) -> bool:
+        return self.reopen_requested or self.rollover_requested or self.stop_at is not None
+
+    # -- records -------------------------------------------------------------------------------
+
+    def _gather(self) -> bool:
+        """Take and encode what has gathered; tell whether anything is to be written."""
+        timeout = IDLE_INTERVAL if self.stop_at is None else 0.0
+        self._intake.gather(timeout, self._called, into=self._pending)
+        return bool(self._pending)
+
+    def _write(self) -> None:
+        """Write the pending frames; those that were not taken whole stay pending."""
+        writer = self.connection.writer
+        if writer is None:
+            return  # the look before has ended the session
+        fitting = writer.fitting(self._pending)
+        if not fitting:
+            self.connection.roll_over()
+            return
         try:
-            writer = self._destination.open(self._until)
-            writer.start()
+            size = writer.write(self._pending[:fitting])
+        except WriteError as error:
+            self._wrote(error.frames, error.size)
+            self.connection.lost(error.cause)
+            self._send_again()
         except (TransportError, FrameStreamError) as error:
-            self._attempt_failed(error)
-            return False
+            self.connection.lost(error)
+            self._send_again()
         else:
-            self._writer = writer
+            self._wrote(fitting, size)
+
+    def _wrote(self, frames: int, size: int) -> None:
+        """Book frames that were taken whole; those that were written before, as resent."""
+        if not frames:
+            return
+        payloads = self._pending[:frames]
+        del self._pending[:frames]
+        self.connection.wrote(payloads, size)
+        again = min(frames, self._again)
+        if again:
+            self._again -= again
+            size -= sum(map(len, payloads[:again])) + again * HEADER_SIZE
+            self._queue.book(resent=again)
+        self._queue.settle(written=frames - again, size=size)
+
+    def _send_again(self) -> None:
+        """Put what the last session's peer may not have read before all that is pending."""
+        unread = self.connection.take_unread()
+        self._pending[:0] = unread
+        self._again += len(unread)
+
+    # -- requests and ends ---------------------------------------------------------------------
+
+    def _reopen(self) -> None:
+        """End the session in order and begin a new one; revive a delivery that gave up."""
+        self.reopen_requested = False
+        if self._backoff.exhausted and self.stop_at is None:
+            self._queue.shut(None)
+        self.connection.renew()
+        self._send_again()
+
+    def _roll_over(self) -> None:
+        """Roll over because somebody asked for it, who waits until that is done."""
+        try:
+            self.connection.roll_over(asked=True)
         finally:
-            if self._writer is None and writer is not None:
-                writer.close()
-        if self._options.bidirectional or self._destination.is_file:
-            self._backoff.reset()  # otherwise nothing has shown yet that somebody listens
-        self._backoff.due = 0.0
-        self._session_records = 0
-        self._session_began = time.monotonic()
-        self._queue.book(connects=1, connected=True)
-        word = "opened" if self._destination.is_file else "connected"
-        self._reporter.report("connected", logging.INFO, word)
-        return True
+            self.rollover_requested = False
+            self._queue.settle()  # nothing, but it wakes who waits
 
-    def _attempt_failed(self, error: Exception) -> None:
-        self._backoff.failed(time.monotonic())
-        text = self._describe(error)
-        self._queue.book(last_error=text)
-        self._reporter.report(
-            f"attempt: {type(error).__name__}", logging.WARNING, lambda: self._while_waiting(text)
-        )
-        if self._backoff.exhausted:
-            self._no_more_attempts()
-
-    def _while_waiting(self, text: str) -> str:
-        """Return a failure's text, with how many records wait for it to end."""
-        waiting = self._queue.snapshot().queued
-        return f"{text} ({waiting} record{'' if waiting == 1 else 's'} waiting)"
-
-    def _no_more_attempts(self) -> None:
+    def _give_up_if_exhausted(self) -> None:
+        """Accept nothing more once the last attempt has failed, until reopen()."""
+        if not self._backoff.exhausted:
+            return
         self._queue.shut("no_sink")
-        self._give_up("disconnected")
+        self._give_up()
         self._reporter.report(
             "gave up",
             logging.WARNING,
@@ -212,161 +235,15 @@ class Delivery:
             f"reopen() tries again",
         )
 
-    def _describe(self, error: Exception) -> str:
-        """Return an error's text without the address, which the reporter puts before it."""
-        if isinstance(error, TransportError):
-            return error.reason
-        return str(error)
-
-    # -- records -------------------------------------------------------------------------------
-
-    def _gather(self) -> bool:
-        """Take and encode what has gathered; tell whether anything is to be written."""
-        if not self._queue.wait(IDLE_INTERVAL if self.stop_at is None else 0.0, self._called):
-            return False
-        self._encode(self._queue.take(MAX_BATCH_RECORDS, MAX_BATCH_BYTES))
-        return bool(self._pending)
-
-    def _called(self) -> bool:
-        return self.reopen_requested or self.stop_at is not None
-
-    def _encode(self, batch: List[Snapshot]) -> None:
-        """Make frames of the records; what cannot be a message is dropped and counted."""
-        problems: List[Problem] = []
-        dropped: Dict[str, int] = {}
-        left = len(batch)
-        try:
-            for snapshot in batch:
-                left -= 1
-                try:
-                    self._pending.append(self._encoder.encode(check(snapshot, problems), problems))
-                except MessageTooLarge as error:
-                    self._refuse(dropped, "too_large", str(error))
-                except InvalidMessage as error:
-                    self._refuse(dropped, "invalid", str(error))
-                except BaseException as error:
-                    self._refuse(dropped, "invalid", f"internal error: {describe_error(error)}")
-                    if not isinstance(error, (Exception, SystemExit)):
-                        raise
-        finally:
-            if left:  # what stops the thread itself: Ctrl-C where it is the main thread's
-                dropped["invalid"] = dropped.get("invalid", 0) + left
-            if dropped:
-                self._queue.settle(dropped=dropped)
-        if problems:
-            self._queue.book(invalid_fields=len(problems))
-            for kind, text in problems:
-                self._reporter.report(f"field {kind}", logging.WARNING, text)
-
-    def _refuse(self, dropped: Dict[str, int], cause: str, text: str) -> None:
-        dropped[cause] = dropped.get(cause, 0) + 1
-        self._reporter.report(cause, logging.WARNING, f"record dropped ({cause}): {text}")
-
-    def _write(self) -> None:
-        """Write the pending frames; those that were not taken whole stay pending."""
-        assert self._writer is not None
-        try:
-            size = self._writer.write(self._pending)
-        except WriteError as error:
-            self._wrote(error.frames, error.size)
-            self._lost(error.cause)
-        except (TransportError, FrameStreamError) as error:
-            self._lost(error)
-        else:
-            self._wrote(len(self._pending), size)
-            if self._backoff.failures and self._destination.is_file:
-                self._backoff.reset()  # there is room again
-
-    def _wrote(self, frames: int, size: int) -> None:
-        del self._pending[:frames]
-        self._session_records += frames
-        self._queue.settle(written=frames, size=size)
-
-    # -- the end of a session ------------------------------------------------------------------
-
-    def _look(self) -> None:
-        """Notice while idle that the peer closed, or that the file was moved away."""
-        if self._writer is not None:
-            try:
-                self._writer.look()
-            except (TransportError, FrameStreamError) as error:
-                self._lost(error)
-
-    def _lost(self, error: Exception) -> None:
-        """Account for a session that broke; the pending frames go out again on the next."""
-        text = self._describe(error)
-        orderly = isinstance(error, PeerClosed)
-        self._queue.book(last_error=text)
-        if self._destination.is_file and not orderly:
-            # A file that cannot take more, a full disk, is still the same file, whole up to its
-            # last frame: keep it, and try again after a while.
-            self._backoff.failed(time.monotonic())
-            self._reporter.report("write", logging.WARNING, f"cannot write: {text}")
-        else:
-            level = logging.INFO if orderly else logging.WARNING
-            self._reporter.report(f"lost: {type(error).__name__}", level, f"session ended: {text}")
-            self._leave_session()
-        if self._backoff.exhausted:
-            self._no_more_attempts()
-
-    def _leave_session(self) -> None:
-        """Close a session that is over, and decide when the next one may begin."""
-        if self._writer is not None:
-            if self._destination.is_file:
-                self._writer.stop()  # the moved file gets its STOP
-            self._forget_writer(disconnects=1)
-        now = time.monotonic()
-        if self._destination.is_file:
-            self._backoff.reset()
-        elif self._options.bidirectional or now - self._session_began >= STABLE_SESSION:
-            self._backoff.reset()
-            self._backoff.lost(now)
-        else:
-            self._backoff.failed(now)
-
-    def _forget_writer(self, disconnects: int, confirmed: bool = False) -> None:
-        """Close the writer and book the end of its session."""
-        assert self._writer is not None
-        self._writer.close()
-        self._writer = None
-        unconfirmed = 0 if confirmed or self._destination.is_file else self._session_records
-        self._queue.book(connected=False, disconnects=disconnects, unconfirmed=unconfirmed)
-
-    def _end_session(self) -> None:
-        """STOP, FINISH and close, if a session is open."""
-        if self._writer is None:
-            return
-        problem = self._writer.stop()
-        confirmed = problem is None and self._options.bidirectional  # else nobody sends FINISH
-        self._forget_writer(disconnects=0, confirmed=confirmed)
-        text = "stream ended" if problem is None else f"stream ended without FINISH: {problem}"
-        self._reporter.report("ended", logging.INFO, text)
-
-    def _reopen(self) -> None:
-        """End the session in order and begin a new one; revive a delivery that gave up."""
-        self.reopen_requested = False
-        if self._backoff.exhausted and self.stop_at is None:
-            self._queue.shut(None)
-        self._backoff.reset()
-        self._destination.release_if_moved()
-        if self._destination.is_file and not self._moved():
-            return  # the path still names the open file: the stream goes on
-        self._end_session()
-
-    def _moved(self) -> bool:
-        if self._writer is None:
-            return False
-        try:
-            self._writer.look()
-        except TransportError:
-            return True
-        return False
-
-    def _give_up(self, cause: str) -> None:
+    def _give_up(self) -> None:
         """Drop all that is pending and queued."""
-        given_up = len(self._pending)
+        cause = "disk_full" if self.connection.disk_full else "disconnected"
+        given_up = len(self._pending) - self._again
+        if self._again:
+            self._queue.book(unconfirmed=self._again)
+            self._again = 0
+        self._pending.clear()
         if given_up:
-            self._pending.clear()
             self._queue.settle(dropped={cause: given_up})
         given_up += self._queue.discard(cause)
         if given_up:

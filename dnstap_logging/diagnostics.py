@@ -11,11 +11,12 @@ from __future__ import annotations
 import logging
 import os
 import queue
+import sys
 import threading
 import time
 from typing import Callable, Dict, Optional, Tuple, Union
 
-__all__ = ["LOGGER_NAME", "Reporter", "start_desk"]
+__all__ = ["LOGGER_NAME", "Reporter", "renew_desk", "start_desk"]
 
 LOGGER_NAME = "dnstap_logging"
 
@@ -121,6 +122,7 @@ class _Desk:
         self.mailbox: queue.SimpleQueue[Tuple[Reporter, Union[str, _Farewell]]]
         self.mailbox = queue.SimpleQueue()
         self.running = False
+        self.pid = os.getpid()
         # Kept, because looking it up takes the lock that dictConfig holds while it closes us.
         self.logger: Optional[logging.Logger] = None
         # Held while logging is called, and by a thread that forks: a child must not inherit a
@@ -135,16 +137,30 @@ class _Desk:
         """Start the thread unless it runs or cannot be started (at interpreter shutdown)."""
         if self.running or time.monotonic() < self._next_start:
             return
+        if sys.is_finalizing():
+            return  # before Python 3.12 it would be started, and waited for in vain
         if not self._starting.acquire(blocking=False):
             return
         try:
             if not self.running:
+                self._change_mailbox()
                 threading.Thread(target=self._run, name="dnstap-diagnostics", daemon=True).start()
                 self.running = True
         except RuntimeError:
             self._next_start = time.monotonic() + START_RETRY_INTERVAL
         finally:
             self._starting.release()
+
+    def _change_mailbox(self) -> None:
+        """Take a mailbox that fits the thread, if gevent has replaced threads since the import.
+
+        That thread will be a greenlet, and a wait for the old mailbox would stop all of them.
+        """
+        if isinstance(self.mailbox, queue.SimpleQueue):
+            return
+        notes, self.mailbox = self.mailbox, queue.SimpleQueue()
+        while not notes.empty():
+            self.mailbox.put(notes.get_nowait())
 
     def before_fork(self) -> None:
         """Wait a moment for the line that is being logged, and hold back the next one."""
@@ -199,15 +215,20 @@ def start_desk() -> None:
     _desk.start()
 
 
-def _forget_desk() -> None:
-    """Give a forked child a desk of its own: the parent's thread is not there."""
+def renew_desk() -> None:
+    """Give a forked child a desk of its own: the parent's thread is not there.
+
+    A note put into the parent's mailbox could even crash the child: Python 3.13 looks there for
+    the thread that waited for it.
+    """
     global _desk
-    _desk = _Desk()
+    if _desk.pid != os.getpid():
+        _desk = _Desk()
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
         before=lambda: _desk.before_fork(),
         after_in_parent=lambda: _desk.after_fork_in_parent(),
-        after_in_child=_forget_desk,
+        after_in_child=renew_desk,
     )

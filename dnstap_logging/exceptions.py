@@ -9,13 +9,16 @@ from __future__ import annotations
 __all__ = [
     "ContentTypeMismatch",
     "DecodeError",
+    "DiskFull",
     "DnstapLoggingError",
     "EncodeError",
+    "FileLocked",
     "FrameStreamError",
     "FrameTooLarge",
     "InvalidMessage",
     "LocalProtocolError",
     "MessageTooLarge",
+    "PeerClosed",
     "RemoteProtocolError",
     "TransportError",
     "TransportTimeout",
@@ -64,6 +67,18 @@ class TransportError(DnstapLoggingError):
 
 class TransportTimeout(TransportError):
     """An address did not answer, or took nothing, in time."""
+
+
+class PeerClosed(TransportError):
+    """The peer closed the connection in order, or the file was moved, deleted or emptied."""
+
+
+class DiskFull(TransportError):
+    """The file system, or a quota in it, has no room for the capture."""
+
+
+class FileLocked(TransportError):
+    """Another process, or another handler of this one, writes to the capture."""
 
 
 class EncodeError(DnstapLoggingError):

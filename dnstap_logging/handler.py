@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any, List, NoReturn, Optional, Union
 
 from .address import parse_address
 from .arguments import DEFAULT, Default
+from .diagnostics import LOGGER_NAME
 from .message import Snapshot, Unusable, has_dns_keys, take_snapshot
-from .options import make_options
+from .options import DEFAULT_RESEND_BYTES, make_options
+from .rotation import Rotation
 from .shorten import describe_error
 from .stats import Stats
 from .transport import DEFAULT_PERMISSIONS
@@ -55,6 +57,8 @@ class DnstapHandler(logging.Handler):
         bidirectional: Frame Streams handshake; by default on sockets, never on files.
         timeout: seconds for connecting, for the TLS handshake, for the Frame Streams handshake,
             and for a write without progress, each.
+        resend_bytes: for sockets, how many of the last bytes of a session are kept, to be sent
+            again on the next one if the collector may not have read them; 0: none.
         reconnect_interval: seconds before the first new attempt; doubles with every failure.
         max_reconnect_interval: its bound; by default 1.0 for unix sockets, 10.0 for tcp and tls.
         max_reconnect_attempts: further attempts before giving up; None: for ever, 0: none.
@@ -75,6 +79,9 @@ class DnstapHandler(logging.Handler):
         TransportError: a file that cannot be opened, is locked, or is not to be continued.
     """
 
+    # What the rotating handlers set before this class makes their writer thread.
+    _rotation: Optional[Rotation] = None
+
     def __init__(
         self,
         address: Union[str, os.PathLike[str]],
@@ -88,6 +95,7 @@ class DnstapHandler(logging.Handler):
         overflow: str = "drop",
         bidirectional: Optional[bool] = None,
         timeout: float = 5.0,
+        resend_bytes: int = DEFAULT_RESEND_BYTES,
         reconnect_interval: float = 0.1,
         max_reconnect_interval: Optional[float] = None,
         max_reconnect_attempts: Optional[int] = None,
@@ -113,6 +121,7 @@ class DnstapHandler(logging.Handler):
             overflow=overflow,
             bidirectional=bidirectional,
             timeout=timeout,
+            resend_bytes=resend_bytes,
             reconnect_interval=reconnect_interval,
             max_reconnect_interval=max_reconnect_interval,
             max_reconnect_attempts=max_reconnect_attempts,
@@ -132,7 +141,7 @@ class DnstapHandler(logging.Handler):
         # logging.shutdown would flush and close.
         self.setLevel(level)
         self._options = options
-        self._writer_thread = WriterThread(options)
+        self._writer_thread = WriterThread(options, self._rotation)
         # A default flush() that came just before close(): when it began, and when it ended.
         self._flushed = (-math.inf, -math.inf)
         super().__init__(level)
@@ -160,8 +169,12 @@ class DnstapHandler(logging.Handler):
         return bool(verdict)
 
     def filter(self, record: logging.LogRecord) -> Union[Literal[False], logging.LogRecord]:  # type: ignore[override]
-        """Pass over records without dns extras, then apply the handler's filters in order."""
-        if not has_dns_keys(record.__dict__):
+        """Pass over records without dns extras, then apply the handler's filters in order.
+
+        The library's own diagnostics are passed over in any case, or each loss would make another
+        record where a record factory gives dns extras to all.
+        """
+        if not has_dns_keys(record.__dict__) or record.name == LOGGER_NAME:
             return False
         for each in self.filters:
             verdict = _apply(each, record)

@@ -1,4 +1,4 @@
-"""The keywords of `DnstapAdapter`'s methods: for type checkers only, hence a stub."""
+"""Keywords of the adapter's methods and of the handlers: for type checkers only, hence a stub."""
 
 from typing import Any, Mapping, Optional, Union
 
@@ -8,7 +8,7 @@ from .enums import HttpProtocol, SocketFamily, SocketProtocol
 from .policy import Policy
 from .values import AddressSource, NameSource, Octets, TimeSource, WireSource
 
-__all__ = ["AllKeywords", "Keywords", "QueryKeywords", "ResponseKeywords"]
+__all__ = ["AllKeywords", "FileArguments", "Keywords", "QueryKeywords", "ResponseKeywords"]
 
 class Keywords(TypedDict, total=False):
     """What every method takes: the dns extras, and what logging's own methods take."""
@@ -44,3 +44,22 @@ class ResponseKeywords(Keywords, total=False):
 
 class AllKeywords(QueryKeywords, ResponseKeywords, total=False):
     """Of `DnstapAdapter.log_message`: both messages."""
+
+class FileArguments(TypedDict, total=False):
+    """What the rotating handlers take beside their own: the arguments of `DnstapHandler`."""
+
+    level: Union[int, str]
+    identity: Union[str, bytes, None]
+    version: Union[str, bytes, None]
+    full: bool
+    queue_size: int
+    queue_bytes: int
+    overflow: str
+    reconnect_interval: float
+    max_reconnect_interval: Optional[float]
+    max_reconnect_attempts: Optional[int]
+    close_timeout: float
+    max_frame_size: int
+    report_interval: float
+    delay: bool
+    permissions: int

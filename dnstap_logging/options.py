@@ -5,6 +5,7 @@ Every check raises a TypeError or ValueError that names the argument, the value 
 
 from __future__ import annotations
 
+import os
 import socket
 from typing import TYPE_CHECKING, NamedTuple, Optional, Union
 
@@ -16,10 +17,13 @@ from .transport import DEFAULT_PERMISSIONS, TlsOptions, check_tls
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["Options", "make_options"]
+__all__ = ["DEFAULT_RESEND_BYTES", "Options", "make_options"]
 
 MIN_FRAME_SIZE = 512
 """A frame below this could not hold the smallest useful messages."""
+
+DEFAULT_RESEND_BYTES = 256 * 1024
+"""What a collector may leave unread when it dies, in most cases; and no burden on anybody."""
 
 RECONNECT_CEILINGS = {"unix": 1.0, "file": 1.0, "tcp": 10.0, "tls": 10.0}
 """Default max_reconnect_interval in seconds: trying a local address again costs next to nothing."""
@@ -37,6 +41,7 @@ class Options(NamedTuple):
     blocking: bool
     bidirectional: bool
     timeout: float
+    resend_bytes: int
     reconnect_interval: float
     max_reconnect_interval: float
     max_reconnect_attempts: Optional[int]
@@ -60,6 +65,7 @@ def make_options(
     overflow: str,
     bidirectional: Optional[bool],
     timeout: float,
+    resend_bytes: int,
     reconnect_interval: float,
     max_reconnect_interval: Optional[float],
     max_reconnect_attempts: Optional[int],
@@ -83,6 +89,8 @@ def make_options(
     interval = seconds("reconnect_interval", reconnect_interval)
     ceiling = _ceiling(address, interval, max_reconnect_interval)
     _check_file_arguments(address, mode, delay, permissions)
+    if address.is_file:  # as in logging: a later chdir, of a daemon, changes nothing
+        address = address._replace(path=os.path.abspath(address.path))
     return Options(
         address=address,
         identity=_label("identity", identity, socket.gethostname),
@@ -93,6 +101,7 @@ def make_options(
         blocking=choice("overflow", overflow, ("drop", "block")) == "block",
         bidirectional=_direction(address, bidirectional),
         timeout=seconds("timeout", timeout),
+        resend_bytes=_resend_bytes(address, resend_bytes),
         reconnect_interval=interval,
         max_reconnect_interval=ceiling,
         max_reconnect_attempts=None
@@ -136,6 +145,16 @@ def _direction(address: Address, value: Optional[bool]) -> bool:
     if flag("bidirectional", value) and address.is_file:
         refuse("bidirectional", value, "left out or False for a file, which cannot answer")
     return value
+
+
+def _resend_bytes(address: Address, value: int) -> int:
+    """Return how much is kept to be sent again: of a file, nothing, and nothing can be asked."""
+    integer("resend_bytes", value, 0)
+    if not address.is_file:
+        return value
+    if value != DEFAULT_RESEND_BYTES:
+        refuse("resend_bytes", value, f"left out: it is for sockets, and {address} is a file")
+    return 0
 
 
 def _check_file_arguments(address: Address, mode: str, delay: bool, permissions: int) -> None:

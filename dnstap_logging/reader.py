@@ -13,50 +13,22 @@ from typing import BinaryIO, Iterator, Optional, Tuple, Type, Union
 
 from .encoding import DNSTAP_CONTENT_TYPE, decode
 from .exceptions import DecodeError, FrameStreamError
-from .framestream import DEFAULT_MAX_FRAME_SIZE, Direction, ReaderSession, State
+from .framestream import (
+    DEFAULT_MAX_FRAME_SIZE,
+    Direction,
+    ReaderSession,
+    State,
+    foreign_opening,
+)
 from .message import DnstapMessage
 
-__all__ = ["DnstapReader", "foreign_opening"]
+__all__ = ["DnstapReader"]
 
 BLOCK_SIZE = 65536
 """Bytes asked of the file at once: some hundred frames, so that system calls do not count."""
 
 FRAME_HEADER_SIZE = 4
 """The length before each payload (Frame Streams)."""
-
-ESCAPE = b"\0\0\0\0"
-"""The length 0 that announces a control frame: every stream begins with one (Frame Streams)."""
-
-SHOWN_BYTES = 16
-"""How much of a foreign opening an error shows: enough for a request line or a magic number."""
-
-OPENINGS = (
-    (b"\x16\x03", "it looks like TLS"),
-    (b"\x1f\x8b", "it looks like gzip: decompress it first"),
-    (b"\x28\xb5\x2f\xfd", "it looks like zstd: decompress it first"),
-    (b"\xfd7zXZ\0", "it looks like xz: decompress it first"),
-)
-"""What people most often take for a stream, by its first bytes."""
-
-
-def foreign_opening(data: bytes) -> Optional[str]:
-    """Tell what is wrong with the first bytes of a stream, if they cannot be Frame Streams.
-
-    Without this, any other protocol would show as a frame that is too large.
-
-    Args:
-        data: what has been read so far; fewer than four bytes may do.
-
-    Returns:
-        A clause for an error message, or None where it may be Frame Streams.
-    """
-    if ESCAPE.startswith(data[: len(ESCAPE)]):
-        return None
-    text = f"this is not Frame Streams: it begins with {data[:SHOWN_BYTES]!r}"
-    for magic, guess in OPENINGS:
-        if data.startswith(magic):
-            return f"{text} ({guess})"
-    return text
 
 
 class DnstapReader:

@@ -31,6 +31,10 @@ __all__ = ["DnstapReceiver", "ReceiverStats"]
 ACCEPT_PAUSE = 0.1
 """Seconds until the next try when accept fails (such as with EMFILE, which stays for a while)."""
 
+LEAVING_TIME = 1.0
+"""Seconds that a connection which gives way may take to be gone: it has nothing left to do, but a
+busy machine may let its thread wait."""
+
 
 class ReceiverStats(NamedTuple):
     """What a receiver has done so far.
@@ -43,7 +47,8 @@ class ReceiverStats(NamedTuple):
         finished: those that ended in order, with STOP.
         interrupted: those that ended without STOP: closed or reset by the sender, or by `close`.
         protocol_errors: those that broke the rules of Frame Streams (a foreign protocol, another
-            content type, an oversize frame), failed at TLS, or sent no START in time.
+            content type, an oversize frame), failed at TLS, or sent no START in time or before
+            their place was needed.
         refused: connections beyond ``max_connections``, closed at once.
         messages: messages (or frames) handed to the callback.
         undecodable: payloads that are no dnstap message, left out.
@@ -83,8 +88,9 @@ class DnstapReceiver:
         on_frame: instead of on_message: called with each payload as bytes, not decoded.
         max_frame_size: the largest payload to accept, in bytes (default 1 MiB); a larger one ends
             its connection.
-        max_connections: connections served at the same time (default 64); further ones are
-            closed at once.
+        max_connections: connections served at the same time (default 64). A further one takes
+            the place of one that has not sent START: first of those that have said nothing at
+            all, the oldest first. Where there is none, it is closed at once.
         handshake_timeout: seconds (default 5.0) from a connection's arrival until its START,
             TLS included.
         ssl_context: for ``tls://``, a server's context with its certificate.
@@ -124,6 +130,7 @@ class DnstapReceiver:
         # Guards the books below, and is held for nothing else. Reentrant, because a signal
         # handler may call close or stats in the thread that holds it.
         self._lock = threading.RLock()
+        self._room = threading.Condition(self._lock)  # notified when a connection has ended
         self._connections: Set[Connection] = set()
         self._books = ReceiverStats(0, 0, 0, 0, 0, 0, 0, 0, 0, None)
         self._last_error: Optional[str] = None
@@ -236,7 +243,7 @@ class DnstapReceiver:
     def _admit(self, sock: socket.socket, peer: str) -> None:
         """Serve a new connection in a thread of its own, if there is room for it."""
         with self._lock:
-            if len(self._connections) >= self._max_connections:
+            if not self._make_room():
                 self._refuse(sock, f"max_connections={self._max_connections} are open")
                 return
             number = self._books.connections + 1
@@ -252,6 +259,23 @@ class DnstapReceiver:
             self._connections.add(connection)
             self._books = self._books._replace(connections=number)
 
+    def _make_room(self) -> bool:
+        """Tell whether a place is free; if none is, take it from who has not sent START yet.
+
+        Otherwise a handful of silent connections would shut everybody out.
+        """
+        if not self._has_room():
+            by_rank = sorted(self._connections, key=lambda connection: connection.rank)
+            silent = next((each for each in by_rank if each.give_way()), None)
+            if silent is not None:
+                text = f"closed: no START yet, and max_connections={self._max_connections} are open"
+                self._report("silent", logging.WARNING, f"{silent.name}: {text}")
+                self._room.wait_for(self._has_room, LEAVING_TIME)
+        return self._has_room()
+
+    def _has_room(self) -> bool:
+        return len(self._connections) < self._max_connections
+
     def _refuse(self, sock: socket.socket, why: str) -> None:
         sock.close()
         self._books = self._books._replace(refused=self._books.refused + 1)
@@ -261,6 +285,7 @@ class DnstapReceiver:
         """Enter a connection that has ended into the books (its own thread's last act)."""
         with self._lock:
             self._connections.discard(connection)
+            self._room.notify_all()
             books, end = self._books, connection.end
             self._books = books._replace(
                 finished=books.finished + (end is End.FINISHED),

@@ -1,8 +1,9 @@
 """One sender's connection to a receiver: TLS, the handshake, the stream, and how it ended.
 
 A connection owns its socket, its reader session and one daemon thread; nobody else touches them,
-except `cut` at the very end. What it counts, only its own thread writes. It waits in slices (see
-`transport`), so it notices a close of the receiver within a tenth of a second.
+except `give_way` before START and `cut` at the very end. What it counts, only its own thread
+writes. It waits in slices (see `transport`), so it notices a close of the receiver within a tenth
+of a second.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import socket
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional, Union
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional, Tuple, Union
 
 from .encoding import DNSTAP_CONTENT_TYPE, decode
 from .exceptions import (
@@ -26,7 +27,8 @@ from .exceptions import (
 )
 from .framestream import ReaderSession, State
 from .message import DnstapMessage
-from .transport import StreamTransport
+from .transport import StreamTransport, never
+from .transport.waiting import READABLE, Deadline, wait_for
 
 if TYPE_CHECKING:
     import ssl
@@ -71,7 +73,7 @@ class End(enum.Enum):
 
     FINISHED = "in order, with STOP"
     INTERRUPTED = "without STOP: closed or reset by the sender, or by our close"
-    PROTOCOL_ERROR = "it broke the rules, or sent no START in time"
+    PROTOCOL_ERROR = "it broke the rules, or sent no START in time or before its place was needed"
 
 
 class Connection:
@@ -107,9 +109,45 @@ class Connection:
         self._on_end = on_end
         self._draining = False
         self._start_deadline = time.monotonic() + settings.handshake_timeout
+        # Between START, the end and `give_way`: whoever is the first settles it. While it is held
+        # the descriptor stays what it is.
+        self._settling = threading.Lock()
+        self._settled = False
+        self._gave_way = False
         self._opening = b""
         self._session = ReaderSession(DNSTAP_CONTENT_TYPE, settings.max_frame_size)
         self.thread = threading.Thread(target=self._run, name=f"dnstap-{name}", daemon=True)
+
+    @property
+    def rank(self) -> Tuple[bool, float]:
+        """Tell who gives way before whom: first who has said nothing, then who came first."""
+        return self._session.state is not State.IDLE, self._start_deadline
+
+    def give_way(self) -> bool:
+        """End a connection that has not sent START, as its place is needed; for another thread.
+
+        Returns:
+            False: it has, or it has sent something that we have not read, or it is at its end.
+        """
+        with self._settling:
+            where = self._sock.fileno()  # -1 if TLS could not even be put on it
+            if self._settled or where < 0 or wait_for(where, READABLE, Deadline(0, never)):
+                return False
+            self._settled = self._gave_way = True
+            self.end = End.PROTOCOL_ERROR
+            try:
+                # Wakes the thread, which then closes. The plain socket's, because an SSLSocket's
+                # own shutdown also takes TLS off.
+                socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
+            except OSError:
+                pass  # the sender was faster
+            return True
+
+    def _settle(self) -> bool:
+        """Make sure that it gives way no more; False if it had to already."""
+        with self._settling:
+            self._settled = True
+            return not self._gave_way
 
     def cut(self) -> None:
         """Take the socket away from a thread that is still in its callback after the deadline.
@@ -148,8 +186,10 @@ class Connection:
             transport.handshake()
             self._stream(transport)
         except BaseException:
+            self._settle()
             transport.abandon()
             raise
+        self._settle()
         if self.end is End.FINISHED:
             transport.close()
         else:
@@ -162,13 +202,15 @@ class Connection:
         settings = self._settings
         try:
             if settings.ssl_context is not None:
-                self._sock = settings.ssl_context.wrap_socket(
-                    self._sock, server_side=True, do_handshake_on_connect=False
-                )
+                with self._settling:
+                    self._sock = settings.ssl_context.wrap_socket(
+                        self._sock, server_side=True, do_handshake_on_connect=False
+                    )
             return StreamTransport(
                 self._sock, self.name, settings.handshake_timeout, until=self._until
             )
         except BaseException as exc:
+            self._settle()
             self._sock.close()
             if isinstance(exc, OSError):
                 raise TransportError(self.name, f"gone at once: {exc}") from exc
@@ -189,7 +231,9 @@ class Connection:
                 hand_on(payload)
             # Only now: FINISH says that everything before STOP has been taken.
             self._answer(transport, session.data_to_send())
-            if session.streaming:
+            if session.streaming and not self._streaming:
+                if not self._settle():
+                    return
                 # An idle stream is a normal stream: it may rest for as long as it likes.
                 transport.timeout = self._start_deadline = math.inf
         self.end = End.FINISHED
@@ -255,8 +299,8 @@ class Connection:
     def _ended_without_stop(self, data: Optional[bytes]) -> None:
         """Say what is to be said of an end that Frame Streams does not foresee."""
         session = self._session
-        if data is None:
-            return  # our own close
+        if data is None or self._gave_way:
+            return  # our own doing
         if session.buffered:
             text = f"closed inside a frame, after {session.buffered} bytes of it"
             self._note("interrupted", logging.WARNING, text)
@@ -270,7 +314,7 @@ class Connection:
         self._note("protocol", logging.WARNING, f"{exc}{hint}")
 
     def _broke_down(self, exc: TransportError) -> None:
-        if self._closing.begun:
+        if self._closing.begun or self._gave_way:
             return
         if isinstance(exc, TransportTimeout) and not self._streaming:
             self.end = End.PROTOCOL_ERROR

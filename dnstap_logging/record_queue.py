@@ -10,6 +10,7 @@ import functools
 import queue
 import threading
 import time
+from _thread import RLock  # the C one, which gevent leaves alone
 from collections import deque
 from typing import Any, Callable, Deque, List, Mapping, Optional, TypeVar, cast
 
@@ -20,8 +21,6 @@ __all__ = ["RecordQueue"]
 
 ROOM_CHECK_INTERVAL = 1.0
 """Seconds after which a caller that waits for room looks whether anybody still makes room."""
-
-get_ident = threading.get_ident
 
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
@@ -65,8 +64,9 @@ class RecordQueue(queue.Queue):  # type: ignore[type-arg]  # 3.9: generic only f
         # then keeps off. A signal handler, __del__ or weakref callback that logs while its own
         # thread is in here leaves a mark in _reentrant instead of waiting for itself for ever.
         # An RLock knows its owner exactly, also when a signal handler raised on the way. No I/O,
-        # no logging and no user's code runs under it.
-        self.mutex = threading.RLock()  # type: ignore[assignment]  # queue.Queue made a Lock
+        # no logging and no user's code runs under it. Nor does gevent switch greenlets under it,
+        # so a real lock does there; gevent's own would fail in a signal handler.
+        self.mutex = RLock()  # type: ignore[assignment]  # queue.Queue made a Lock
         self.not_empty = threading.Condition(self.mutex)
         self.not_full = threading.Condition(self.mutex)
         self.all_tasks_done = threading.Condition(self.mutex)
@@ -80,6 +80,9 @@ class RecordQueue(queue.Queue):  # type: ignore[type-arg]  # 3.9: generic only f
         self._last_snapshot = self._counters.snapshot(0)
         # Why nothing is accepted any more ("closed", "no_sink"), or None.
         self._shut: Optional[str] = None
+        # The cause to count what finds no room, if it is known better than by the bound that was
+        # reached: a full disk. Set by the writer thread, a plain attribute.
+        self.full_because: Optional[str] = None
         # Counts the times that waiting callers were sent away.
         self._releases = 0
         # True only while the writer thread waits for a record: a put that need not wake it
@@ -87,8 +90,10 @@ class RecordQueue(queue.Queue):  # type: ignore[type-arg]  # 3.9: generic only f
         self._idle = False
         # Whether a writer thread takes records, or is about to: nobody waits for room otherwise.
         self.served = False
-        # The ident of the thread that drives the delivery; it must never wait for itself.
+        # The ident of the thread that drives the delivery, and the writer thread, which is going
+        # to from its start on; they must never wait for themselves.
         self.driver = 0
+        self.writer: Optional[threading.Thread] = None
 
     # -- the calling threads -------------------------------------------------------------------
 
@@ -135,12 +140,17 @@ class RecordQueue(queue.Queue):  # type: ignore[type-arg]  # 3.9: generic only f
             deadline: monotonic time; math.inf waits for ever.
         """
         target = self._counters.accepted
-        while self._settled() < target:
-            remaining = deadline - time.monotonic()
-            if remaining <= 0:
-                return False
-            self.all_tasks_done.wait(min(remaining, threading.TIMEOUT_MAX))
-        return True
+        return self._wait_for(lambda: self._settled() >= target, deadline)
+
+    @_guarded(inside=lambda self, reached, deadline: False)
+    def wait_for(self, reached: Callable[[], bool], deadline: float) -> bool:
+        """Wait for something that a `settle` announces; tell whether it came in time.
+
+        Args:
+            reached: asked under the lock.
+            deadline: monotonic time; math.inf waits for ever.
+        """
+        return self._wait_for(reached, deadline)
 
     def _set_shut(self, cause: Optional[str]) -> None:
         if self._shut != "closed":
@@ -159,6 +169,11 @@ class RecordQueue(queue.Queue):  # type: ignore[type-arg]  # 3.9: generic only f
     def wake(self) -> None:
         """Wake the writer thread, and send callers that wait for room away."""
         self._call()
+
+    @_guarded(inside=lambda self: None)
+    def nudge(self) -> None:
+        """Wake the writer thread alone."""
+        self.not_empty.notify()
 
     # -- the writer thread ---------------------------------------------------------------------
     # (or the thread that drains in its place, which `WriterThread` lets only if it is not inside)
@@ -240,6 +255,11 @@ class RecordQueue(queue.Queue):  # type: ignore[type-arg]  # 3.9: generic only f
                 value += getattr(self._counters, name)
             setattr(self._counters, name, value)
 
+    def driven_here(self) -> bool:
+        """Tell whether the calling thread is the one that drives the delivery, or is about to."""
+        here, writer = threading.get_ident(), self.writer
+        return here == self.driver or (writer is not None and here == writer.ident)
+
     # -- under the lock ------------------------------------------------------------------------
 
     def _init(self, maxsize: int) -> None:
@@ -249,16 +269,25 @@ class RecordQueue(queue.Queue):  # type: ignore[type-arg]  # 3.9: generic only f
         return len(self.queue)
 
     def _put(self, item: Snapshot) -> None:
-        self.queue.append(item)
+        # The call last: where a signal handler raises, it does so behind a call.
         self._bytes += item.size
         self._counters.logged += 1
         self._counters.accepted += 1
+        self.queue.append(item)
 
     def _get(self) -> Snapshot:
         item = self.queue.popleft()
         self._bytes -= item.size
         self._counters.in_flight += 1
         return item
+
+    def _wait_for(self, reached: Callable[[], bool], deadline: float) -> bool:
+        while not reached():
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
+                return False
+            self.all_tasks_done.wait(min(remaining, threading.TIMEOUT_MAX))
+        return True
 
     def _settled(self) -> int:
         return self._counters.accepted - len(self.queue) - self._counters.in_flight
@@ -268,19 +297,20 @@ class RecordQueue(queue.Queue):  # type: ignore[type-arg]  # 3.9: generic only f
         self._releases += 1
         self.not_empty.notify()
         self.not_full.notify_all()
+        self.all_tasks_done.notify_all()
 
     def _room_for(self, record: Snapshot) -> Optional[str]:
         """Return why there is no room for the record, or None."""
         if len(self.queue) >= self.maxsize:
-            return "queue_full"
+            return self.full_because or "queue_full"
         if self._bytes + record.size > self._max_bytes:
-            return "queue_bytes"
+            return self.full_because or "queue_bytes"
         return None
 
     def _wait_for_room(self, record: Snapshot, cause: Optional[str]) -> Optional[str]:
         """Wait until there is room, the caller is sent away, or there can never be room."""
         releases = self._releases
-        if get_ident() == self.driver:  # a __del__ that logs, in the thread that makes room
+        if self.driven_here():  # a __del__ that logs, in the thread that makes room
             return cause
         while cause is not None and record.size <= self._max_bytes and self.served:
             self.not_full.wait(ROOM_CHECK_INTERVAL)

@@ -39,7 +39,8 @@ class Stats(NamedTuple):
         dropped: records lost, by cause; every cause is present from the start.
         invalid_fields: optional fields left out because their value was unusable.
         resent: frames sent again on a new session.
-        unconfirmed: records written to a session that ended without FINISH.
+        unconfirmed: records of a session that ended without FINISH which were neither sent again
+            nor shown to have been read.
         connects: sessions that began (handshakes that succeeded, files that were opened).
         disconnects: sessions that ended other than by close() or reopen().
         connected: whether a session is open now.

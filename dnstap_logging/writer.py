@@ -6,22 +6,28 @@ another one takes its place, with a stream of its own that begins with START.
 
 from __future__ import annotations
 
+import math
 import time
 from typing import List, Optional
 
 from .encoding import DNSTAP_CONTENT_TYPE
-from .exceptions import FrameStreamError, RemoteProtocolError, TransportError, TransportTimeout
+from .exceptions import (
+    FrameStreamError,
+    PeerClosed,
+    RemoteProtocolError,
+    TransportError,
+    TransportTimeout,
+)
 from .framestream import Direction, WriterSession
 from .transport import Transport
 
-__all__ = ["PeerClosed", "WriteError", "Writer"]
+__all__ = ["HEADER_SIZE", "WriteError", "Writer"]
+
+MOST_ANSWERS = 16
+"""How often in one look the peer may have said something: it has nothing to say but FINISH."""
 
 HEADER_SIZE = 4
 """The bytes of the length before each data frame."""
-
-
-class PeerClosed(TransportError):
-    """The peer closed the connection in order, or the file was moved or deleted."""
 
 
 class WriteError(TransportError):
@@ -54,6 +60,9 @@ class Writer:
         self._transport = transport
         self._session = WriterSession(DNSTAP_CONTENT_TYPE, direction)
         self._timeout = timeout
+        # How many of the last bytes the peer may not have read; known once the writer is closed.
+        self.unread: float = math.inf
+        self._closed = False
 
     @property
     def name(self) -> str:
@@ -72,6 +81,10 @@ class Writer:
         while not self._session.streaming:
             answer = self._receive(deadline, "ACCEPT")
             self._transport.send(self._session.receive(answer))
+
+    def fitting(self, payloads: List[bytes]) -> int:
+        """Return how many of the payloads may be written now; a stream on a socket has no end."""
+        return len(payloads)
 
     def write(self, payloads: List[bytes]) -> int:
         """Write one data frame for each payload, in one call to the kernel if it takes them.
@@ -105,11 +118,13 @@ class Writer:
             TransportError: the connection broke, and why.
             RemoteProtocolError: the peer sent what a reader must not send.
         """
-        answer = self._transport.look()
-        if answer == b"":
-            raise PeerClosed(self.name, self._transport.end)
-        if answer:
-            self._session.receive(answer)
+        for _ in range(MOST_ANSWERS):
+            answer = self._transport.look()
+            if answer is None:
+                return
+            if not answer:
+                raise PeerClosed(self.name, self._transport.end)
+            self._session.receive(answer)  # its end may lie behind that
 
     def stop(self) -> Optional[str]:
         """End the stream in order: STOP, and wait for FINISH where the reader answers.
@@ -118,6 +133,8 @@ class Writer:
             None, or why the end was not confirmed: some collectors reset the connection instead.
         """
         try:
+            if self._session.direction is Direction.BIDIRECTIONAL:
+                self.look()  # what has ended already tells more now than after a send that fails
             self._transport.send(self._session.stop())
             deadline = time.monotonic() + self._timeout
             while not self._session.finished:
@@ -130,6 +147,10 @@ class Writer:
 
     def close(self) -> None:
         """Close the transport as it is; never raise."""
+        if not self._closed:
+            self._closed = True
+            finished = self._session.finished and self._session.direction is Direction.BIDIRECTIONAL
+            self.unread = 0 if finished else self._transport.unread()  # FINISH: it has read all
         self._transport.close()
 
     def abandon(self) -> None:

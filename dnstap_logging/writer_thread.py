@@ -15,7 +15,6 @@ import atexit
 import logging
 import math
 import os
-import signal
 import sys
 import threading
 import time
@@ -24,12 +23,14 @@ from typing import Optional, Set
 
 from .delivery import Delivery
 from .destination import Destination
-from .diagnostics import Reporter, start_desk
+from .diagnostics import Reporter, renew_desk, start_desk
 from .message import Snapshot
 from .options import Options
 from .record_queue import RecordQueue
+from .rotation import Rotation
 from .shorten import describe_error
 from .stats import Stats
+from .threads import become_writer, import_ahead, require_threads
 
 __all__ = ["WriterThread"]
 
@@ -53,23 +54,32 @@ class WriterThread:
 
     Args:
         options: the handler's arguments.
+        rotation: of a file, when to roll over and how; None: never.
 
     Raises:
+        DnstapLoggingError: no thread can be started here.
         TransportError: the file cannot be opened.
     """
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, rotation: Optional[Rotation] = None) -> None:
+        require_threads()
+        if options.address.host:
+            import_ahead()
         self._options = options
         self.close_timeout = options.close_timeout
         self._closed = False
-        destination = Destination(options)
-        destination.prepare()
+        destination = Destination(options, rotation)
+        locked = destination.prepare()
         self._set_up(destination)
+        if locked is not None:
+            self._delivery.connection.wait_for_lock(locked.reason)
+            start_desk()
         _instances.add(self)
 
     def _set_up(self, destination: Destination) -> None:
         """Make everything that one process has for itself."""
         options = self._options
+        self.rotation = destination.rotation  # a forked child's own
         address = str(destination.address)
         self._pid = os.getpid()
         self._queue = RecordQueue(
@@ -83,6 +93,8 @@ class WriterThread:
         self._starting = threading.Lock()
         self._thread: Optional[threading.Thread] = None
         self._running = False
+        self._starter = 0  # the native id of the thread that started it
+        self._is_greenlet = False
         self._next_start = 0.0
         if self._closed:
             self._queue.shut("closed")
@@ -119,13 +131,15 @@ class WriterThread:
 
     def _start(self) -> None:
         """Start the thread, unless it runs, or cannot be started now."""
-        if self._closed or not self._starting.acquire(blocking=False):
+        if self._closed or sys.is_finalizing() or not self._starting.acquire(blocking=False):
             return
         try:
             if self._running or time.monotonic() < self._next_start or self._delivery.empty():
                 return
             self._running = self._queue.served = True
+            self._starter = threading.get_native_id()
             self._thread = threading.Thread(target=self._run, name="dnstap-writer", daemon=True)
+            self._queue.writer = self._thread
             self._thread.start()
             self._close_with_multiprocessing()
         except RuntimeError as error:
@@ -137,6 +151,9 @@ class WriterThread:
             self._queue.book(last_error=text)
             if "shutdown" not in str(error):
                 self._reporter.report("thread", logging.WARNING, text)
+        except BaseException:  # of a signal handler: the next record starts another thread
+            self._running = self._queue.served = False
+            raise
         finally:
             self._starting.release()
 
@@ -151,14 +168,12 @@ class WriterThread:
 
     def _run(self) -> None:
         try:
-            if hasattr(signal, "pthread_sigmask"):
-                # TLS writes cannot be told MSG_NOSIGNAL: a program that set SIGPIPE back to its
-                # default action would die with its collector.
-                signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGPIPE})
+            self._is_greenlet = become_writer(self._starter)
             start_desk()
             with self._driving:
                 self._drive(math.inf)
         finally:
+            self._queue.writer = None
             self._running = self._queue.served = False
             _orphans.discard(self)
 
@@ -182,12 +197,14 @@ class WriterThread:
     def _turn(self, delivery: Delivery) -> None:
         try:
             delivery.turn()
+            if self._is_greenlet:
+                time.sleep(0)  # a backlog would be drained without ever letting others run
         except BaseException as error:
             # In the writer thread nothing may end the loop; elsewhere Ctrl-C is the caller's.
+            delivery.broke(error)  # also then: a frame may be cut, which nothing may follow
             ours = threading.current_thread() is self._thread
             if not ours and not isinstance(error, (Exception, SystemExit)):
                 raise
-            delivery.broke(error)
 
     # -- closing and flushing threads ----------------------------------------------------------
 
@@ -197,11 +214,18 @@ class WriterThread:
         Args:
             deadline: monotonic time; math.inf waits for ever.
         """
-        if self._queue.entered():  # in a signal handler that interrupted the queue: no waiting
+        if self._must_not_wait():
             return False
         if not self._running and not self._delivery.empty():
             self._drain_here(deadline)
         return self._queue.wait_settled(deadline)
+
+    def _must_not_wait(self) -> bool:
+        """Tell whether this interrupts the queue or the delivery, which so would never go on.
+
+        Signal handlers do, and what the driving thread runs of the user's, such as a __del__.
+        """
+        return self._queue.entered() or self._queue.driven_here()
 
     def _drain_here(self, deadline: float) -> None:
         """Deliver in the calling thread, because no other can be started."""
@@ -209,7 +233,8 @@ class WriterThread:
             return
         try:
             self._delivery.give_up_at = deadline
-            self._drive(deadline)
+            # Never math.inf, which is for a drive that only a stop ends.
+            self._drive(min(deadline, time.monotonic() + threading.TIMEOUT_MAX))
         finally:
             self._delivery.give_up_at = None
             self._driving.release()
@@ -218,6 +243,28 @@ class WriterThread:
         """Ask for a new session. Sets an attribute and wakes: safe in a signal handler."""
         self._delivery.reopen_requested = True
         self._queue.wake()
+
+    def roll_over(self, deadline: float) -> None:
+        """Have the capture rolled over behind what was accepted before; wait for it.
+
+        Args:
+            deadline: monotonic time.
+        """
+        self.flush(deadline)
+        if self._closed or self._must_not_wait():
+            return
+        delivery = self._delivery
+        delivery.rollover_requested = True
+        self._queue.nudge()
+        if self._running:
+            self._queue.wait_for(lambda: self._closed or not delivery.rollover_requested, deadline)
+        elif self._driving.acquire(blocking=False):
+            try:
+                delivery.give_up_at = deadline
+                self._turn(delivery)
+            finally:
+                delivery.give_up_at = None
+                self._driving.release()
 
     def close(self, deadline: float) -> None:
         """Deliver what is queued, end the stream, stop the thread; all until the deadline.
@@ -294,6 +341,7 @@ class WriterThread:
 
         Takes no lock and logs nothing, since any lock may be held by a thread that is not there.
         """
+        renew_desk()  # where no at-fork hook ran
         self._set_up(self._delivery.abandon(os.getpid()))
 
 

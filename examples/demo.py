@@ -263,10 +263,17 @@ def _count(text: str) -> int:
     return number
 
 
+def _same_file(address: str, path: str) -> bool:
+    plain = address[len("file://") :] if address.startswith("file://") else address
+    return bool(plain) and os.path.realpath(plain) == os.path.realpath(path)
+
+
 def run() -> int:
     """Run the demo; return the exit status."""
     parser = OneLineParser(prog="demo.py", description=(__doc__ or "").partition("\n")[0])
     options = parse_arguments(parser)
+    if _same_file(options.address or "", options.output):
+        parser.error(f"--output {options.output}: this is --address too, choose another file")
     with contextlib.ExitStack() as stack:
         receiver = None
         address = options.address

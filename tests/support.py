@@ -8,7 +8,7 @@ import socket
 import struct
 import threading
 import time
-from typing import Callable, Iterable, TypeVar
+from typing import Callable, Iterable, Optional, TypeVar
 
 import pytest
 
@@ -21,11 +21,16 @@ INTEROP_IS_REQUIRED = "DNSTAP_LOGGING_REQUIRE_INTEROP"
 T = TypeVar("T")
 
 
-def require_program(name: str) -> str:
-    """Return the path of an external program; skip the test without it, or fail if it must be."""
-    path = shutil.which(name)
-    if path is not None:
-        return path
+def require_program(name: str, path: Optional[str] = None) -> str:
+    """Return the path of an external program; skip the test without it, or fail if it must be.
+
+    Args:
+        name: of the program.
+        path: the folders to look in; None: those of PATH.
+    """
+    found = shutil.which(name, path=path)
+    if found is not None:
+        return found
     if os.environ.get(INTEROP_IS_REQUIRED):
         pytest.fail(f"{name} is not installed, and {INTEROP_IS_REQUIRED} is set")
     pytest.skip(f"{name} is not installed")

@@ -130,7 +130,7 @@ def test_defaults_follow_the_address(address: str, ceiling: float, bidirectional
 
 
 def test_defaults_of_a_file(tmp_path: Any) -> None:
-    """A file has no handshake, is appended to, and is readable by its group only."""
+    """A file has no handshake, is continued, and is readable by its group only."""
     options = options_of(tmp_path / "x.fstrm")
 
     assert options.bidirectional is False

@@ -18,6 +18,7 @@ from dnstap_logging.framestream.frames import (
     encode_control,
     encode_data,
 )
+from dnstap_logging.framestream.opening import foreign_opening
 from dnstap_logging.framestream.session import ReaderSession, WriterSession
 from dnstap_logging.framestream.state import (
     SENT_BY,
@@ -46,4 +47,5 @@ __all__ = [
     "WriterSession",
     "encode_control",
     "encode_data",
+    "foreign_opening",
 ]

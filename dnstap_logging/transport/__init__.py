@@ -75,6 +75,9 @@ class Transport(Protocol):
             TransportError: the connection is broken.
         """
 
+    def unread(self) -> float:
+        """Return how many of the last bytes sent may not have been read; asked before `close`."""
+
     def close(self) -> None:
         """Close it in order; may be called again; never raises."""
 

@@ -36,6 +36,12 @@ KEEPALIVE_IDLE = 60
 KEEPALIVE_INTERVAL = 10
 KEEPALIVE_COUNT = 6
 
+# By how much a TCP socket was seen to overshoot its send buffer, rounded up: one offload segment.
+SEGMENT_SIZE = 64 * 1024
+
+# Below this the system takes no number.
+SMALLEST_SEND_BUFFER = 4608
+
 # Not EAGAIN, which is EWOULDBLOCK elsewhere than on Windows: of TCP it means that ports ran out.
 _IN_PROGRESS = (errno.EINPROGRESS, getattr(errno, "WSAEWOULDBLOCK", errno.EINPROGRESS))
 
@@ -47,6 +53,7 @@ def connect(
     until: Until,
     resolver: Resolver,
     tls: Optional[TlsOptions] = None,
+    resend_bytes: int = 0,
 ) -> StreamTransport:
     """Connect to a collector.
 
@@ -57,6 +64,8 @@ def connect(
         until: when to give up at the latest, here and in the transport.
         resolver: resolves the host.
         tls: how to speak TLS; None: the defaults of `TlsOptions`.
+        resend_bytes: bytes that the kernel may hold which the peer has not taken; 0: as many as the
+            system likes.
 
     Raises:
         TransportTimeout: there was no connection, or no TLS handshake, in time.
@@ -64,20 +73,22 @@ def connect(
     """
     deadline = Deadline(timeout, until)
     if address.scheme == "unix":
-        sock = _connect_unix(address, deadline)
+        sock = _connect_unix(address, deadline, resend_bytes)
         return StreamTransport(sock, str(address), timeout, until)
     if address.scheme == "tcp":
-        sock = _connect_host(address, deadline, until, resolver)
+        sock = _connect_host(address, deadline, until, resolver, resend_bytes)
         return StreamTransport(sock, str(address), timeout, until)
     if address.scheme == "tls":
-        return _connect_tls(address, deadline, until, resolver, tls or TlsOptions())
+        tls = tls or TlsOptions()
+        return _connect_tls(address, deadline, until, resolver, tls, resend_bytes)
     raise ValueError(f"{address} is not the address of a socket")
 
 
-def _connect_unix(address: Address, deadline: Deadline) -> socket.socket:
+def _connect_unix(address: Address, deadline: Deadline, resend_bytes: int) -> socket.socket:
     sock: Optional[socket.socket] = None
     try:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        _bound_send_buffer(sock, resend_bytes)
         sock.setblocking(False)
         while not _try_unix(sock, address.path):
             left = deadline.remaining()
@@ -108,7 +119,7 @@ def _try_unix(sock: socket.socket, path: str) -> bool:
 
 
 def _connect_host(
-    address: Address, deadline: Deadline, until: Until, resolver: Resolver
+    address: Address, deadline: Deadline, until: Until, resolver: Resolver, resend_bytes: int
 ) -> socket.socket:
     """Connect to the first address of the host that answers.
 
@@ -123,7 +134,7 @@ def _connect_host(
     for index, candidate in enumerate(candidates):
         share = deadline.remaining() / (len(candidates) - index)
         try:
-            return _connect_one(candidate, Deadline(share, until))
+            return _connect_one(candidate, Deadline(share, until), resend_bytes)
         except TransportError as error:
             failures.append(error)
     raise _all_failed(address, failures)
@@ -141,13 +152,14 @@ def _all_failed(address: Address, failures: List[TransportError]) -> TransportEr
     return combined
 
 
-def _connect_one(candidate: AddressInfo, deadline: Deadline) -> socket.socket:
+def _connect_one(candidate: AddressInfo, deadline: Deadline, resend_bytes: int) -> socket.socket:
     family, kind, protocol, _, socket_address = candidate
     host = str(socket_address[0])
     sock: Optional[socket.socket] = None
     try:
         sock = socket.socket(family, kind, protocol)
         _set_options(sock)
+        _bound_send_buffer(sock, resend_bytes)
         _finish_connect(sock, socket_address, deadline)
     except BaseException as error:
         if sock is not None:
@@ -205,8 +217,23 @@ def _set_options(sock: socket.socket) -> None:
             sock.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
+def _bound_send_buffer(sock: socket.socket, resend_bytes: int) -> None:
+    """Have what the kernel holds fit into what is kept to be sent again.
+
+    The system doubles the number, for its own books, and may take one segment more than that.
+    """
+    if resend_bytes:
+        size = max(SMALLEST_SEND_BUFFER, (resend_bytes - SEGMENT_SIZE) // 2)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size)
+
+
 def _connect_tls(
-    address: Address, deadline: Deadline, until: Until, resolver: Resolver, tls: TlsOptions
+    address: Address,
+    deadline: Deadline,
+    until: Until,
+    resolver: Resolver,
+    tls: TlsOptions,
+    resend_bytes: int,
 ) -> StreamTransport:
     # Before connecting: no collector is to be kept waiting while files are read.
     name = tls.server_hostname or _certified_name(address.host)
@@ -215,7 +242,7 @@ def _connect_tls(
         check_host_name(name, context)
     except ValueError as error:
         raise TransportError(str(address), str(error)) from error
-    sock = _connect_host(address, deadline, until, resolver)
+    sock = _connect_host(address, deadline, until, resolver, resend_bytes)
     try:
         sock = context.wrap_socket(sock, do_handshake_on_connect=False, server_hostname=name)
         transport = StreamTransport(sock, str(address), deadline.timeout, until)

@@ -1,7 +1,8 @@
 """A capture file: opened, checked and locked, then written to.
 
 Made by the handler's constructor (as `logging.FileHandler` opens its file), by the writer thread
-when it is reopened; used by the writer thread only.
+when it is reopened; used by the writer thread only. What the bytes mean is not known here: where
+an existing capture ends, `CaptureWriter` finds out and says by `keep`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 import stat
 from typing import Dict, Optional, Union
 
-from ..exceptions import TransportError
+from ..exceptions import DiskFull, FileLocked, PeerClosed, TransportError
 from .reasons import explain
 
 try:
@@ -26,9 +27,9 @@ DEFAULT_PERMISSIONS = 0o640
 
 # O_APPEND even for "w": should something else truncate the file, no hole of zeros follows.
 # O_NONBLOCK: a fifo that takes the path's place in the last moment must not hang the open. Neither
-# has O_TRUNC: a file is emptied only once it is locked.
+# has O_TRUNC: a file is emptied only once it is locked. O_RDWR: to find the end of a capture.
 _FLAGS = (
-    os.O_WRONLY
+    os.O_RDWR
     | os.O_CREAT
     | os.O_APPEND
     | getattr(os, "O_NONBLOCK", 0)
@@ -41,35 +42,47 @@ _MODE_FLAGS: Dict[str, int] = {"a": 0, "w": 0, "x": os.O_EXCL}
 # Some network file systems have no locks; captures must be possible there all the same.
 _NO_LOCKS_HERE = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL)
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+
 _OPEN_REASONS: Dict[int, str] = {
     errno.ENOENT: "the directory does not exist ({code}); create it first",
     errno.ENOTDIR: "a part of this path is not a directory ({code})",
     errno.EISDIR: "is a directory ({code}); write the path of a file in it",
     errno.EEXIST: "exists already ({code}), and mode='x' never touches an existing file",
     errno.EACCES: (
-        "permission denied ({code}): this process needs write permission on the file, or on its "
-        "directory to create it"
+        "permission denied ({code}): this process needs read and write permission on the file, or "
+        "write permission on its directory to create it"
     ),
     errno.ENXIO: "is not a regular file ({code})",
 }
+
+MOVED = "the file was moved or deleted"
+CLOSED = "the program closed the file's descriptor"
+EMPTIED = "the file was emptied by another program"
 
 
 class FileTransport:
     """Bytes to a regular file, which no other process writes at the same time.
 
-    Symbolic links are followed. An existing file keeps its permissions.
+    Symbolic links are followed. An existing file keeps its permissions, and its content unless
+    the mode is "w"; `size` tells whether it has any.
 
     Args:
         path: of the file.
         mode: "a" continues a file, "w" starts it anew, "x" refuses an existing one.
         permissions: of a new file, before the umask.
 
+    Attributes:
+        name: the address as text.
+        size: where the last whole send ends, in bytes from the beginning of the file.
+
     Raises:
         ValueError: there is no such mode.
-        TransportError: it cannot be opened, is not a regular file, or somebody else writes to it.
+        FileLocked: somebody else writes to it.
+        TransportError: it cannot be opened, or is not a regular file.
     """
 
-    end = "the file was moved or deleted"
+    end = MOVED
 
     def __init__(
         self,
@@ -83,16 +96,22 @@ class FileTransport:
         if not os.path.isabs(self._path):
             self._path = os.path.abspath(self._path)
         self.name = f"file://{self._path}"
-        # Bytes at the end of the file that belong to a send that has not been whole yet.
-        self._torn = 0
-        # Opening a fifo or a device can have effects of its own, so look first.
-        self._refuse_other_kinds(self._stat_path())
-        self._descriptor = self._open(_FLAGS | _MODE_FLAGS[mode], permissions)
+        self.size = 0
+        # Whether there may be bytes behind `size`, which the next send cuts off before it writes:
+        # the part of a send that failed, or a STOP that the stream goes on over.
+        self._loose = False
+        self._emptied = False
+        self._descriptor = -1
         try:
-            self._prepare(mode)
+            self._open_locked(_FLAGS | _MODE_FLAGS[mode], permissions)
+            if mode == "w":
+                os.ftruncate(self._descriptor, 0)
+            opened = os.fstat(self._descriptor)
+            self.size = opened.st_size
+            self._identity = opened.st_dev, opened.st_ino
         except OSError as error:
             self.close()
-            raise TransportError(self.name, explain(error)) from error
+            raise self._error(error) from error
         except BaseException:
             self.close()
             raise
@@ -100,6 +119,26 @@ class FileTransport:
     def fileno(self) -> int:
         """Return the descriptor, -1 once it is closed."""
         return self._descriptor
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Return at most so many bytes from there on."""
+        return os.pread(self._descriptor, length, offset)
+
+    def keep(self, size: int) -> None:
+        """Keep so many bytes: what is behind them is cut off by the next send."""
+        self.size = size
+        self._loose = True
+
+    def cut(self) -> None:
+        """Cut off what is behind `size` now.
+
+        Raises:
+            TransportError: it could not be cut off; the next send tries again.
+        """
+        try:
+            self._cut_off()
+        except OSError as error:
+            raise self._error(error) from error
 
     def send(self, data: bytes) -> None:
         """Write all of it, or nothing.
@@ -109,41 +148,86 @@ class FileTransport:
         later.
 
         Raises:
-            TransportError: not all could be written; none of it is in the file.
+            PeerClosed: another program emptied the file; none of the data is in it.
+            DiskFull: there was no room for all of it.
+            TransportError: not all could be written for another reason. In all three cases, none
+                of it is in the file.
         """
         try:
-            self._cut_off_torn_part()
-            view = memoryview(data)
-            while self._torn < len(view):
-                self._torn += os.write(self._descriptor, view[self._torn :])
-            self._torn = 0
+            if self._loose:
+                self._cut_off()
+            self._append(data)
         except OSError as error:
             try:
-                self._cut_off_torn_part()
+                self._cut_off()
             except OSError:
                 pass  # the next send tries again, before anything else
-            raise TransportError(self.name, explain(error)) from error
+            raise self._error(error) from error
 
-    def _cut_off_torn_part(self) -> None:
-        if self._torn:
-            size = os.fstat(self._descriptor).st_size
-            os.ftruncate(self._descriptor, max(0, size - self._torn))  # others may truncate too
-            self._torn = 0
+    def _append(self, data: bytes) -> None:
+        if self._emptied:
+            raise PeerClosed(self.name, EMPTIED)
+        self._loose = True
+        written = os.write(self._descriptor, data)
+        while written < len(data):
+            written += os.write(self._descriptor, memoryview(data)[written:])
+        # After a write with O_APPEND the descriptor stands at its end. This tells for certain, and
+        # costs less than the write by far, that nobody truncated the file under us: the stream
+        # would go on without its START.
+        end = os.lseek(self._descriptor, 0, os.SEEK_CUR)
+        if end < self.size + written:
+            os.ftruncate(self._descriptor, max(0, end - written))
+            self._emptied = True
+            raise PeerClosed(self.name, EMPTIED)
+        self.size = end
+        self._loose = False
+
+    def _cut_off(self) -> None:
+        if self._loose and not self._emptied:
+            if os.fstat(self._descriptor).st_size > self.size:
+                os.ftruncate(self._descriptor, self.size)
+            self._loose = False
 
     def look(self) -> Optional[bytes]:
-        """Look whether the path still names this file.
+        """Look whether the path still names this file, and the file what was written to it.
 
         Returns:
-            None: it does. Empty bytes: the file was moved or deleted.
+            None: they do. Empty bytes: the file was moved, deleted or emptied; `end` tells which.
         """
+        opened = self._fstat()
+        if opened is None:
+            # Closed by the program, as some do with all descriptors when they become daemons. The
+            # number may be another file's by now: not one byte more to it.
+            self._descriptor = -1
+            self.end = CLOSED
+            return b""
         try:
             found = os.stat(self._path)
         except (FileNotFoundError, NotADirectoryError):
             return b""
         except OSError:
-            # Out of sight, as after a program gave up its privileges; what is open can be written.
+            # Out of sight, as after a program gave up its privileges; what is open can be written,
+            # but what is deleted is nobody's to read.
+            return None if opened.st_nlink else b""
+        if not os.path.samestat(found, opened):
+            return b""
+        if found.st_size < self.size:
+            self._emptied = True
+            self.end = EMPTIED
+            return b""
+        return None
+
+    def _fstat(self) -> Optional[os.stat_result]:
+        """Return the state of the open file; None: the descriptor is not ours any more."""
+        try:
+            opened = os.fstat(self._descriptor)
+        except OSError:
             return None
-        return None if os.path.samestat(found, os.fstat(self._descriptor)) else b""
+        return opened if (opened.st_dev, opened.st_ino) == self._identity else None
+
+    def unread(self) -> float:
+        """Return 0: what is in the file is in the file."""
+        return 0
 
     def receive(self, timeout: Optional[float] = None) -> bytes:
         """Return the end at once: a file answers nothing."""
@@ -168,6 +252,22 @@ class FileTransport:
             except OSError:
                 pass  # the descriptor is gone in any case
 
+    # -- opening -------------------------------------------------------------------------------
+
+    def _open_locked(self, flags: int, permissions: int) -> None:
+        """Open and lock the file that the path names."""
+        while True:
+            # Opening a fifo or a device can have effects of its own, so look first.
+            self._refuse_other_kinds(self._stat_path())
+            self._descriptor = self._open(flags, permissions)
+            opened = os.fstat(self._descriptor)
+            self._refuse_other_kinds(opened)
+            self._lock()
+            found = self._stat_path()
+            if found is None or os.path.samestat(found, opened):
+                return
+            self.close()  # its last writer moved it away before the lock was ours: once more
+
     def _stat_path(self) -> Optional[os.stat_result]:
         try:
             return os.stat(self._path)
@@ -179,22 +279,10 @@ class FileTransport:
             return os.open(self._path, flags, permissions)
         except OSError as error:
             template = _OPEN_REASONS.get(error.errno or 0)
+            if template is None:
+                raise
             code = errno.errorcode.get(error.errno or 0, "")
-            reason = template.format(code=code) if template else explain(error)
-            raise TransportError(self.name, reason) from error
-
-    def _prepare(self, mode: str) -> None:
-        """Check, lock and empty the open file, in this order."""
-        self._refuse_other_kinds(os.fstat(self._descriptor))
-        self._lock()
-        if mode == "w":
-            os.ftruncate(self._descriptor, 0)
-        elif os.fstat(self._descriptor).st_size:
-            raise TransportError(
-                self.name,
-                "is not empty; append to an existing capture is not supported yet: "
-                "move it away or use mode='w'",
-            )
+            raise TransportError(self.name, template.format(code=code)) from error
 
     def _refuse_other_kinds(self, found: Optional[os.stat_result]) -> None:
         if found is None or stat.S_ISREG(found.st_mode):
@@ -211,7 +299,7 @@ class FileTransport:
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise TransportError(
+            raise FileLocked(
                 self.name,
                 "another process writes to this file, or another handler of this one; "
                 "give each its own file",
@@ -219,3 +307,7 @@ class FileTransport:
         except OSError as error:
             if error.errno not in _NO_LOCKS_HERE:
                 raise TransportError(self.name, f"cannot be locked: {explain(error)}") from error
+
+    def _error(self, error: OSError) -> TransportError:
+        kind = DiskFull if error.errno in _NO_ROOM else TransportError
+        return kind(self.name, explain(error))

@@ -7,14 +7,16 @@ a transport at a time, except that a forked child calls `abandon`.
 
 from __future__ import annotations
 
+import math
 import socket
 import sys
 from functools import partial
 from typing import Callable, Optional, TypeVar
 
 from ..exceptions import TransportError, TransportTimeout
+from .outstanding import outstanding
 from .reasons import explain
-from .waiting import READABLE, WRITABLE, Deadline, Until, never, wait_for
+from .waiting import BROKEN, READABLE, WRITABLE, Deadline, Until, never, wait_for
 
 __all__ = ["StreamTransport"]
 
@@ -31,6 +33,13 @@ TLS_RECORD_SIZE = 16 * 1024
 # connection, and a reset may destroy what the peer has not read yet. TLS 1.3 peers always send
 # something (session tickets).
 MAX_DISCARDED = 256 * 1024
+
+# Seconds in which the reset comes that follows an end of the stream, if one does: two packets, sent
+# one after the other. Waited for once, at the end of a connection.
+RESET_PATIENCE = 0.05
+
+# How much more than its send buffer a unix socket takes: the last send may overshoot.
+ONE_SEND = 64 * 1024
 
 # A program may have set SIGPIPE to its default, which ends the process: a lost collector must not.
 SEND_FLAGS: int = getattr(socket, "MSG_NOSIGNAL", 0)
@@ -66,6 +75,16 @@ class StreamTransport:
         self._send_flags = 0 if self._is_tls else SEND_FLAGS
         self._has_shaken_hands = not self._is_tls
         self._broken = False
+        self._is_unix = sock.family == getattr(socket, "AF_UNIX", None)
+        # How the peer ended, as far as it is told: each error is told once, to the first who asks.
+        self._eof = False
+        self._failed = False
+        # Of unix sockets: how much the peer had not read when it was last seen alive, what was sent
+        # since, and whether the last send was cut short, which may swallow the error of a reset.
+        # Once the peer is dead, the kernel has forgotten what it had not read.
+        self._seen_unread = 0
+        self._sent_since = 0
+        self._cut_short = False
         sock.setblocking(False)
 
     def fileno(self) -> int:
@@ -100,7 +119,10 @@ class StreamTransport:
         while taken < len(view):
             portion = view[taken : taken + self._send_size]
             # Each portion has a deadline of its own: what counts is time without progress.
-            taken += self._repeat(partial(send, portion, flags), WRITABLE, "took nothing", taken)
+            size = self._repeat(partial(send, portion, flags), WRITABLE, "took nothing", taken)
+            taken += size
+            self._sent_since += size
+            self._cut_short = size < len(portion)
 
     def look(self) -> Optional[bytes]:
         """Look, without waiting, what the peer did.
@@ -111,12 +133,55 @@ class StreamTransport:
         Raises:
             TransportError: the connection is broken.
         """
+        seen = None
+        if self._is_unix and (self._sent_since or self._seen_unread):
+            # In this order: what was seen counts only if the peer was alive even afterwards.
+            seen = outstanding(self._sock.fileno())
         try:
-            return self._sock.recv(RECEIVE_SIZE)
+            data = self._sock.recv(RECEIVE_SIZE)
         except OSError as error:
-            if self._wanted(error, READABLE):
-                return None
-            raise self._failure(error) from error
+            if not self._wanted(error, READABLE):
+                raise self._failure(error) from error
+        else:
+            self._eof = not data
+            return data
+        self._cut_short = False
+        if seen is not None:
+            self._seen_unread, self._sent_since = seen, 0
+        return None
+
+    def unread(self) -> float:
+        """Return how many of the last bytes sent the peer's program may not have read.
+
+        To be asked once, when the connection is over and before it is closed. docs/reliability.md
+        has the table of what the system tells.
+
+        Returns:
+            An upper bound; math.inf where nothing tells.
+        """
+        if self._is_unix:
+            return self._unread_of_unix()
+        if self._is_tls or self._failed or not self._eof:
+            return math.inf
+        # An end of the stream says that the peer had read all that its kernel has acknowledged,
+        # unless it had shut the connection down before: then a reset follows, in another packet.
+        if wait_for(self._sock.fileno(), BROKEN, Deadline(RESET_PATIENCE, self._until)):
+            return math.inf
+        return _or_unknown(outstanding(self._sock.fileno()))
+
+    def _unread_of_unix(self) -> float:
+        unread = outstanding(self._sock.fileno())
+        try:
+            while self._sock.recv(RECEIVE_SIZE):
+                pass  # a send that failed has left the reason behind what the peer sent
+        except BlockingIOError:
+            return _or_unknown(unread)  # it lives: we are the ones who end this
+        except OSError:
+            self._failed = True
+        if not self._failed and not self._cut_short:
+            return _or_unknown(unread)  # 0, but for a peer that lives on and has shut down only
+        most = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) + ONE_SEND
+        return min(self._seen_unread + self._sent_since, most)
 
     def receive(self, timeout: Optional[float] = None) -> bytes:
         """Wait for bytes of the peer; empty bytes are its end.
@@ -129,7 +194,9 @@ class StreamTransport:
             TransportError: the connection is broken.
         """
         call = partial(self._sock.recv, RECEIVE_SIZE)
-        return self._repeat(call, READABLE, "sent nothing", timeout=timeout)
+        data = self._repeat(call, READABLE, "sent nothing", timeout=timeout)
+        self._eof = not data
+        return data
 
     def close(self) -> None:
         """Close the connection; TLS with its own end, unless the connection is broken."""
@@ -178,6 +245,7 @@ class StreamTransport:
                 wanted = self._wanted(error, event)
                 if not wanted:
                     raise self._failure(error, taken) from error
+                self._cut_short = False
             if not wait_for(self._sock.fileno(), wanted, deadline):
                 self._broken = True
                 reason = f"the peer {complaint} {deadline.describe()}"
@@ -199,11 +267,13 @@ class StreamTransport:
 
     def _failure(self, error: OSError, taken: int = 0) -> TransportError:
         self._broken = True
-        if self._is_tls and isinstance(error, ConnectionError):
-            error = self._alert() or error
+        # A unix socket tells a send that the peer is gone (EPIPE), and a receive how.
+        self._failed = not (self._is_unix and isinstance(error, BrokenPipeError))
+        if self._is_tls:
+            error = self._alert(error) or error
         return TransportError(self.name, explain(error), taken)
 
-    def _alert(self) -> Optional[OSError]:
+    def _alert(self, error: OSError) -> Optional[OSError]:
         """Return the alert with which a TLS peer said why, before it reset the connection.
 
         A TLS 1.3 server refuses a client's certificate when the client has shaken hands already:
@@ -211,6 +281,8 @@ class StreamTransport:
         """
         import ssl
 
+        if not isinstance(error, (ConnectionError, ssl.SSLEOFError)):
+            return None
         try:
             self._sock.recv(1)
         except ssl.SSLError as error:
@@ -222,6 +294,10 @@ class StreamTransport:
         except OSError:
             return None
         return None
+
+
+def _or_unknown(number: Optional[int]) -> float:
+    return math.inf if number is None else number
 
 
 def _quietly(call: Callable[[], object]) -> None:

@@ -11,7 +11,7 @@ import select
 from time import monotonic
 from typing import Callable, List
 
-__all__ = ["READABLE", "WAIT_SLICE", "WRITABLE", "Deadline", "Until", "never", "wait_for"]
+__all__ = ["BROKEN", "READABLE", "WAIT_SLICE", "WRITABLE", "Deadline", "Until", "never", "wait_for"]
 
 Until = Callable[[], float]
 """The monotonic time after which everything must give up; asked again in each slice of a wait."""
@@ -20,6 +20,7 @@ Until = Callable[[], float]
 # long enough that ten wake-ups a second cost nothing.
 WAIT_SLICE = 0.1
 
+BROKEN = 0  # nothing else than what every wait tells: an error, or the end of both directions
 READABLE = 1
 WRITABLE = 2
 
@@ -70,7 +71,8 @@ def _poll(descriptor: int, event: int, seconds: float) -> bool:
     if make_poll is None:
         return _select(descriptor, event, seconds)
     poller = make_poll()
-    poller.register(descriptor, select.POLLIN if event == READABLE else select.POLLOUT)
+    events = {BROKEN: 0, READABLE: select.POLLIN, WRITABLE: select.POLLOUT}
+    poller.register(descriptor, events[event])
     return bool(poller.poll(math.ceil(seconds * 1000)))
 
 

@@ -78,6 +78,9 @@ def test_too_many_connections(make: Make, inbox: Inbox, unix: str, said: Said) -
     with Client(receiver) as first, Client(receiver) as second:
         first.shake_hands()
         second.shake_hands()
+        first.send(data(dnstap_payload(1)))
+        second.send(data(dnstap_payload(2)))
+        wait_for(receiver, messages=2)  # so both streams have begun, and keep their places
         with Client(receiver) as third:
             third.expect_closed()
         stats = wait_for(receiver, refused=1)

@@ -1,8 +1,7 @@
-"""Capture files: opened, checked, locked, watched."""
+"""Capture files: opened and locked, unlocked and closed."""
 
 from __future__ import annotations
 
-import errno
 import os
 import socket
 import stat
@@ -13,10 +12,10 @@ from typing import Any, Iterator, List
 
 import pytest
 
-from dnstap_logging.exceptions import TransportError
+from dnstap_logging.exceptions import FileLocked, TransportError
 from dnstap_logging.transport import FileTransport
 
-from .peers import in_child, linux_only
+from .peers import in_child
 
 LOCK_AND_WAIT = """
 import sys
@@ -83,13 +82,18 @@ def test_w_starts_anew(path: Path) -> None:
     assert path.read_bytes() == b"new"
 
 
-def test_a_keeps_an_existing_capture(path: Path) -> None:
-    """Mode "a" does not touch a file that is not empty; the error says what to do."""
+def test_a_keeps_what_is_there(path: Path, transports: List[FileTransport]) -> None:
+    """Mode "a" opens a file of any content; `size` tells of it, and what is sent follows it."""
     path.write_bytes(b"old capture")
-    error = error_of(path, mode="a")
+    transport = FileTransport(path, "a")
+    transports.append(transport)
 
-    assert "move it away or use mode='w'" in error.reason
+    assert transport.size == len(b"old capture")
+    assert (transport.read_at(4, 4), transport.read_at(4, 100)) == (b"capt", b"capture")
     assert path.read_bytes() == b"old capture"
+    transport.send(b", new")
+    assert path.read_bytes() == b"old capture, new"
+    assert transport.size == len(b"old capture, new")
 
 
 def test_x_refuses_an_existing_file(path: Path) -> None:
@@ -207,7 +211,7 @@ def test_symbolic_links_are_followed(tmp_path: Path, transports: List[FileTransp
 
 
 def test_two_processes_do_not_write_one_file(path: Path) -> None:
-    """The second process is refused, in every mode, and harms nothing; then the file is free."""
+    """The second process is refused, in "a" and "w", and harms nothing; then the file is free."""
     with subprocess.Popen(
         [sys.executable, "-c", LOCK_AND_WAIT, str(path)],
         stdin=subprocess.PIPE,
@@ -216,7 +220,9 @@ def test_two_processes_do_not_write_one_file(path: Path) -> None:
         assert other.stdout is not None
         assert other.stdout.readline() == b"locked\n"
         for mode in ("a", "w"):
-            assert "another process writes to this file" in error_of(path, mode=mode).reason
+            error = error_of(path, mode=mode)
+            assert isinstance(error, FileLocked)
+            assert "another process writes to this file" in error.reason
         other.communicate()
 
     FileTransport(path).close()
@@ -229,78 +235,6 @@ def test_a_locked_file_is_not_emptied(path: Path, transports: List[FileTransport
 
     error_of(path, mode="w")
     assert path.read_bytes() == b"data"
-
-
-def test_look_sees_a_moved_file(path: Path, transports: List[FileTransport]) -> None:
-    """A file that was moved away is noticed, also when another has taken its place."""
-    transport = FileTransport(path)
-    transports.append(transport)
-    assert transport.look() is None
-
-    path.rename(path.with_suffix(".1"))
-    assert transport.look() == b""
-    path.touch()
-    assert transport.look() == b""
-
-
-def test_look_sees_a_deleted_file(path: Path, transports: List[FileTransport]) -> None:
-    """A file that was deleted, or whose directory was, is noticed."""
-    transport = FileTransport(path)
-    transports.append(transport)
-    path.unlink()
-
-    assert transport.look() == b""
-
-
-def test_look_goes_on_when_the_path_is_out_of_sight(tmp_path: Path) -> None:
-    """A program that gives up its privileges goes on with the file that it opened before."""
-    directory = tmp_path / "captures"
-    directory.mkdir()
-    transport = FileTransport(directory / "dns.dnstap")
-
-    def child() -> str:
-        return f"{transport.look()!r}"
-
-    directory.chmod(0)
-    told = in_child(child, unprivileged=True)
-    directory.chmod(0o700)
-    transport.close()
-
-    assert told == "None"
-
-
-def test_a_write_that_is_cut_leaves_nothing_behind(path: Path) -> None:
-    """What still fitted is cut off again: the file ends with the last whole send."""
-    resource = pytest.importorskip("resource")
-
-    def child() -> str:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
-        transport = FileTransport(path)
-        transport.send(b"x" * 400)
-        with pytest.raises(TransportError) as caught:
-            transport.send(b"y" * 900)
-        return f"{caught.value.taken} {caught.value.reason}: {caught.value.__cause__!r}"
-
-    told = in_child(child)
-    assert told.startswith("0 "), told
-    assert "(EFBIG): OSError(" in told, told
-    assert path.read_bytes() == b"x" * 400
-
-
-@pytest.mark.skipif(not linux_only, reason="/dev/full is Linux's")
-def test_a_full_disk_keeps_its_cause(path: Path, transports: List[FileTransport]) -> None:
-    """A full disk can be told from other errors by its cause."""
-    transport = FileTransport(path)
-    transports.append(transport)
-    full = os.open("/dev/full", os.O_WRONLY)
-    os.dup2(full, transport.fileno())
-    os.close(full)
-
-    with pytest.raises(TransportError, match="no space left on the device") as caught:
-        transport.send(b"x")
-    assert isinstance(caught.value.__cause__, OSError)
-    assert caught.value.__cause__.errno == errno.ENOSPC
-    assert caught.value.taken == 0
 
 
 def test_close_may_be_called_again(path: Path) -> None:
@@ -344,12 +278,18 @@ def test_close_unlocks_while_a_child_still_holds_the_file(path: Path) -> None:
         os.close(inherited)
 
 
-def test_a_failed_open_leaves_nothing_open(path: Path) -> None:
-    """A refused file is closed again, and unlocked."""
-    path.write_bytes(b"old capture")
-    error_of(path, mode="a")
+def test_a_failed_open_leaves_nothing_open(path: Path, transports: List[FileTransport]) -> None:
+    """What could not be opened, or locked, holds no descriptor, and no lock afterwards."""
+    transports.append(FileTransport(path))
+    before = os.listdir("/dev/fd")
+    error_of(path)
+    error_of(path, mode="w")
+    error_of(path, mode="x")
+    error_of(path.parent)
+    assert os.listdir("/dev/fd") == before
 
-    FileTransport(path, "w").close()
+    transports.pop().close()
+    FileTransport(path).close()
 
 
 def test_receive_has_nothing_to_wait_for(path: Path, transports: List[FileTransport]) -> None:

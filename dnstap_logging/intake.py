@@ -1,0 +1,86 @@
+"""From records to frames: take what has gathered on the queue, check and encode it.
+
+Used by whoever drives the delivery, which is the writer thread.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Callable, Dict, List
+
+from .diagnostics import Reporter
+from .encoding import Encoder
+from .exceptions import InvalidMessage, MessageTooLarge
+from .message import Problem, Snapshot, check
+from .options import Options
+from .record_queue import RecordQueue
+from .shorten import describe_error
+
+__all__ = ["Intake"]
+
+MAX_BATCH_RECORDS = 256
+"""Records encoded in one go: a few milliseconds, below the interpreter's switch interval, so that
+a server's threads are not held up."""
+
+MAX_BATCH_BYTES = 64 * 1024
+"""Bytes of payload taken in one go: one write that a socket's buffer usually takes whole."""
+
+
+class Intake:
+    """Take records from the queue and make dnstap payloads of them.
+
+    Args:
+        queue: where the records come from, and the books.
+        options: the handler's arguments.
+        reporter: says what is wrong with records.
+    """
+
+    def __init__(self, queue: RecordQueue, options: Options, reporter: Reporter) -> None:
+        self._queue = queue
+        self._reporter = reporter
+        self._encoder = Encoder(
+            options.identity, options.version, options.full, options.max_frame_size
+        )
+
+    def gather(self, timeout: float, interrupted: Callable[[], bool], into: List[bytes]) -> None:
+        """Wait for records, and add the payloads of a batch to a list.
+
+        Args:
+            timeout: seconds to wait for the first record.
+            interrupted: as in `RecordQueue.wait`.
+            into: gets one payload for each record that is in flight from now on; the others are
+                dropped and counted.
+        """
+        if self._queue.wait(timeout, interrupted):
+            self._encode(self._queue.take(MAX_BATCH_RECORDS, MAX_BATCH_BYTES), into)
+
+    def _encode(self, batch: List[Snapshot], into: List[bytes]) -> None:
+        problems: List[Problem] = []
+        dropped: Dict[str, int] = {}
+        left = len(batch)
+        try:
+            for snapshot in batch:
+                left -= 1
+                try:
+                    into.append(self._encoder.encode(check(snapshot, problems), problems))
+                except MessageTooLarge as error:
+                    self._refuse(dropped, "too_large", str(error))
+                except InvalidMessage as error:
+                    self._refuse(dropped, "invalid", str(error))
+                except BaseException as error:
+                    self._refuse(dropped, "invalid", f"internal error: {describe_error(error)}")
+                    if not isinstance(error, (Exception, SystemExit)):
+                        raise
+        finally:
+            if left:  # what stops the thread itself: Ctrl-C where it is the main thread's
+                dropped["invalid"] = dropped.get("invalid", 0) + left
+            if dropped:
+                self._queue.settle(dropped=dropped)
+        if problems:
+            self._queue.book(invalid_fields=len(problems))
+            for kind, text in problems:
+                self._reporter.report(f"field {kind}", logging.WARNING, text)
+
+    def _refuse(self, dropped: Dict[str, int], cause: str, text: str) -> None:
+        dropped[cause] = dropped.get(cause, 0) + 1
+        self._reporter.report(cause, logging.WARNING, f"record dropped ({cause}): {text}")

@@ -1,0 +1,1 @@
+"""Capture files as docs/captures.md promises them: continued, killed, full disks, processes."""

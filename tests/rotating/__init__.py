@@ -1,0 +1,1 @@
+"""Captures that roll over: by the library, and by others."""

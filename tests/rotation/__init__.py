@@ -1,0 +1,1 @@
+"""When captures roll over, and under which names."""
