@@ -11,6 +11,7 @@ import pytest
 from hypothesis import settings
 
 import dnstap_logging.diagnostics
+from dnstap_logging.diagnostics import Reporter
 from tests.support import wait_until
 
 # A slow machine is no failure: properties are about results, never about speed.
@@ -46,9 +47,31 @@ class Said(logging.Handler):
         return wait_until(lambda: self.with_text(text), f"a diagnostic with {text!r}")[0]
 
 
+def _let_earlier_lines_pass() -> None:
+    """Have what earlier tests made the library say said, or forgotten: it is none of this test's.
+
+    Lines are logged by a thread of their own, so they may come after the test that caused them.
+    """
+    desk = dnstap_logging.diagnostics._desk
+    passed = threading.Event()
+
+    def last_of_them() -> str:  # runs in the desk's thread, the only one that touches _later
+        desk._later.clear()
+        passed.set()
+        return ""
+
+    if desk.running:
+        Reporter("tests", 0).report("passed", logging.DEBUG, last_of_them)
+        assert passed.wait(20), "the diagnostics' thread did not get to the end of its mailbox"
+    else:
+        while not desk.mailbox.empty():
+            desk.mailbox.get_nowait()
+
+
 @pytest.fixture
 def said() -> Iterator[Said]:
-    """Collect the library's own diagnostics."""
+    """Collect the library's own diagnostics, from now on."""
+    _let_earlier_lines_pass()
     logger = logging.getLogger(dnstap_logging.diagnostics.LOGGER_NAME)
     collector = Said()
     level = logger.level

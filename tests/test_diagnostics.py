@@ -11,7 +11,7 @@ import pytest
 
 from dnstap_logging import diagnostics
 from dnstap_logging.diagnostics import LOGGER_NAME, Reporter, start_desk
-from tests.conftest import Said
+from tests.conftest import Said, _let_earlier_lines_pass
 from tests.support import wait_until
 
 pytestmark = pytest.mark.usefixtures("said")
@@ -31,6 +31,29 @@ def test_first_line_is_said_at_once_with_the_name(said: Said) -> None:
     assert said.lines == ["unix:///run/x.sock: nobody listens"]
     assert said.records[0].levelno == logging.WARNING
     assert said.records[0].name == LOGGER_NAME
+
+
+def test_what_was_said_before_belongs_to_no_later_test(said: Said) -> None:
+    """Lines that wait in the mailbox when a test begins to listen are not taken for its own."""
+    busy, go_on = threading.Event(), threading.Event()
+
+    def hold_up() -> str:
+        busy.set()
+        assert go_on.wait(20)
+        return "earlier"
+
+    Reporter("before", 3600).report("kind", logging.WARNING, hold_up)
+    assert busy.wait(20)
+    Reporter("before", 3600).report("kind", logging.WARNING, "earlier, too")
+    listening = threading.Thread(target=_let_earlier_lines_pass)
+    listening.start()
+    go_on.set()
+    listening.join(20)
+    before = len(said.lines)
+    Reporter("now", 3600).report("kind", logging.WARNING, "of this test")
+
+    said.wait_for("of this test")
+    assert (before, said.lines[before:]) == (2, ["now: of this test"])
 
 
 def test_one_kind_is_said_once_in_an_interval(said: Said) -> None:
