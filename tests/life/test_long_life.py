@@ -1,0 +1,138 @@
+"""Many days in a minute: exact counters; memory, threads and descriptors as in the beginning."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import operator
+import os
+import threading
+import tracemalloc
+from pathlib import Path
+from typing import Tuple
+
+import pytest
+
+from dnstap_logging import DnstapHandler
+from tests.interop.captures import read_capture
+from tests.interop.collectors import FstrmCapture, free_address
+from tests.life.scripts import run
+from tests.support import assert_balanced, wait_until
+
+MEGABYTE = 1 << 20
+RECONNECTS = 100
+
+
+@pytest.mark.parametrize("overflow", ["drop", "block"])
+def test_counters_are_exact_under_sixteen_threads(
+    logger: logging.Logger, capture: Path, overflow: str
+) -> None:
+    """Of 100,000 records of 16 threads each is in the capture or counted, at every moment."""
+    handler = DnstapHandler(capture, queue_size=500, overflow=overflow, close_timeout=60)
+    logger.addHandler(handler)
+    each = 100_000 // 16
+
+    def work() -> None:
+        for number in range(each):
+            logger.info("query", extra={"dns_message_type": "CLIENT_QUERY"})
+            if number % 1000 == 0:
+                assert_balanced(handler.stats())
+
+    threads = [threading.Thread(target=work) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    handler.close()
+
+    stats = handler.stats()
+    assert_balanced(stats)
+    assert stats.logged == 16 * each
+    assert stats.written == stats.accepted == len(read_capture(capture).payloads)
+    assert stats.logged == stats.written + stats.dropped["queue_full"]
+    assert (stats.dropped["queue_full"] > 0) is (overflow == "drop"), stats
+    assert stats.bytes_written < capture.stat().st_size
+
+
+A_MILLION = """
+import gc, tracemalloc
+handler = attach(sys.argv[1], overflow="block", queue_size=1000, close_timeout=60)
+extra = {"dns_message_type": "CLIENT_QUERY", "dns_query_message": bytes(60),
+         "dns_query_address": ("192.0.2.1", 53), "dns_socket_protocol": "UDP"}
+def log_many(number):
+    for _ in range(number):
+        logger.info("query", extra=extra)
+    assert handler.flush(60), handler.stats()
+    gc.collect()
+    return sys.getallocatedblocks(), tracemalloc.get_traced_memory()[0]
+blocks, _ = log_many(10_000)               # with what is made once
+more_blocks, _ = log_many(890_000)
+tracemalloc.start()                        # it makes everything several times slower
+_, memory = log_many(10_000)
+_, more_memory = log_many(90_000)
+handler.close()
+print(json.dumps({"blocks": more_blocks - blocks, "bytes": more_memory - memory,
+                  **books(handler)}))
+"""
+
+
+def test_a_million_records_take_no_memory(tmp_path: Path) -> None:
+    """After a million records through a capture file the interpreter holds what it held before."""
+    found = run(A_MILLION, tmp_path / "capture.fstrm")
+
+    assert found["written"] == 1_000_000
+    assert found["blocks"] < 10_000, f"{found}: a megabyte is some 10,000 objects"
+    assert found["bytes"] < MEGABYTE, found
+
+
+def test_a_hundred_reconnects_leave_nothing_behind(logger: logging.Logger, tmp_path: Path) -> None:
+    """However often the collector restarts: threads, descriptors and memory are as before."""
+    handler = DnstapHandler(
+        free_address("unix", tmp_path),
+        reconnect_interval=0.01,
+        max_reconnect_interval=0.02,
+        close_timeout=0.5,
+    )
+    logger.addHandler(handler)
+    collector = FstrmCapture(handler.stats().address, tmp_path / "capture.fstrm")
+
+    def log() -> None:
+        logger.info("query", extra={"dns_message_type": "CLIENT_QUERY"})
+
+    def reconnect(times: int) -> int:
+        for _ in range(times):
+            connects = handler.stats().connects
+            with collector:
+                log()
+                wait_until(
+                    lambda connects=connects: handler.stats().connects > connects,
+                    "the next session",
+                )
+                assert handler.flush(60), handler.stats()
+            log()  # the writer looks at the connection before it writes
+            wait_until(lambda: not handler.stats().connected, "the end of the session")
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        memory, before = reconnect(5), threads_and_descriptors()
+        memory_after = reconnect(RECONNECTS)
+    finally:
+        tracemalloc.stop()
+    # The writer is trying to connect all the time: a socket comes and goes.
+    wait_until(
+        lambda: all(map(operator.le, threads_and_descriptors(), before)),
+        f"as few threads and descriptors as {before}",
+    )
+    handler.close()
+
+    stats = handler.stats()
+    assert_balanced(stats)
+    assert stats.disconnects == stats.connects >= RECONNECTS
+    assert memory_after - memory < MEGABYTE
+
+
+def threads_and_descriptors() -> Tuple[int, int]:
+    """Count the threads and the open descriptors of this process."""
+    return threading.active_count(), len(os.listdir("/proc/self/fd"))
