@@ -1,0 +1,57 @@
+"""What all commands share: their errors, exit statuses and the ends of a pipe."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from typing import NoReturn
+
+__all__ = [
+    "DAMAGED",
+    "INTERRUPTED",
+    "OK",
+    "USAGE",
+    "CommandError",
+    "Parser",
+    "die_of_broken_pipe",
+]
+
+OK = 0
+DAMAGED = 1  # a capture is torn or damaged, or something was lost
+USAGE = 2  # what was asked for cannot be done: bad arguments, no such file, address in use
+INTERRUPTED = 128 + signal.SIGINT  # what a shell makes of the end by Ctrl-C
+
+
+class CommandError(Exception):
+    """A command cannot go on; the text is one line that says what is wrong and what to do.
+
+    Args:
+        text: the line.
+        status: the exit status.
+    """
+
+    def __init__(self, text: str, status: int = USAGE) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that says what is wrong in one line, without the usage."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the line; exit with status 2."""
+        self.exit(USAGE, f"{self.prog}: {message} (try --help)\n")
+
+
+def die_of_broken_pipe() -> NoReturn:
+    """End as programs do whose reader has gone: of SIGPIPE, without a word.
+
+    Python ignores the signal, and a command may have sockets that must not be killed by it; so it
+    is allowed only now.
+    """
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still buffered
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    os.kill(os.getpid(), signal.SIGPIPE)
+    sys.exit(128 + signal.SIGPIPE)  # where the signal is blocked
