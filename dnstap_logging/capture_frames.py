@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Callable, NamedTuple
 
-from .encoding import DNSTAP_CONTENT_TYPE, decode
+from .decoding import decode
+from .encoding import DNSTAP_CONTENT_TYPE
 from .exceptions import DecodeError, RemoteProtocolError
 from .framestream.frames import (
     ESCAPE,

@@ -1,6 +1,6 @@
 """Read a capture: iterate the dnstap messages of a Frame Streams file.
 
-One session of `framestream`, fed from a file in blocks, and `encoding.decode`: what kdig -E,
+One session of `framestream`, fed from a file in blocks, and `decoding.decode`: what kdig -E,
 fstrm_capture, ``dnstap -w`` and this library's own file handler write, this reads. Nothing here
 starts a thread; a reader belongs to the thread that iterates it.
 """
@@ -11,7 +11,8 @@ import os
 from types import TracebackType
 from typing import BinaryIO, Iterator, Optional, Tuple, Type, Union
 
-from .encoding import DNSTAP_CONTENT_TYPE, decode
+from .decoding import decode
+from .encoding import DNSTAP_CONTENT_TYPE
 from .exceptions import DecodeError, FrameStreamError
 from .framestream import (
     DEFAULT_MAX_FRAME_SIZE,

@@ -18,7 +18,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional, Tuple, Union
 
-from .encoding import DNSTAP_CONTENT_TYPE, decode
+from .decoding import decode
+from .encoding import DNSTAP_CONTENT_TYPE
 from .exceptions import (
     DecodeError,
     FrameStreamError,

@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dnstap_logging import proto
-from dnstap_logging.encoding import DEFAULT_MAX_PAYLOAD, DNSTAP_CONTENT_TYPE, Encoder, decode
+from dnstap_logging.decoding import decode
+from dnstap_logging.encoding import DEFAULT_MAX_PAYLOAD, DNSTAP_CONTENT_TYPE, Encoder
 from dnstap_logging.exceptions import DecodeError, InvalidMessage, MessageTooLarge
 from dnstap_logging.message import (
     DnstapMessage,

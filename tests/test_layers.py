@@ -35,7 +35,7 @@ ROOMS: Tuple[Tuple[int, Tuple[str, ...]], ...] = (
     (1, ("extras",)),
     (1, ("message",)),
     (1, ("record_queue",)),
-    (2, ("encoding", "keywords", "resend", "rotation", "text", "transport")),
+    (2, ("decoding", "encoding", "keywords", "resend", "rotation", "text", "transport")),
     (2, ("capture_frames",)),
     (2, ("capture_tail",)),
     (2, ("capture_end",)),

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dnstap_logging.encoding import decode
+from dnstap_logging.decoding import decode
 from dnstap_logging.exceptions import DecodeError
 from dnstap_logging.message import DnstapMessage, MessageType
 from dnstap_logging.text import format_line

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, Iterable, List, Optional, Tuple
 
+from dnstap_logging.decoding import decode
 from dnstap_logging.dnswire import (
     read_body,
     read_header,
@@ -16,7 +17,7 @@ from dnstap_logging.dnswire import (
     read_question,
     read_rcode,
 )
-from dnstap_logging.encoding import DNSTAP_CONTENT_TYPE, Encoder, decode
+from dnstap_logging.encoding import DNSTAP_CONTENT_TYPE, Encoder
 from dnstap_logging.exceptions import DecodeError, RemoteProtocolError
 from dnstap_logging.framestream import (
     MAX_CONTROL_FRAME_SIZE,

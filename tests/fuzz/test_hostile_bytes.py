@@ -11,7 +11,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from dnstap_logging.encoding import DNSTAP_CONTENT_TYPE, decode
+from dnstap_logging.decoding import decode
+from dnstap_logging.encoding import DNSTAP_CONTENT_TYPE
 from dnstap_logging.exceptions import DecodeError, LocalProtocolError, RemoteProtocolError
 from dnstap_logging.framestream import (
     Direction,
