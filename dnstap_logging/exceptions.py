@@ -6,6 +6,8 @@ without import loops. None of them ever leaves a log call: there they are counte
 
 from __future__ import annotations
 
+from typing import Optional
+
 __all__ = [
     "ContentTypeMismatch",
     "DecodeError",
@@ -94,4 +96,12 @@ class MessageTooLarge(EncodeError):
 
 
 class DecodeError(DnstapLoggingError):
-    """Bytes are not a dnstap message, or a capture is damaged."""
+    """Bytes are not a dnstap message, or a capture is damaged.
+
+    Attributes:
+        offset: where in the capture the frame begins that is at fault; None for a payload alone.
+    """
+
+    def __init__(self, text: str, offset: Optional[int] = None) -> None:
+        super().__init__(text)
+        self.offset = offset

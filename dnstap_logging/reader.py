@@ -72,6 +72,7 @@ class DnstapReader:
         except BaseException:
             self.close()
             raise
+        self._payloads = self._read_payloads()
         self._iterator = self._messages()
 
     def __iter__(self) -> Iterator[DnstapMessage]:
@@ -110,6 +111,23 @@ class DnstapReader:
         """Return the bytes of the stream read as whole frames: where the next frame begins."""
         return self._session.offset
 
+    def frames(self) -> Iterator[Tuple[int, bytes]]:
+        """Iterate the data frames as they are, without decoding them: (offset, payload).
+
+        For what copies, counts or repairs captures. ``offset`` is where the frame begins in the
+        stream, with its four bytes of length; ``payload`` is what `decode` would take, and may be
+        no dnstap message at all, which is not looked at. It shares its position with the
+        iteration of messages: each frame comes out once, by the one or the other.
+
+        Raises:
+            DecodeError: as the iteration of messages, but not for a payload: after every whole
+                frame before a place where the stream itself is cut or damaged. Its ``offset``
+                says where: everything before it is whole.
+            OSError, ValueError: as there.
+        """
+        for payload in self._payloads:
+            yield self.offset - FRAME_HEADER_SIZE - len(payload), payload
+
     def close(self) -> None:
         """Close the file, unless it was handed in open. Closing twice is allowed."""
         self._closed = True
@@ -143,24 +161,30 @@ class DnstapReader:
             raise self._damage(0, "READY, where a file has START: a file cannot negotiate")
 
     def _messages(self) -> Iterator[DnstapMessage]:
+        try:
+            for payload in self._payloads:
+                yield decode(payload)
+        except DecodeError as exc:
+            if exc.offset is not None:
+                raise
+            frame = self.offset - FRAME_HEADER_SIZE - len(payload)
+            raise self._damage(frame, str(exc)) from exc
+        finally:
+            self.close()
+
+    def _read_payloads(self) -> Iterator[bytes]:
         session = self._session
-        payload = b""
         try:
             while True:
-                for payload in session.payloads():
-                    yield decode(payload)
+                yield from session.payloads()
                 block = self._read_block()
                 if not block:
                     break
                 session.receive(block)
-        except FrameStreamError as exc:
-            raise self._damage(session.offset, str(exc)) from exc
-        except DecodeError as exc:
-            frame = session.offset - FRAME_HEADER_SIZE - len(payload)
-            raise self._damage(frame, str(exc)) from exc
-        else:
             if session.buffered:
                 raise self._ended_early()
+        except FrameStreamError as exc:
+            raise self._damage(session.offset, str(exc)) from exc
         finally:
             self.close()
 
@@ -185,7 +209,7 @@ class DnstapReader:
         )
 
     def _damage(self, offset: int, reason: str) -> DecodeError:
-        return DecodeError(f"{self.name}: byte {offset}: {reason}")
+        return DecodeError(f"{self.name}: byte {offset}: {reason}", offset)
 
 
 def _open(
