@@ -1,39 +1,32 @@
-"""Read a capture: iterate the dnstap messages of a Frame Streams file.
+"""Read a capture: iterate the dnstap messages of a Frame Streams file or connection.
 
-One session of `framestream`, fed from a file in blocks, and `decoding.decode`: what kdig -E,
+`reader_stream` gives the payloads, `decoding.decode` makes messages of them: what kdig -E,
 fstrm_capture, ``dnstap -w`` and this library's own file handler write, this reads. Nothing here
-starts a thread; a reader belongs to the thread that iterates it.
+starts a thread; a reader belongs to the thread that iterates it, and only `close` may come from
+another one.
 """
 
 from __future__ import annotations
 
 import os
 from types import TracebackType
-from typing import BinaryIO, Iterator, Optional, Tuple, Type, Union
+from typing import Iterator, Optional, Tuple, Type
 
 from .decoding import decode
-from .encoding import DNSTAP_CONTENT_TYPE
-from .exceptions import DecodeError, FrameStreamError
-from .framestream import (
-    DEFAULT_MAX_FRAME_SIZE,
-    Direction,
-    ReaderSession,
-    State,
-    foreign_opening,
-)
+from .exceptions import DecodeError
+from .framestream import DEFAULT_MAX_FRAME_SIZE
 from .message import DnstapMessage
+from .reader_sources import ReaderSource
+from .reader_stream import CaptureStream, FollowedStream
 
 __all__ = ["DnstapReader"]
-
-BLOCK_SIZE = 65536
-"""Bytes asked of the file at once: some hundred frames, so that system calls do not count."""
 
 FRAME_HEADER_SIZE = 4
 """The length before each payload (Frame Streams)."""
 
 
 class DnstapReader:
-    """Iterate the messages of a capture file, lazily.
+    """Iterate the messages of a capture file or of a connection, lazily.
 
     It is an iterator and a context manager. The file is opened, and its START frame read, at
     construction; it is closed when the iteration ends in whatever way, and by `close`.
@@ -42,37 +35,49 @@ class DnstapReader:
     ends between two frames without a STOP, as a writer that was killed leaves it, is no error:
     `complete` tells.
 
+    With ``follow`` the end of the file is not the end: the reader waits for more, looking ten
+    times a second, until it is closed. A capture that is continued after its STOP goes on; a last
+    frame that is cut is not whole yet. When the path names another file, the old one is read to
+    its end and the new one from its START; likewise when the file was emptied in place. A file
+    that came and went between two looks is not seen.
+
     Args:
-        path: the file, as str or PathLike; or a binary file object, which is read from where it
-            stands and never closed here. A pipe will do.
+        source: the file, as str or PathLike; or a binary file object, which is read from where it
+            stands and never closed here (a pipe will do); or a connected stream socket, a TLS one
+            too, which is never closed here either. On a socket READY is answered with ACCEPT, and
+            STOP with FINISH once all messages before it were taken; construction waits for START,
+            and a timeout that the socket has bounds each wait.
+        follow: go on at the end of the file; with a path only.
         max_frame_size: the largest payload to accept, in bytes (default 1 MiB).
 
     Raises:
         OSError: the file cannot be opened or read.
+        TransportError: the connection broke, or nothing came within the socket's timeout.
         DecodeError: the file is damaged, cut, or not a dnstap capture. The text names the file,
-            the byte offset of the frame and what is wrong there.
-        TypeError: ``path`` is neither a path nor a binary file object.
-        ValueError: ``max_frame_size`` is out of range; or the reader was closed and is asked for
-            more.
+            the byte offset of the frame and what is wrong there; ``offset`` is that number.
+        TypeError: ``source`` is none of these.
+        ValueError: ``max_frame_size`` is out of range; ``follow`` is asked of something else than
+            the path of a regular file; the socket is not a connected stream socket; or the reader
+            of a file was closed and is asked for more.
     """
 
     def __init__(
         self,
-        path: Union[str, os.PathLike[str], BinaryIO],
+        source: ReaderSource,
         *,
+        follow: bool = False,
         max_frame_size: int = DEFAULT_MAX_FRAME_SIZE,
     ) -> None:
-        self._session = ReaderSession(DNSTAP_CONTENT_TYPE, max_frame_size)
-        self._closed = False
-        self._file, self._owned, self.name = _open(path)
-        # read1 hands on what is there: a pipe's messages come out as they arrive.
-        self._read_some = getattr(self._file, "read1", self._file.read)
-        try:
-            self._read_start()
-        except BaseException:
-            self.close()
-            raise
-        self._payloads = self._read_payloads()
+        is_path = isinstance(source, (str, os.PathLike))
+        if not is_path and not hasattr(source, "read") and not hasattr(source, "getpeername"):
+            raise TypeError(
+                f"source={source!r}: must be a str, a path object, an open binary file or a"
+                f" connected socket, not {type(source).__name__}"
+            )
+        stream = FollowedStream if follow else CaptureStream
+        self._stream = stream(source, max_frame_size)
+        self.name = self._stream.name
+        self._payloads = self._stream.payloads()
         self._iterator = self._messages()
 
     def __iter__(self) -> Iterator[DnstapMessage]:
@@ -98,18 +103,30 @@ class DnstapReader:
 
     @property
     def content_type(self) -> Optional[bytes]:
-        """Return the content type of the START frame, or None if it has none."""
-        return self._session.content_type
+        """Return the content type of the START frame, or None if it has none.
+
+        With ``follow`` also None while the file has no START yet.
+        """
+        return self._stream.content_type
 
     @property
     def complete(self) -> bool:
         """Tell whether the STOP frame was reached: the writer ended this capture in order."""
-        return self._session.finished
+        return self._stream.complete
 
     @property
     def offset(self) -> int:
         """Return the bytes of the stream read as whole frames: where the next frame begins."""
-        return self._session.offset
+        return self._stream.offset
+
+    @property
+    def skipped(self) -> int:
+        """Return the bytes of frames that never became whole, with ``follow``.
+
+        They were at the end of files that were then moved away or emptied. Without ``follow``
+        such an end is a DecodeError, and this is 0.
+        """
+        return self._stream.skipped
 
     def frames(self) -> Iterator[Tuple[int, bytes]]:
         """Iterate the data frames as they are, without decoding them: (offset, payload).
@@ -129,36 +146,13 @@ class DnstapReader:
             yield self.offset - FRAME_HEADER_SIZE - len(payload), payload
 
     def close(self) -> None:
-        """Close the file, unless it was handed in open. Closing twice is allowed."""
-        self._closed = True
-        if self._owned:
-            self._file.close()
+        """Close the file, unless it was handed in open. Closing twice is allowed.
 
-    def _read_start(self) -> None:
-        """Take the START frame: byte by byte, so that no payload is taken along with it."""
-        session = self._session
-        opening = b""
-        while session.state is State.IDLE:
-            block = self._read_block()
-            opening = opening or block
-            foreign = foreign_opening(opening)
-            if foreign:
-                raise self._damage(0, foreign)
-            if not block:
-                raise self._ended_early()
-            used = 0
-            try:
-                while session.state is State.IDLE and used < len(block):
-                    session.receive(block[used : used + 1])
-                    used += 1
-                    for _ in session.payloads():
-                        pass
-            except FrameStreamError as exc:
-                raise self._damage(session.offset, str(exc)) from exc
-            if session.state is not State.IDLE:
-                session.receive(block[used:])
-        if session.direction is Direction.BIDIRECTIONAL:
-            raise self._damage(0, "READY, where a file has START: a file cannot negotiate")
+        It never waits, and may be called by any thread and by a signal handler: with ``follow`` or
+        on a socket, an iteration that is waiting then ends within a tenth of a second (without
+        FINISH). Messages that had been read already may still come out before.
+        """
+        self._stream.close()
 
     def _messages(self) -> Iterator[DnstapMessage]:
         try:
@@ -168,60 +162,6 @@ class DnstapReader:
             if exc.offset is not None:
                 raise
             frame = self.offset - FRAME_HEADER_SIZE - len(payload)
-            raise self._damage(frame, str(exc)) from exc
+            raise DecodeError(f"{self.name}: byte {frame}: {exc}", frame) from exc
         finally:
             self.close()
-
-    def _read_payloads(self) -> Iterator[bytes]:
-        session = self._session
-        try:
-            while True:
-                yield from session.payloads()
-                block = self._read_block()
-                if not block:
-                    break
-                session.receive(block)
-            if session.buffered:
-                raise self._ended_early()
-        except FrameStreamError as exc:
-            raise self._damage(session.offset, str(exc)) from exc
-        finally:
-            self.close()
-
-    def _read_block(self) -> bytes:
-        if self._closed:
-            raise ValueError(f"{self.name}: the reader is closed")
-        block = self._read_some(BLOCK_SIZE)
-        if not isinstance(block, bytes):
-            raise TypeError(
-                f"{self.name}: must be a blocking file object opened in binary mode; "
-                f"its read returned {type(block).__name__}"
-            )
-        return block
-
-    def _ended_early(self) -> DecodeError:
-        session = self._session
-        if session.offset == session.buffered == 0:
-            return self._damage(0, "the file is empty; a capture begins with START")
-        return self._damage(
-            session.offset,
-            f"the file ends inside a frame: {session.buffered} bytes of it are there",
-        )
-
-    def _damage(self, offset: int, reason: str) -> DecodeError:
-        return DecodeError(f"{self.name}: byte {offset}: {reason}", offset)
-
-
-def _open(
-    path: Union[str, os.PathLike[str], BinaryIO],
-) -> Tuple[BinaryIO, bool, str]:
-    """Return the file object, whether it is ours to close, and its name for error texts."""
-    if isinstance(path, (str, os.PathLike)):
-        # Unbuffered: the blocks are our own, a second buffer would only copy.
-        return open(path, "rb", buffering=0), True, os.fspath(path)
-    if hasattr(path, "read"):
-        return path, False, str(getattr(path, "name", path))
-    raise TypeError(
-        f"path={path!r}: must be a str, a path object or an open binary file, "
-        f"not {type(path).__name__}"
-    )

@@ -258,7 +258,7 @@ def test_an_absent_file_and_a_folder(path: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("wrong", [None, 3, b"name", True])
 def test_a_wrong_path_argument(wrong: object) -> None:
     """What is neither path nor file is refused by name, descriptors among them."""
-    with pytest.raises(TypeError, match="path="):
+    with pytest.raises(TypeError, match="source="):
         DnstapReader(wrong)  # type: ignore[arg-type]
 
 
