@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 from types import TracebackType
-from typing import Any, List, Optional, Type
+from typing import Any, Callable, List, Optional, Type
 
+from dnstap_logging.message import DnstapMessage
 from dnstap_logging.reader import DnstapReader
 from tests.support import wait_until
 
 DEADLINE = 60  # seconds for a thread that was told to end
+
+
+def number_of(message: DnstapMessage) -> int:
+    """Return what `dnstap_payload` was given; -1 for a message without that."""
+    return int(message.extra or b"-1")
 
 
 class Following:
@@ -18,16 +25,18 @@ class Following:
 
     Args:
         path: of the file.
+        key: what is kept of a message; by default what `dnstap_payload` was given.
 
     Attributes:
         reader: the reader.
-        numbers: what `dnstap_payload` was given, for each message so far.
+        numbers: that of each message so far.
         error: what ended the iteration; None if it was not an error, or has not ended.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, key: Callable[[DnstapMessage], Any] = number_of) -> None:
         self.reader = DnstapReader(path, follow=True)
-        self.numbers: List[int] = []
+        self.numbers: List[Any] = []
+        self._key = key
         self.error: Optional[Exception] = None
         self._looks = 0
         self._count_looks(self.reader._stream._source)
@@ -45,7 +54,7 @@ class Following:
     def _run(self) -> None:
         try:
             for message in self.reader:
-                self.numbers.append(int(message.extra or b"-1"))
+                self.numbers.append(self._key(message))
         except Exception as error:  # noqa: BLE001 - looked at by the test
             self.error = error
 
@@ -79,6 +88,11 @@ class Following:
         enough = self._looks + count
         wait_until(lambda: self.error or self._looks >= enough, f"{count} looks at the file")
         assert self.error is None
+
+    def is_on(self, path: Path) -> bool:
+        """Tell whether the file that the path names now is the one that is read."""
+        source: Any = self.reader._stream._source
+        return path.exists() and os.path.samestat(os.fstat(source._file.fileno()), path.stat())
 
     def wait_for_end(self) -> Exception:
         """Wait until the iteration ended with an error, and return that."""
