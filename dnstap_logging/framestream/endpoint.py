@@ -120,3 +120,4 @@ class Endpoint:
         self._failed_at = decoder.offset if finished else decoder.frame_offset
         self.failure = str(error)
         self.state = State.FAILED
+        decoder.max_frame_size = 0  # no payload comes out any more, to whoever has asked before

@@ -227,7 +227,7 @@ class ReaderSession(Endpoint):
             RemoteProtocolError: the writer broke the rules in another way. All of them come after
                 every payload before the error was yielded; the session is FAILED then.
         """
-        next_frame = self._decoder.next_frame
+        next_frame, next_payloads = self._decoder.next_frame, self._decoder.next_payloads
         while True:
             try:
                 if self.state is not _STREAMING:
@@ -243,6 +243,7 @@ class ReaderSession(Endpoint):
                 raise
             # Not put to the table one by one: _enter let the decoder take data, or none at all.
             yield frame
+            yield from next_payloads()
 
     def data_to_send(self) -> bytes:
         """Return what the writer is to be sent (ACCEPT, FINISH), and forget it."""
