@@ -136,6 +136,7 @@ EXTRAS = code_of("What to log: the dns extras")
 TLS = code_of("Addresses")
 STATISTICS = code_of("Statistics")
 READING = code_of("Reading captures")
+FOLLOWING = code_of("Reading captures", 1)
 COLLECTOR = code_of("A small collector")
 SIGNALS = code_of("Processes")
 
@@ -297,6 +298,24 @@ def test_reading_example_reads(tmp_path: Path, whole: bool) -> None:
 
     end = "whole" if whole else "the writer did not end it"
     assert lines == ["CLIENT_QUERY 192.0.2.1 29", "CLIENT_RESPONSE 192.0.2.1 0", end]
+
+
+def test_following_example_follows(tmp_path: Path) -> None:
+    """The follower prints what is written after its start, and SIGTERM ends it in order."""
+    write_capture(tmp_path / "dns.fstrm")
+    with start(tmp_path, FOLLOWING) as process:
+        try:
+            assert process.stdout is not None
+            before = [process.stdout.readline() for _ in range(2)]
+            write_capture(tmp_path / "dns.fstrm")  # mode="a": behind what is there
+            after = [process.stdout.readline() for _ in range(2)]
+            process.send_signal(signal.SIGTERM)
+            rest, said = process.communicate(timeout=DEADLINE)
+        finally:
+            process.kill()
+
+    assert (process.returncode, rest, said) == (0, "", "")
+    assert before == after == ["CLIENT_QUERY 192.0.2.1\n", "CLIENT_RESPONSE 192.0.2.1\n"]
 
 
 SHELL_LINES = code_of("Reading captures", language="sh").splitlines()
