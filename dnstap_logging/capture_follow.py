@@ -7,11 +7,13 @@ reader's stream knows what the bytes are, and tells how far it got.
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import io
 import os
 import stat
-from typing import Union
+from collections import deque
+from typing import Deque, Union
 
 from .framestream.frames import LENGTH
 from .reader_sources import BLOCK_SIZE
@@ -29,6 +31,11 @@ TAIL_SIZE = 64
 """Bytes behind the last whole frame that are compared in each look. What is written over a STOP is
 most often longer than it and shows in the size; this shows the rest.
 """
+
+
+MOST_NEXT = 64
+"""Files that are held open to be read next: far more than a reader can be behind that keeps up at
+all, and far fewer than a process may open."""
 
 
 class Change(enum.Enum):
@@ -61,22 +68,30 @@ class FollowedFile:
         self.name = os.fspath(path)
         # Absolute: the path is looked at again and again, and the program may change its folder.
         self._path = os.path.abspath(self.name)
-        self._open()
+        # Those that took the path's place, one after the other, and are read next: held open, so
+        # that a reader who is behind misses none that it saw.
+        self._next: Deque[io.FileIO] = deque()
+        self._begin(self._open())
 
-    def _open(self) -> None:
+    def _open(self) -> io.FileIO:
         file = io.FileIO(self._path, opener=_open_without_waiting)
         opened = os.fstat(file.fileno())
         if not stat.S_ISREG(opened.st_mode):
             file.close()
             raise ValueError(f"{self.name}: follow=True needs a regular file")
+        self._newest = opened
+        return file
+
+    def _begin(self, file: io.FileIO) -> None:
         self._file = file
-        self._identity = opened.st_dev, opened.st_ino
         self._size = -1  # of the last look
         self._tail = b""  # likewise: the first bytes behind the last whole frame
         self._superseded = False
 
     def read(self) -> bytes:
         """Return the next bytes; none at the end as it is now."""
+        with contextlib.suppress(OSError, ValueError):  # the look at the end of this file says it
+            self._look_at_path()
         return self._file.read(BLOCK_SIZE) or b""
 
     def go_to(self, offset: int) -> None:
@@ -85,7 +100,8 @@ class FollowedFile:
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        for file in (self._file, *self._next):
+            file.close()
 
     def look(self, whole: int, last: bytes, *, stopped: bool) -> Change:
         """Find out what happened to the file since its end was read.
@@ -109,27 +125,32 @@ class FollowedFile:
             if last and self._read_at(whole - len(frame), len(frame)) != frame:
                 return Change.EMPTIED
             return Change.MORE
-        return self._look_at_path(stopped)
+        self._look_at_path()
+        return self._go_over(stopped) if self._next else Change.NOTHING
 
-    def _look_at_path(self, stopped: bool) -> Change:
-        """Go over to another file at the path, once there is nothing to come in this one."""
+    def _look_at_path(self) -> None:
+        """Open the file that the path names, if that is a new one."""
+        if len(self._next) == MOST_NEXT:
+            return
         try:
-            named = os.stat(self._path)
-            if (named.st_dev, named.st_ino) == self._identity:
-                return Change.NOTHING
-            # Who rotates may make the new file before the writer knows (logrotate's `create`): the
-            # end of the stream goes into the old one still. The new one is written to only once
-            # that is done, and what was written before we saw so has to be read first.
-            if not stopped and not named.st_size:
-                return Change.NOTHING
-            if not self._superseded:
-                self._superseded = True
-                return Change.MORE
-            old = self._file
-            self._open()
+            if not os.path.samestat(os.stat(self._path), self._newest):
+                self._next.append(self._open())
         except (FileNotFoundError, NotADirectoryError):
-            return Change.NOTHING  # moved away, and the next one is not there yet
-        old.close()
+            pass  # moved away, and the next one is not there yet
+
+    def _go_over(self, stopped: bool) -> Change:
+        """Go over to the next file, once there is nothing to come in this one."""
+        # Who rotates may make the new file before the writer knows (logrotate's `create`): the end
+        # of the stream goes into the old one still. The new one is written to only once that is
+        # done, and what was written before we saw so has to be read first.
+        is_written = len(self._next) > 1 or os.fstat(self._next[0].fileno()).st_size
+        if not stopped and not is_written:
+            return Change.NOTHING
+        if not self._superseded:
+            self._superseded = True
+            return Change.MORE
+        self._file.close()
+        self._begin(self._next.popleft())
         return Change.REPLACED
 
     def _read_at(self, offset: int, length: int) -> bytes:

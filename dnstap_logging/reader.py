@@ -39,7 +39,7 @@ class DnstapReader:
     times a second, until it is closed. A capture that is continued after its STOP goes on; a last
     frame that is cut is not whole yet. When the path names another file, the old one is read to
     its end and the new one from its START; likewise when the file was emptied in place. A file
-    that came and went between two looks is not seen.
+    that came and went between two looks is not seen; who is behind reads all that were.
 
     Args:
         source: the file, as str or PathLike; or a binary file object, which is read from where it

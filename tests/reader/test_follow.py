@@ -161,6 +161,22 @@ def test_rotated_between_two_looks(path: Path) -> None:
         following.wait_for(0, 1, 2, 3)
 
 
+def test_rotated_faster_than_it_is_read(path: Path) -> None:
+    """A reader who is behind reads every file that took the path's place meanwhile."""
+    several = range(1, 10_000)  # many blocks
+    append(path, frames(*several, start=False))
+    with DnstapReader(path, follow=True) as reader:
+        found = [int(next(reader).extra or b"-1")]
+        for number in range(3):
+            append(path, STOP)
+            path.rename(path.with_name(f"moved.{number}"))
+            path.write_bytes(frames(10_000 + number))
+            found += [int(next(reader).extra or b"-1") for _ in range(3000)]
+        found += [int(next(reader).extra or b"-1") for _ in range(len(several) + 4 - len(found))]
+
+    assert found == [*range(10_003)]
+
+
 def test_a_writer_that_was_killed_and_a_new_file(path: Path) -> None:
     """A frame that nobody will complete is passed over, and its bytes are counted."""
     append(path, frames(9, start=False)[:5])
