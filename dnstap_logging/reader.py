@@ -21,9 +21,6 @@ from .reader_stream import CaptureStream, FollowedStream
 
 __all__ = ["DnstapReader"]
 
-FRAME_HEADER_SIZE = 4
-"""The length before each payload (Frame Streams)."""
-
 
 class DnstapReader:
     """Iterate the messages of a capture file or of a connection, lazily.
@@ -143,7 +140,7 @@ class DnstapReader:
             OSError, ValueError: as there.
         """
         for payload in self._payloads:
-            yield self.offset - FRAME_HEADER_SIZE - len(payload), payload
+            yield self._stream.frame_offset, payload
 
     def close(self) -> None:
         """Close the file, unless it was handed in open. Closing twice is allowed.
@@ -161,7 +158,7 @@ class DnstapReader:
         except DecodeError as exc:
             if exc.offset is not None:
                 raise
-            frame = self.offset - FRAME_HEADER_SIZE - len(payload)
+            frame = self._stream.frame_offset
             raise DecodeError(f"{self.name}: byte {frame}: {exc}", frame) from exc
         finally:
             self.close()

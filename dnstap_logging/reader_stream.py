@@ -79,6 +79,11 @@ class CaptureStream:
         return self._base + self._session.offset
 
     @property
+    def frame_offset(self) -> int:
+        """Return where the frame begins whose payload was yielded last."""
+        return self._base + self._session.frame_offset
+
+    @property
     def complete(self) -> bool:
         """Tell whether STOP was reached."""
         return self._session.finished

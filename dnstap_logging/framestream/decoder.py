@@ -50,7 +50,7 @@ class FrameDecoder:
         self._buffer = b""
         self._tail = bytearray()
         self._at = 0  # where the next frame begins in _buffer
-        self._start = 0  # where the last call of next_frame looked
+        self._start = 0  # where the last frame was looked for
         self._base = 0  # where _buffer begins in the stream
         self._needed = _LENGTH_SIZE  # bytes that the next step of decoding cannot do without
 
@@ -61,7 +61,7 @@ class FrameDecoder:
 
     @property
     def frame_offset(self) -> int:
-        """Where the frame begins that `next_frame` last returned, refused or waited for."""
+        """Where the frame begins that was last returned, refused or waited for."""
         return self._base + self._start
 
     @property
@@ -128,6 +128,7 @@ class FrameDecoder:
             end = body + size
             if not size or size > self.max_frame_size or end > len(buffer):
                 return
+            self._start = at
             self._at = end
             yield buffer[body:end]
 

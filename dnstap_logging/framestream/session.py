@@ -204,6 +204,11 @@ class ReaderSession(Endpoint):
         return self._failed_at if self.state is State.FAILED else self._decoder.offset
 
     @property
+    def frame_offset(self) -> int:
+        """Where in the stream the frame begins whose payload was handed out last."""
+        return self._decoder.frame_offset
+
+    @property
     def buffered(self) -> int:
         """Bytes received that are not yet a whole frame, once `payloads` is exhausted."""
         return self._decoder.buffered

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 from pathlib import Path
 from typing import Iterator, Tuple
 
 import pytest
+import trustme
 
 from dnstap_logging import DnstapHandler
 from dnstap_logging.exceptions import DecodeError, TransportError, TransportTimeout
@@ -116,6 +118,29 @@ def test_our_own_handler(tmp_path: Path, scheme: str) -> None:
     assert found == [(0, 0), (0, 1)]
     stats = handler.stats()
     assert (stats.written, stats.unconfirmed) == (2, 0), stats
+
+
+def test_our_own_handler_over_tls(tmp_path: Path) -> None:
+    """So is a TLS socket, once its hands were shaken."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        handler = DnstapHandler(
+            f"tls://127.0.0.1:{listener.getsockname()[1]}",
+            cafile=str(tmp_path / "ca.pem"),
+            close_timeout=DEADLINE,
+        )
+        thread = threading.Thread(target=lambda: (log(handler, 0), handler.close()))
+        thread.start()
+        plain, _ = listener.accept()
+        with context.wrap_socket(plain, server_side=True) as ours, DnstapReader(ours) as reader:
+            assert [mark_of(message) for message in reader] == [(0, 0)]
+            assert reader.complete
+            thread.join(DEADLINE)  # it has FINISH before the connection is closed
+
+    assert handler.stats().unconfirmed == 0, handler.stats()
 
 
 def test_the_stream_ends_without_stop(pair: Pair) -> None:
