@@ -210,7 +210,7 @@ class FollowedStream(CaptureStream):
         return FollowedFile(source)
 
     def _begin(self) -> None:
-        self._doubted = -1  # where damage was seen once
+        self._doubted: Optional[int] = None  # where damage was seen once
         self._go_on_from(0, b"")
         try:
             if self._read_start():
@@ -232,7 +232,7 @@ class FollowedStream(CaptureStream):
                 doubtful = False
                 try:
                     yield from self._to_the_end()
-                except FrameStreamError as exc:
+                except (FrameStreamError, DecodeError) as exc:
                     self._doubt(exc)
                     doubtful = True
                 self._go_on_after(self._wait(once=doubtful))
@@ -257,15 +257,20 @@ class FollowedStream(CaptureStream):
                 return
             session.receive(block)
 
-    def _doubt(self, exc: FrameStreamError) -> None:
+    def _doubt(self, error: Union[FrameStreamError, DecodeError]) -> None:
         """Raise for damage that is still there when it is read once more.
 
-        A reading that meets a writer who is cutting off a STOP can see bytes that never were.
+        A reading that meets a writer who is cutting off a STOP can see bytes that never were, and
+        one that meets ours in a file that was emptied this moment, frames without their START.
         """
-        damage = self._damage(self.offset, str(exc))
+        if isinstance(error, DecodeError):
+            damage = error
+        else:
+            damage = self._damage(self.offset, str(error))
+            damage.__cause__ = error
         if damage.offset == self._doubted:
-            raise damage from exc
-        self._doubted = self.offset
+            raise damage
+        self._doubted = damage.offset
 
     def _wait(self, *, once: bool) -> Change:
         """Wait until there is something to read; with `once`, no longer than one interval."""
@@ -285,7 +290,7 @@ class FollowedStream(CaptureStream):
             return
         if change in (Change.EMPTIED, Change.REPLACED):
             self.skipped += self._session.buffered
-            self._doubted = -1
+            self._doubted = None
             self.content_type = None
             self._go_on_from(0, b"")
         else:

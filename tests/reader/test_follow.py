@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 from pathlib import Path
-from typing import BinaryIO, Iterator, List, Union
+from typing import Any, BinaryIO, Iterator, List, Union
 
 import pytest
 
@@ -269,6 +269,35 @@ def test_zeros_that_a_reading_met_are_read_again(path: Path) -> None:
         following.wait_for(0)
         wait_until(lambda: following.reader.complete, "STOP, in the second reading")
     assert seen
+
+
+def test_a_file_that_was_emptied_under_its_writer(path: Path) -> None:
+    """Frames without START, which a writer puts right in the next moment, are no damage yet."""
+    following = Following(path)
+    stream: Any = following.reader._stream
+    look = stream._source.look
+
+    def look_a_moment_later(*args: Any, **kwargs: Any) -> Any:
+        if stream._doubted == 0:
+            path.write_bytes(frames(2))
+        return look(*args, **kwargs)
+
+    stream._source.look = look_a_moment_later
+    with following:
+        following.wait_for(0)
+        path.write_bytes(frames(1, start=False)[:-1])
+        following.wait_for(0, 2)
+
+
+def test_a_file_that_became_something_else(path: Path) -> None:
+    """What is still no stream in a second look is an error."""
+    with Following(path) as following:
+        following.wait_for(0)
+        path.write_bytes(b"GET / HTTP/1.1")
+        error = following.wait_for_end()
+
+    assert isinstance(error, DecodeError)
+    assert (error.offset, "not Frame Streams" in str(error)) == (0, True)
 
 
 @pytest.mark.parametrize(
