@@ -1,0 +1,1 @@
+"""The reader: captures, frames, sockets, and files that are being written."""

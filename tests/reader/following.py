@@ -10,9 +10,21 @@ from typing import Any, Callable, List, Optional, Type
 
 from dnstap_logging.message import DnstapMessage
 from dnstap_logging.reader import DnstapReader
-from tests.support import wait_until
+from tests.support import CONTENT_TYPE, START, control, data, dnstap_payload, wait_until
 
+START_FRAME = control(START, CONTENT_TYPE)
 DEADLINE = 60  # seconds for a thread that was told to end
+
+
+def frames(*numbers: int, start: bool = True) -> bytes:
+    """Return so many data frames, with START before them."""
+    return (START_FRAME if start else b"") + b"".join(data(dnstap_payload(n)) for n in numbers)
+
+
+def append(path: Path, stream: bytes) -> None:
+    """Write behind what is there."""
+    with open(path, "ab", buffering=0) as file:
+        file.write(stream)
 
 
 def number_of(message: DnstapMessage) -> int:
