@@ -7,6 +7,11 @@ fields, with None for what is not there (asked with HasField, since protobuf ret
 it), and times in nanoseconds. The enumerators stay the numbers that they are. Beside it, for
 orientation: the same without looking at any field.
 
+Where our time goes, of 2.2 us for a message: 0.35 to cut the frames and hand them on, 0.65 for the
+one regular expression that takes a payload apart, 0.25 to compare its lengths, 0.5 for times and
+port, 0.1 for what was seen before, 0.2 for the tuple of 17. Parsing alone costs the yardstick 1.2
+of its 3.5, so a reader of three times its speed would have to leave the fields for later.
+
 The rounds alternate, so that a machine that slows down slows all, and the medians are compared.
 """
 
