@@ -16,7 +16,15 @@ from .message import DnstapMessage, MessageType, SocketProtocol
 from .names import read_name
 from .values import NS
 
-__all__ = ["format_line", "format_summary"]
+__all__ = [
+    "UNKNOWN",
+    "address_text",
+    "format_line",
+    "format_summary",
+    "mnemonic",
+    "own_time",
+    "own_wire",
+]
 
 # The roles whose peer is the initiator of the query (dnstap.proto, Message.Type).
 _SERVER_ROLES = ("AUTH", "CLIENT", "UPDATE")
@@ -32,18 +40,16 @@ def format_line(message: DnstapMessage) -> str:
     response code, as the header has it (without the extension of EDNS).
     """
     is_query = message.message_type.is_query
-    own, other = message.query_message, message.response_message
-    if not is_query:
-        own, other = other, own
+    own = message.query_message if is_query else message.response_message
     columns = [
         _time(message),
-        _mnemonic(message.message_type),
+        mnemonic(message.message_type),
         _endpoint(message.query_address, message.query_port),
         "->" if is_query else "<-",
         _endpoint(message.response_address, message.response_port),
         _protocol(message),
         UNKNOWN if own is None else f"{len(own)}b",
-        _question(other if own is None else own),
+        _question(own_wire(message)),
     ]
     if not is_query:
         columns.append(_rcode(own))
@@ -62,30 +68,42 @@ def format_summary(message: DnstapMessage) -> str:
     if message.message_type.name.split("_")[0] not in _SERVER_ROLES:
         ends.reverse()
     address, port = ends[0] if ends[0][0] is not None else ends[1]
-    wires = [message.query_message, message.response_message]
-    if not message.message_type.is_query:
-        wires.reverse()
     columns = [
         message.message_type.name,
-        f"{UNKNOWN if address is None else _host(address)}{'' if port is None else f'#{port}'}",
+        (UNKNOWN if address is None else address_text(address))
+        + ("" if port is None else f"#{port}"),
         _protocol(message),
-        _question(wires[1] if wires[0] is None else wires[0]),
+        _question(own_wire(message)),
     ]
     if not message.message_type.is_query:
-        columns.append(_rcode(wires[0]))
+        columns.append(_rcode(message.response_message))
     return " ".join(columns)
 
 
-def _mnemonic(message_type: MessageType) -> str:
+def mnemonic(message_type: MessageType) -> str:
+    """Return the two letters of a message type: CQ is CLIENT_QUERY."""
     return message_type.name[0] + ("Q" if message_type.is_query else "R")
 
 
-def _time(message: DnstapMessage) -> str:
-    """Return the time of the message's own side, else the other's, in UTC and microseconds."""
-    times = [message.query_time, message.response_time]
+def own_time(message: DnstapMessage) -> Optional[int]:
+    """Return the time of the message's own side (query or response), else the other side's."""
+    own, other = message.query_time, message.response_time
     if not message.message_type.is_query:
-        times.reverse()
-    stamp = times[1] if times[0] is None else times[0]
+        own, other = other, own
+    return other if own is None else own
+
+
+def own_wire(message: DnstapMessage) -> Optional[bytes]:
+    """Return the DNS message of the message's own side, else the other side's."""
+    own, other = message.query_message, message.response_message
+    if not message.message_type.is_query:
+        own, other = other, own
+    return other if own is None else own
+
+
+def _time(message: DnstapMessage) -> str:
+    """Return the time of the message in UTC and microseconds."""
+    stamp = own_time(message)
     if stamp is None:
         return UNKNOWN
     seconds, nanoseconds = divmod(stamp, NS)
@@ -97,11 +115,12 @@ def _endpoint(address: Optional[bytes], port: Optional[int]) -> str:
     if address is None:
         host = UNKNOWN
     else:
-        host = _host(address) if len(address) == 4 else f"[{_host(address)}]"
+        host = address_text(address) if len(address) == 4 else f"[{address_text(address)}]"
     return host if port is None else f"{host}:{port}"
 
 
-def _host(address: bytes) -> str:
+def address_text(address: bytes) -> str:
+    """Return an address of 4 or 16 bytes as text."""
     return socket.inet_ntop(socket.AF_INET if len(address) == 4 else socket.AF_INET6, address)
 
 

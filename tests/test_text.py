@@ -143,7 +143,9 @@ def test_no_question() -> None:
     assert question_of(dns.message.Message()) == "-"
 
 
-@pytest.mark.parametrize(("code", "shown"), [(0, "NOERROR"), (5, "REFUSED"), (11, "RCODE11")])
+@pytest.mark.parametrize(
+    ("code", "shown"), [(0, "NOERROR"), (5, "REFUSED"), (11, "DSOTYPENI"), (12, "RCODE12")]
+)
 def test_rcodes(code: int, shown: str) -> None:
     """The response code is the header's, by name where it has one."""
     wire = bytearray(reply(dns.rcode.NOERROR).to_wire())

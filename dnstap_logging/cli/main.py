@@ -8,6 +8,7 @@ from typing import Dict, Optional, Sequence
 
 from .._version import __version__
 from ..exceptions import DnstapLoggingError
+from . import read
 from .common import INTERRUPTED, USAGE, CommandError, Parser, die_of_broken_pipe
 
 __all__ = ["COMMANDS", "main"]
@@ -15,7 +16,7 @@ __all__ = ["COMMANDS", "main"]
 PROGRAM = "dnstap-logging"
 
 # Each has a docstring whose first line is its help, add_arguments(parser) and run(options) -> int.
-COMMANDS: Dict[str, ModuleType] = {}
+COMMANDS: Dict[str, ModuleType] = {"read": read}
 
 
 def make_parser() -> Parser:

@@ -10,7 +10,7 @@ from ..enums import MessageType
 from ..values import as_message_type
 from .records import has_dns_keys, read, read_members
 
-__all__ = ["MessageTypeFilter"]
+__all__ = ["MessageTypeFilter", "matching_types"]
 
 _WILDCARDS = frozenset("*?[")
 _RIGHT = "a MessageType, its name or number, or a pattern such as 'CLIENT_*'"
@@ -34,7 +34,7 @@ class MessageTypeFilter(logging.Filter):
 
     def __init__(self, types: Union[TypeSource, Iterable[TypeSource]]) -> None:
         super().__init__()
-        self.types = read_members("types", types, _matching, _RIGHT)
+        self.types = read_members("types", types, matching_types, _RIGHT)
         if not self.types:
             raise ValueError(f"types={types!r}: must be {_RIGHT}, at least one")
 
@@ -46,7 +46,12 @@ class MessageTypeFilter(logging.Filter):
         return not isinstance(found, MessageType) or found in self.types
 
 
-def _matching(value: object) -> List[MessageType]:
+def matching_types(value: object) -> List[MessageType]:
+    """Return the types that a type, its name or number, or a pattern of names stands for.
+
+    Raises:
+        TypeError, ValueError: it is none of these, or matches none.
+    """
     if not isinstance(value, str) or _WILDCARDS.isdisjoint(value):
         return [as_message_type(value)]
     found = [each for each in MessageType if fnmatchcase(each.name, value.upper())]

@@ -8,7 +8,7 @@ from typing import FrozenSet, Iterable, List, Union
 from ..values import NameSource, as_domain_name
 from .records import has_dns_keys, question_in, read_members, wires_of
 
-__all__ = ["QnameFilter"]
+__all__ = ["QnameFilter", "as_domains", "is_in"]
 
 _RIGHT = "a domain name (text, wire format, or an object with to_wire())"
 
@@ -35,8 +35,8 @@ class QnameFilter(logging.Filter):
         exclude: Union[NameSource, Iterable[NameSource]] = (),
     ) -> None:
         super().__init__()
-        self._include = read_members("include", include, _domain, _RIGHT)
-        self._exclude = read_members("exclude", exclude, _domain, _RIGHT)
+        self._include = read_members("include", include, as_domains, _RIGHT)
+        self._exclude = read_members("exclude", exclude, as_domains, _RIGHT)
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Tell whether the name in a record's question is wanted."""
@@ -47,19 +47,24 @@ class QnameFilter(logging.Filter):
         if question is None:
             return not self._include
         name = question.name.lower()  # length octets are below "A"
-        if self._include and not _is_in(name, self._include):
+        if self._include and not is_in(name, self._include):
             return False
-        return not _is_in(name, self._exclude)
+        return not is_in(name, self._exclude)
 
 
-def _domain(value: object) -> List[bytes]:
+def as_domains(value: object) -> List[bytes]:
+    """Return a domain as `is_in` wants it, in a list.
+
+    Raises:
+        TypeError, ValueError: it is no domain name.
+    """
     if isinstance(value, str) and value.startswith("*."):
         raise ValueError(f"write {value[2:]!r}, which stands for all names below it too")
     return [as_domain_name(value).lower()]
 
 
-def _is_in(name: bytes, domains: FrozenSet[bytes]) -> bool:
-    """Tell whether a name in wire format, or what remains after some labels, is one of these."""
+def is_in(name: bytes, domains: FrozenSet[bytes]) -> bool:
+    """Tell whether a name, in wire format and lower case, is one of these or below one."""
     if not domains:
         return False
     position = 0

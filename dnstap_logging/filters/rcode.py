@@ -9,11 +9,10 @@ from typing import Iterable, List, Optional, Union
 from ..dnswire import RCODES, read_rcode
 from .records import has_dns_keys, read, read_members
 
-__all__ = ["RcodeFilter"]
+__all__ = ["RcodeFilter", "as_rcodes"]
 
 MAX_RCODE = 0xFFF  # with the eight bits that EDNS adds (RFC 6891, 6.1.3)
 _NUMBERS = {name: number for number, name in RCODES.items()}
-_NUMBERS.update(DSOTYPENI=11, BADVERS=16, BADCOOKIE=23)
 _RIGHT = f"a response code: its name ('NXDOMAIN') or number (0 to {MAX_RCODE})"
 
 
@@ -39,8 +38,8 @@ class RcodeFilter(logging.Filter):
         exclude: Union[str, int, Iterable[Union[str, int]]] = (),
     ) -> None:
         super().__init__()
-        self._include = read_members("include", include, _as_rcode, _RIGHT)
-        self._exclude = read_members("exclude", exclude, _as_rcode, _RIGHT)
+        self._include = read_members("include", include, as_rcodes, _RIGHT)
+        self._exclude = read_members("exclude", exclude, as_rcodes, _RIGHT)
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Tell whether a record's response code is wanted."""
@@ -60,7 +59,12 @@ def _rcode_of(record: logging.LogRecord) -> Optional[int]:
         return None
 
 
-def _as_rcode(value: object) -> List[int]:
+def as_rcodes(value: object) -> List[int]:
+    """Return the number of a response code, given by name or number, in a list.
+
+    Raises:
+        TypeError, ValueError: it is no response code.
+    """
     if isinstance(value, str):
         number = _NUMBERS.get(value.upper())
         if number is None:

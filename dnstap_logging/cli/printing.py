@@ -1,0 +1,88 @@
+"""Print messages: the output formats that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Callable
+
+from ..message import DnstapMessage
+from ..text_json import format_json
+from ..text_quiet import format_quiet
+from ..text_yaml import format_yaml
+from .dns_content import dns_text
+from .template import FIELDS, Template
+
+__all__ = ["Printer", "add_arguments", "make_printer"]
+
+Printer = Callable[[DnstapMessage], str]
+"""Returns a message as text, its end of line included, that is safe on a terminal."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the output formats to a command's arguments; at most one of them may be given."""
+    group = parser.add_argument_group(
+        "output formats", "By default, one line a message, with the columns of dnstap -q."
+    ).add_mutually_exclusive_group()
+    group.add_argument(
+        "--yaml",
+        dest="form",
+        action="store_const",
+        const=_yaml,
+        help="a YAML document a message, as dnstap -y",
+    )
+    group.add_argument(
+        "--json",
+        dest="form",
+        action="store_const",
+        const=_json,
+        help="a JSON object a line, as dnstap -j",
+    )
+    # An option of its own: with an optional value, --json FILE would take the file for it.
+    group.add_argument(
+        "--json=full",
+        dest="form",
+        action="store_const",
+        const=_full_json,
+        help="the same with extra, policy and http_protocol",
+    )
+    group.add_argument(
+        "--format",
+        dest="form",
+        metavar="TEMPLATE",
+        type=_template,
+        help=f"a line of your own, such as '{{qname}} {{rcode}}'; fields: {', '.join(FIELDS)}",
+    )
+
+
+def make_printer(options: argparse.Namespace) -> Printer:
+    """Return what turns a message into text.
+
+    Args:
+        options: parsed by a parser that `add_arguments` was called with.
+    """
+    form: Printer = options.form or _quiet
+    return form
+
+
+def _quiet(message: DnstapMessage) -> str:
+    return format_quiet(message) + "\n"
+
+
+def _yaml(message: DnstapMessage) -> str:
+    return format_yaml(message, dns_text()) + "\n"
+
+
+def _json(message: DnstapMessage) -> str:
+    return format_json(message, dns_text()) + "\n"
+
+
+def _full_json(message: DnstapMessage) -> str:
+    return format_json(message, dns_text(), full=True) + "\n"
+
+
+def _template(text: str) -> Printer:
+    try:
+        template = Template(text)
+    except (ValueError, KeyError, IndexError, OverflowError, MemoryError) as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: {error or 'too large'}") from None
+    return lambda message: template.format(message) + "\n"

@@ -1,0 +1,227 @@
+"""Choose messages: the filter arguments that several commands share.
+
+Each argument may be given more than once, or list several values with commas: one of them is
+enough. Different arguments must all be met. A value means what it means to the logging filters.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import time
+from datetime import datetime, timedelta, timezone
+from itertools import chain
+from typing import Any, Callable, FrozenSet, List, Optional, Tuple
+
+from ..dnswire import read_question, read_rcode
+from ..filters.message_type import matching_types
+from ..filters.qname import as_domains, is_in
+from ..filters.rcode import as_rcodes
+from ..message import DnstapMessage, MessageType
+from ..text import mnemonic, own_time, own_wire
+from ..values import MAX_SECONDS, NS
+
+__all__ = ["Selector", "add_arguments", "make_selector"]
+
+Selector = Callable[[DnstapMessage], bool]
+"""Tells whether a message is wanted."""
+
+_MNEMONICS = {mnemonic(each): each for each in MessageType}
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_AGO = re.compile(r"(\d{1,9})([smhd])")
+_EPOCH = re.compile(r"(\d{1,12})(?:\.(\d{1,9}))?")
+_ISO = re.compile(
+    r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d)?)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)?)?"
+)
+_RIGHT_TIME = (
+    "a time is 2026-01-31, 2026-01-31T12:00:00 (local), with Z or +01:00 at its end, "
+    "seconds since the epoch, or 30s, 10m, 2h, 1d ago"
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the filters to a command's arguments."""
+    group = parser.add_argument_group(
+        "filters", "All that are given must be met; of the values of one filter, one is enough."
+    )
+    group.add_argument(
+        "--type",
+        dest="types",
+        metavar="TYPE",
+        type=_listed(_as_types),
+        action="append",
+        help="message types: CLIENT_QUERY, CQ, 'CLIENT_*', '*_RESPONSE'",
+    )
+    group.add_argument(
+        "--name",
+        dest="names",
+        metavar="DOMAIN",
+        type=_listed(as_domains),
+        action="append",
+        help="names in the question: a domain, with all names below it",
+    )
+    group.add_argument(
+        "--client",
+        dest="clients",
+        metavar="ADDRESS",
+        type=_listed(_as_networks),
+        action="append",
+        help="who asked (the query address): addresses or networks (192.0.2.0/24)",
+    )
+    group.add_argument(
+        "--rcode",
+        dest="rcodes",
+        metavar="RCODE",
+        type=_listed(_as_rcodes),
+        action="append",
+        help="response codes: NXDOMAIN, 3; only responses have one",
+    )
+    group.add_argument(
+        "--since",
+        metavar="TIME",
+        type=_as_time,
+        help="from this time on: 2026-01-31T12:00:00 (local; Z: UTC), or 10m for ten minutes ago",
+    )
+    group.add_argument("--until", metavar="TIME", type=_as_time, help="before this time")
+
+
+def make_selector(options: argparse.Namespace) -> Selector:
+    """Return what tells whether a message meets all filters.
+
+    Args:
+        options: parsed by a parser that `add_arguments` was called with.
+    """
+    tests: List[Selector] = []
+    if options.types:
+        tests.append(_type_test(frozenset(chain.from_iterable(options.types))))
+    if options.since is not None or options.until is not None:
+        tests.append(_time_test(options.since, options.until))
+    if options.clients:
+        tests.append(_client_test(list(chain.from_iterable(options.clients))))
+    if options.names:
+        tests.append(_name_test(frozenset(chain.from_iterable(options.names))))
+    if options.rcodes:
+        tests.append(_rcode_test(frozenset(chain.from_iterable(options.rcodes))))
+    if len(tests) == 1:
+        return tests[0]
+    return lambda message: all(test(message) for test in tests)
+
+
+# -- the tests ---------------------------------------------------------------------------------
+
+
+def _type_test(types: FrozenSet[MessageType]) -> Selector:
+    return lambda message: message.message_type in types
+
+
+def _time_test(since: Optional[int], until: Optional[int]) -> Selector:
+    def test(message: DnstapMessage) -> bool:
+        stamp = own_time(message)
+        if stamp is None:
+            return False
+        return (since is None or since <= stamp) and (until is None or stamp < until)
+
+    return test
+
+
+def _client_test(networks: List[Tuple[int, int, int]]) -> Selector:
+    def test(message: DnstapMessage) -> bool:
+        packed = message.query_address
+        if packed is None:
+            return False
+        size, number = len(packed), int.from_bytes(packed, "big")
+        return any(size == each and number & mask == base for each, base, mask in networks)
+
+    return test
+
+
+def _name_test(domains: FrozenSet[bytes]) -> Selector:
+    def test(message: DnstapMessage) -> bool:
+        try:
+            return is_in(read_question(own_wire(message) or b"").name.lower(), domains)
+        except ValueError:
+            return False
+
+    return test
+
+
+def _rcode_test(codes: FrozenSet[int]) -> Selector:
+    def test(message: DnstapMessage) -> bool:
+        try:
+            return read_rcode(message.response_message or b"") in codes
+        except ValueError:
+            return False
+
+    return test
+
+
+# -- the values --------------------------------------------------------------------------------
+
+
+def _listed(convert: Callable[[object], List[Any]]) -> Callable[[str], List[Any]]:
+    """Make the reader of an argument whose values are listed with commas."""
+
+    def read(text: str) -> List[Any]:
+        found: List[Any] = []
+        for part in text.split(","):
+            try:
+                found.extend(convert(part.strip()))
+            except (TypeError, ValueError) as error:
+                raise argparse.ArgumentTypeError(f"{part!r}: {error}") from None
+        return found
+
+    return read
+
+
+def _as_types(value: object) -> List[MessageType]:
+    short = _MNEMONICS.get(str(value).upper())
+    return matching_types(value) if short is None else [short]
+
+
+def _as_rcodes(value: object) -> List[int]:
+    text = str(value)
+    return as_rcodes(int(text) if text.isdecimal() else text)
+
+
+def _as_networks(value: object) -> List[Tuple[int, int, int]]:
+    """Return the size of the addresses, the network as a number, and its mask."""
+    import ipaddress
+
+    try:
+        network = ipaddress.ip_network(str(value), strict=False)
+    except ValueError:
+        raise ValueError("must be an IP address, or a network such as 192.0.2.0/24") from None
+    size = network.max_prefixlen // 8
+    return [(size, int(network.network_address), int(network.netmask))]
+
+
+def _as_time(text: str) -> int:
+    """Read a point in time; returns nanoseconds since the epoch."""
+    try:
+        return _read_time(text.strip())
+    except (ValueError, OverflowError, OSError):
+        raise argparse.ArgumentTypeError(f"{text!r}: {_RIGHT_TIME}") from None
+
+
+def _read_time(text: str) -> int:
+    ago, epoch, iso = _AGO.fullmatch(text), _EPOCH.fullmatch(text), _ISO.fullmatch(text)
+    if ago:
+        return max(0, time.time_ns() - int(ago[1]) * _UNITS[ago[2]] * NS)
+    if epoch:
+        seconds, fraction = int(epoch[1]), epoch[2]
+    elif iso:
+        day, clock, fraction, zone = iso.groups()
+        moment = datetime.fromisoformat(f"{day}T{clock or '00:00'}")
+        since = _in_zone(moment, zone) - datetime(1970, 1, 1, tzinfo=timezone.utc)
+        seconds = since // timedelta(seconds=1)
+    else:
+        raise ValueError
+    if not 0 <= seconds < MAX_SECONDS:
+        raise ValueError
+    return seconds * NS + int((fraction or "").ljust(9, "0"))
+
+
+def _in_zone(moment: datetime, zone: Optional[str]) -> datetime:
+    if zone is None:
+        return moment.astimezone()
+    return datetime.fromisoformat(moment.isoformat() + zone.replace("Z", "+00:00"))
