@@ -8,15 +8,21 @@ import signal
 import sys
 from typing import NoReturn
 
+from ..text_octets import clean
+
 __all__ = [
     "DAMAGED",
     "INTERRUPTED",
     "OK",
+    "PROGRAM",
     "USAGE",
     "CommandError",
     "Parser",
+    "complain",
     "die_of_broken_pipe",
 ]
+
+PROGRAM = "dnstap-logging"
 
 OK = 0
 DAMAGED = 1  # a capture is torn or damaged, or something was lost
@@ -42,7 +48,21 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print the line; exit with status 2."""
-        self.exit(USAGE, f"{self.prog}: {message} (try --help)\n")
+        self.exit(USAGE, f"{self.prog}: {_one_line(message)} (try {self.prog} --help)\n")
+
+
+def complain(command: str, text: str) -> None:
+    """Print a line on standard error.
+
+    Args:
+        command: who says it.
+        text: what is wrong; what of it comes from files and their names may be anything.
+    """
+    print(f"{PROGRAM} {command}: {_one_line(text)}", file=sys.stderr, flush=True)
+
+
+def _one_line(text: str) -> str:
+    return clean(text.replace("\n", "\\n"))
 
 
 def die_of_broken_pipe() -> NoReturn:

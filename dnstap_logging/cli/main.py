@@ -8,15 +8,21 @@ from typing import Dict, Optional, Sequence
 
 from .._version import __version__
 from ..exceptions import DnstapLoggingError
-from . import read
-from .common import INTERRUPTED, USAGE, CommandError, Parser, die_of_broken_pipe
+from . import check, read
+from .common import (
+    INTERRUPTED,
+    PROGRAM,
+    USAGE,
+    CommandError,
+    Parser,
+    complain,
+    die_of_broken_pipe,
+)
 
 __all__ = ["COMMANDS", "main"]
 
-PROGRAM = "dnstap-logging"
-
 # Each has a docstring whose first line is its help, add_arguments(parser) and run(options) -> int.
-COMMANDS: Dict[str, ModuleType] = {"read": read}
+COMMANDS: Dict[str, ModuleType] = {"read": read, "check": check}
 
 
 def make_parser() -> Parser:
@@ -49,12 +55,9 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except CommandError as error:
-        return _fail(options.command, str(error), error.status)
+        complain(options.command, str(error))
+        return error.status
     except (DnstapLoggingError, OSError) as error:
-        return _fail(options.command, str(error), USAGE)
-    return status
-
-
-def _fail(command: str, text: str, status: int) -> int:
-    print(f"{PROGRAM} {command}: {text}", file=sys.stderr)
+        complain(options.command, str(error))
+        return USAGE
     return status

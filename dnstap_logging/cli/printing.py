@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import io
+import sys
 from typing import Callable
 
 from ..message import DnstapMessage
@@ -12,7 +14,7 @@ from ..text_yaml import format_yaml
 from .dns_content import dns_text
 from .template import FIELDS, Template
 
-__all__ = ["Printer", "add_arguments", "make_printer"]
+__all__ = ["Printer", "add_arguments", "make_printer", "prepare_output"]
 
 Printer = Callable[[DnstapMessage], str]
 """Returns a message as text, its end of line included, that is safe on a terminal."""
@@ -52,6 +54,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_template,
         help=f"a line of your own, such as '{{qname}} {{rcode}}'; fields: {', '.join(FIELDS)}",
     )
+
+
+def prepare_output() -> None:
+    """Let standard output take every text, whatever encoding the environment asks for."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def make_printer(options: argparse.Namespace) -> Printer:

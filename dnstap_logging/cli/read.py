@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import BinaryIO, Union
 
-from ..exceptions import DecodeError
-from ..reader import DnstapReader
 from . import printing, selecting
-from .common import DAMAGED, OK
+from .captures import STANDARD_INPUT, Capture
+from .common import DAMAGED, OK, CommandError, complain
 
 __all__ = ["add_arguments", "run"]
 
@@ -21,7 +19,16 @@ __all__ = ["add_arguments", "run"]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``read``."""
     parser.add_argument(
-        "files", metavar="FILE", nargs="*", default=["-"], help="captures; - is standard input"
+        "files",
+        metavar="FILE",
+        nargs="+",
+        help="captures, one after the other; - is standard input",
+    )
+    parser.add_argument(
+        "-f",
+        "--follow",
+        action="store_true",
+        help="go on at the end of a file that is being written, across rotations, until Ctrl-C",
     )
     printing.add_arguments(parser)
     selecting.add_arguments(parser)
@@ -29,18 +36,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print what the options ask for; return the exit status."""
-    show, wanted = printing.make_printer(options), selecting.make_selector(options)
+    if options.follow and (len(options.files) != 1 or options.files == [STANDARD_INPUT]):
+        raise CommandError("--follow needs one file, by its name")
+    printing.prepare_output()
     status = OK
     for name in options.files:
         try:
-            source: Union[str, BinaryIO] = sys.stdin.buffer if name == "-" else name
-            with DnstapReader(source) as messages:
-                write = sys.stdout.write
-                for message in messages:
-                    if wanted(message):
-                        write(show(message))
-        except DecodeError as error:
+            status = max(status, _print(name, options))
+        except CommandError as error:
             sys.stdout.flush()
-            print(error, file=sys.stderr)
-            status = DAMAGED
+            complain(options.command, str(error))
+            status = max(status, error.status)
     return status
+
+
+def _print(name: str, options: argparse.Namespace) -> int:
+    show, wanted = printing.make_printer(options), selecting.make_selector(options)
+    capture = Capture(name, follow=options.follow)
+    write, flush = sys.stdout.write, sys.stdout.flush
+    for message in capture.messages():
+        if wanted(message):
+            write(show(message))
+            if options.follow:
+                flush()
+    flush()
+    if capture.damage is None:
+        return OK
+    complain(options.command, str(capture.damage))
+    return DAMAGED

@@ -175,7 +175,10 @@ def _listed(convert: Callable[[object], List[Any]]) -> Callable[[str], List[Any]
 
 def _as_types(value: object) -> List[MessageType]:
     short = _MNEMONICS.get(str(value).upper())
-    return matching_types(value) if short is None else [short]
+    try:
+        return matching_types(value) if short is None else [short]
+    except ValueError:
+        raise ValueError("no message type: such as CLIENT_QUERY, CQ or 'CLIENT_*'") from None
 
 
 def _as_rcodes(value: object) -> List[int]:

@@ -1,0 +1,152 @@
+"""Captures that a command reads: their messages, and what is wrong with them."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from typing import BinaryIO, Iterator, Optional, Tuple, Union, cast
+
+from ..decoding import decode
+from ..exceptions import DecodeError
+from ..message import DnstapMessage
+from ..reader import DnstapReader
+from .common import CommandError
+
+__all__ = ["STANDARD_INPUT", "Capture", "Damage"]
+
+STANDARD_INPUT = "-"
+
+
+class Damage:
+    """What is wrong with a capture.
+
+    Args:
+        name: of the file.
+        offset: where the frame begins that is at fault; None where it is not known.
+        reason: what is wrong there.
+        more: how many payloads behind the first one cannot be decoded either.
+    """
+
+    def __init__(self, name: str, offset: Optional[int], reason: str) -> None:
+        self.name = name
+        self.offset = offset
+        self.reason = reason
+        self.more = 0
+
+    @property
+    def where(self) -> str:
+        """Offset and reason in one clause."""
+        more = f" (and {self.more} more frames like it)" if self.more else ""
+        return f"byte {self.offset}: {self.reason}{more}"
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.where}"
+
+
+class Capture:
+    """One capture, read once from its beginning in constant memory.
+
+    A payload that cannot be decoded is passed over: the frames behind it are as good as those
+    before. Only the first of them is kept.
+
+    Args:
+        name: of the file; ``-`` is standard input.
+        follow: as of `DnstapReader`.
+
+    Attributes:
+        name: for texts.
+        damage: what is wrong, once it was read to its end; None: it is whole.
+
+    Raises:
+        CommandError: it cannot be opened.
+    """
+
+    def __init__(self, name: str, follow: bool = False) -> None:
+        self.name = "standard input" if name == STANDARD_INPUT else name
+        self.damage: Optional[Damage] = None
+        self._reader: Optional[DnstapReader] = None
+        source: Union[str, BinaryIO] = name
+        if name == STANDARD_INPUT:
+            source = _standard_input()
+        try:
+            self._reader = DnstapReader(source, follow=follow)
+        except DecodeError as error:
+            self._note(error)
+        except OSError as error:
+            raise CommandError(f"{name}: cannot be read: {error.strerror or error}") from None
+        except ValueError as error:
+            raise CommandError(f"{name}: {error}") from None
+
+    @property
+    def opened(self) -> bool:
+        """Whether it begins as a capture does."""
+        return self._reader is not None
+
+    @property
+    def offset(self) -> int:
+        """Bytes read as whole frames."""
+        return 0 if self._reader is None else self._reader.offset
+
+    def messages(self) -> Iterator[DnstapMessage]:
+        """Yield the messages that can be decoded; see `payloads`."""
+        return (message for _, message in self.payloads() if message is not None)
+
+    def payloads(self) -> Iterator[Tuple[bytes, Optional[DnstapMessage]]]:
+        """Yield each payload with its message, or None where it cannot be decoded.
+
+        What is wrong with the capture is not raised: see `damage`.
+        """
+        if self._reader is None:
+            return
+        try:
+            for offset, payload in self._reader.frames():
+                message = None
+                try:
+                    message = decode(payload)
+                except DecodeError as error:
+                    self._pass_over(offset, error)
+                yield payload, message
+        except DecodeError as error:
+            self._note(error)
+            return
+        finally:
+            self._reader.close()
+        if not self._reader.complete:
+            self._found(self.offset, "no STOP there: its writer is still at work, or was ended")
+
+    def _pass_over(self, offset: int, error: DecodeError) -> None:
+        if self.damage is None:
+            self._found(offset, str(error))
+        else:
+            self.damage.more += 1
+
+    def _note(self, error: DecodeError) -> None:
+        # the reader's text begins with name and offset, which a Damage has apart
+        self._found(error.offset, str(error).partition(f"byte {error.offset}: ")[2])
+
+    def _found(self, offset: Optional[int], reason: str) -> None:
+        if self.damage is None:
+            self.damage = Damage(self.name, offset, reason)
+
+
+class _StandardInput:
+    """Standard input; what was printed is flushed before it is waited for."""
+
+    name = "standard input"
+
+    def __init__(self) -> None:
+        self._file = cast(io.BufferedReader, sys.stdin.buffer)
+
+    def read1(self, size: int) -> bytes:
+        """Return what is there, at least a byte; none at the end."""
+        sys.stdout.flush()
+        return self._file.read1(size)
+
+    read = read1
+
+
+def _standard_input() -> BinaryIO:
+    if os.isatty(sys.stdin.fileno()):
+        raise CommandError("standard input is a terminal: pipe a capture into it, or name a file")
+    return _StandardInput()  # type: ignore[return-value]

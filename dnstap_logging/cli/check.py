@@ -1,0 +1,71 @@
+"""Tell whether captures are whole, and what is in them.
+
+A whole capture begins with START, ends with STOP, and each frame between holds a dnstap message.
+With ``--repair`` all whole frames up to the first damage of the stream go into a new capture. What
+lies behind it is not looked at: what would look like frames there can be bytes that strangers put
+into their queries.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Optional
+
+from .captures import STANDARD_INPUT, Capture
+from .common import DAMAGED, OK, CommandError, complain
+from .repair import Repair
+from .summary import Summary
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``check``."""
+    parser.add_argument("files", metavar="FILE", nargs="+", help="captures; - is standard input")
+    parser.add_argument("--json", action="store_true", help="one JSON object a file, on a line")
+    parser.add_argument(
+        "--repair",
+        metavar="OUTPUT",
+        help="write what can be saved of one FILE into a new capture; - is standard output",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print what was found in each file; return the exit status."""
+    if options.repair is not None and len(options.files) != 1:
+        raise CommandError("--repair takes one FILE: repair each into an OUTPUT of its own")
+    status = OK
+    for name in options.files:
+        try:
+            status = max(status, _check(name, options))
+        except CommandError as error:
+            sys.stdout.flush()
+            complain(options.command, str(error))
+            status = max(status, error.status)
+    return status
+
+
+def _check(name: str, options: argparse.Namespace) -> int:
+    capture, summary = Capture(name), Summary()
+    if options.repair is None or not capture.opened:
+        for payload, message in capture.payloads():
+            summary.add(payload, message)
+    else:
+        with Repair(options.repair) as repair:
+            for payload, message in capture.payloads():
+                summary.add(payload, message)
+                repair.write(payload)
+    show = summary.as_json if options.json else summary.as_text
+    text = show(capture.name, capture.damage, _saved(options, capture))
+    # what was repaired to standard output is not to be mixed with the report
+    print(text, file=sys.stderr if options.repair == STANDARD_INPUT else sys.stdout, flush=True)
+    return OK if capture.damage is None else DAMAGED
+
+
+def _saved(options: argparse.Namespace, capture: Capture) -> Optional[str]:
+    """Return where the repaired capture is, if there is one."""
+    output: Optional[str] = options.repair
+    if output is None or not capture.opened:
+        return None
+    return "standard output" if output == STANDARD_INPUT else output

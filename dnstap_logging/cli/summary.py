@@ -1,0 +1,93 @@
+"""What is in a capture, counted: messages by type, their first and last time."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Dict, List, Optional
+
+from ..message import DnstapMessage, MessageType
+from ..text import own_time
+from ..text_json import time_text
+from .captures import Damage
+
+__all__ = ["Summary"]
+
+UNDECODABLE = "undecodable"  # in the place of a message type
+WIDTH = max(len(each.name) for each in MessageType)
+
+
+class Summary:
+    """Counts of one capture.
+
+    Attributes:
+        messages: how many could be decoded.
+        undecodable: how many frames held something else.
+        payload_bytes: of all of them.
+        first: the earliest time of a message, in nanoseconds since the epoch; None without any.
+        last: the latest time.
+    """
+
+    def __init__(self) -> None:
+        self._counts: Dict[MessageType, int] = dict.fromkeys(MessageType, 0)
+        self.undecodable = 0
+        self.payload_bytes = 0
+        self.first: Optional[int] = None
+        self.last: Optional[int] = None
+
+    def add(self, payload: bytes, message: Optional[DnstapMessage]) -> None:
+        """Count one frame."""
+        self.payload_bytes += len(payload)
+        if message is None:
+            self.undecodable += 1
+            return
+        self._counts[message.message_type] += 1
+        stamp = own_time(message)
+        if stamp is None:
+            return
+        if self.first is None or stamp < self.first:
+            self.first = stamp
+        if self.last is None or stamp > self.last:
+            self.last = stamp
+
+    @property
+    def messages(self) -> int:
+        """How many messages there were."""
+        return sum(self._counts.values())
+
+    @property
+    def types(self) -> Dict[str, int]:
+        """How many of each type that there was."""
+        return {each.name: count for each, count in self._counts.items() if count}
+
+    def as_text(self, name: str, damage: Optional[Damage], saved: Optional[str]) -> str:
+        """Return the report for people.
+
+        Args:
+            name: of the capture.
+            damage: what is wrong with it.
+            saved: where a repaired capture is.
+        """
+        state = "whole" if damage is None else f"not whole: {damage.where}"
+        plural = "" if self.messages == 1 else "s"
+        lines: List[str] = [f"{name}: {state}", f"  {self.messages} message{plural}"]
+        counts = {**self.types, **({UNDECODABLE: self.undecodable} if self.undecodable else {})}
+        lines += [f"  {kind:<{WIDTH}}  {count}" for kind, count in counts.items()]
+        for title, stamp in (("first", self.first), ("last", self.last)):
+            if stamp is not None:
+                lines.append(f"  {title:<{WIDTH}}  {time_text(stamp)}")
+        if saved is not None:
+            frames = self.messages + self.undecodable
+            lines.append(f"  saved {frames} frames in {saved}")
+        return "\n".join(lines)
+
+    def as_json(self, name: str, damage: Optional[Damage], saved: Optional[str]) -> str:
+        """Return the report as one line of JSON; arguments as `as_text`."""
+        report: Dict[str, Any] = {"file": name, "whole": damage is None}
+        if damage is not None:
+            report.update(offset=damage.offset, reason=damage.reason)
+        report.update(messages=self.messages, types=self.types, undecodable=self.undecodable)
+        report.update(first=time_text(self.first), last=time_text(self.last))
+        report.update(payload_bytes=self.payload_bytes)
+        if saved is not None:
+            report["saved_in"] = saved
+        return json.dumps(report)
