@@ -1,0 +1,67 @@
+"""Run the command line: in this process, or as the program that users run."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any, Dict, NamedTuple, Union
+
+from dnstap_logging.cli.main import main
+
+TIMEOUT = 60.0
+PROGRAM = [sys.executable, "-W", "error", "-m", "dnstap_logging"]
+WITHOUT_DNSPYTHON = [
+    sys.executable,
+    "-c",
+    "import sys; sys.modules['dns'] = None; from dnstap_logging.cli.main import main;"
+    "sys.exit(main())",
+]
+"""The program, where dnspython is not installed as far as it can tell."""
+
+Argument = Union[str, "os.PathLike[str]"]
+
+
+class Outcome(NamedTuple):
+    """How a command ended, and what it printed."""
+
+    status: int
+    out: str
+    err: str
+
+
+def call(*arguments: Argument) -> Outcome:
+    """Run a command in this process, which is quick."""
+    out, err = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        try:
+            status = main(list(map(os.fspath, arguments)))
+        except SystemExit as end:  # argparse's
+            status = int(end.code or 0)
+    out.seek(0)
+    return Outcome(status, out.read(), err.getvalue())
+
+
+def run(
+    *arguments: Argument, stdin: bytes = b"", program: Any = PROGRAM, **environment: str
+) -> Outcome:
+    """Run a command as a program of its own."""
+    done = subprocess.run(
+        [*program, *arguments],
+        input=stdin,
+        capture_output=True,
+        timeout=TIMEOUT,
+        check=False,
+        env=with_environment(**environment),
+    )
+    return Outcome(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def with_environment(**changes: str) -> Dict[str, str]:
+    """Return this process's environment with some changes."""
+    folder = Path(__file__).resolve().parents[2]
+    path = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH", "")]))
+    return {**os.environ, "PYTHONPATH": path, **changes}
