@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import os
 import sys
-from typing import BinaryIO, Iterator, Optional, Tuple, Union, cast
+from types import TracebackType
+from typing import BinaryIO, Iterator, Optional, Tuple, Type, Union, cast
 
 from ..decoding import decode
 from ..exceptions import DecodeError
@@ -45,7 +46,7 @@ class Damage:
 
 
 class Capture:
-    """One capture, read once from its beginning in constant memory.
+    """One capture, read once from its beginning in constant memory; closed by its ``with``.
 
     A payload that cannot be decoded is passed over: the frames behind it are as good as those
     before. Only the first of them is kept.
@@ -77,6 +78,18 @@ class Capture:
             raise CommandError(f"{name}: cannot be read: {error.strerror or error}") from None
         except ValueError as error:
             raise CommandError(f"{name}: {error}") from None
+
+    def __enter__(self) -> Capture:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: Optional[Type[BaseException]],
+        exc: Optional[BaseException],
+        traceback: Optional[TracebackType],
+    ) -> None:
+        if self._reader is not None:
+            self._reader.close()
 
     @property
     def opened(self) -> bool:
@@ -110,8 +123,6 @@ class Capture:
         except DecodeError as error:
             self._note(error)
             return
-        finally:
-            self._reader.close()
         if not self._reader.complete:
             self._found(self.offset, "no STOP there: its writer is still at work, or was ended")
 
@@ -147,6 +158,8 @@ class _StandardInput:
 
 
 def _standard_input() -> BinaryIO:
+    if sys.stdin is None:
+        raise CommandError("standard input is closed: pipe a capture into it, or name a file")
     if os.isatty(sys.stdin.fileno()):
         raise CommandError("standard input is a terminal: pipe a capture into it, or name a file")
     return _StandardInput()  # type: ignore[return-value]

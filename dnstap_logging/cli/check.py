@@ -9,6 +9,7 @@ into their queries.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from typing import Optional
 
@@ -47,20 +48,25 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _check(name: str, options: argparse.Namespace) -> int:
-    capture, summary = Capture(name), Summary()
-    if options.repair is None or not capture.opened:
-        for payload, message in capture.payloads():
-            summary.add(payload, message)
-    else:
-        with Repair(options.repair) as repair:
-            for payload, message in capture.payloads():
-                summary.add(payload, message)
-                repair.write(payload)
+    with Capture(name) as capture:
+        summary = _summarize(capture, options.repair if capture.opened else None)
     show = summary.as_json if options.json else summary.as_text
     text = show(capture.name, capture.damage, _saved(options, capture))
     # what was repaired to standard output is not to be mixed with the report
     print(text, file=sys.stderr if options.repair == STANDARD_INPUT else sys.stdout, flush=True)
     return OK if capture.damage is None else DAMAGED
+
+
+def _summarize(capture: Capture, output: Optional[str]) -> Summary:
+    """Count what is in a capture, and save it on the way, if there is an output."""
+    summary = Summary()
+    with contextlib.ExitStack() as stack:
+        repair = None if output is None else stack.enter_context(Repair(output))
+        for payload, message in capture.payloads():
+            summary.add(payload, message)
+            if repair is not None:
+                repair.write(payload)
+    return summary
 
 
 def _saved(options: argparse.Namespace, capture: Capture) -> Optional[str]:

@@ -58,7 +58,8 @@ def complain(command: str, text: str) -> None:
         command: who says it.
         text: what is wrong; what of it comes from files and their names may be anything.
     """
-    print(f"{PROGRAM} {command}: {_one_line(text)}", file=sys.stderr, flush=True)
+    if sys.stderr is not None:  # with None, print would take standard output
+        print(f"{PROGRAM} {command}: {_one_line(text)}", file=sys.stderr, flush=True)
 
 
 def _one_line(text: str) -> str:

@@ -48,6 +48,8 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     """
     options = make_parser().parse_args(arguments)
     try:
+        if sys.stdout is None:  # closed by whoever started the program
+            raise CommandError("standard output is closed: send it to /dev/null instead")
         status: int = options.run(options)
         sys.stdout.flush()
     except BrokenPipeError:
@@ -57,7 +59,11 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     except CommandError as error:
         complain(options.command, str(error))
         return error.status
-    except (DnstapLoggingError, OSError) as error:
+    except OSError as error:
+        about = "" if error.filename is None else f"{error.filename}: "
+        complain(options.command, f"{about}{error.strerror or error}")
+        return USAGE
+    except DnstapLoggingError as error:
         complain(options.command, str(error))
         return USAGE
     return status

@@ -52,13 +52,13 @@ def run(options: argparse.Namespace) -> int:
 
 def _print(name: str, options: argparse.Namespace) -> int:
     show, wanted = printing.make_printer(options), selecting.make_selector(options)
-    capture = Capture(name, follow=options.follow)
     write, flush = sys.stdout.write, sys.stdout.flush
-    for message in capture.messages():
-        if wanted(message):
-            write(show(message))
-            if options.follow:
-                flush()
+    with Capture(name, follow=options.follow) as capture:
+        for message in capture.messages():
+            if wanted(message):
+                write(show(message))
+                if options.follow:
+                    flush()
     flush()
     if capture.damage is None:
         return OK
