@@ -1,0 +1,55 @@
+"""Large captures: ``read`` and ``check`` take no more memory for them than for small ones."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.cli.running import PROGRAM, with_environment
+from tests.cli.samples import dns_wire, payloads, query, response
+from tests.support import CONTENT_TYPE, START, STOP, control, data
+
+FEW, MANY = 1_000, 100_000
+MORE_MEMORY = 6 * 1024
+"""KiB that the peaks may differ by; the capture itself has 13 MiB."""
+
+
+def write_capture(path: Path, count: int) -> Path:
+    """Write so many messages, with a thousand names and addresses."""
+    messages = []
+    for number in range(500):
+        name = b"\x08" + b"name%04d" % number + b"\7example\0"
+        address = f"192.0.{number >> 8}.{number & 255}"
+        wires = dns_wire(name), dns_wire(name, flags=0x8183)
+        messages.append(query(number, query_message=wires[0], query_address=address))
+        messages.append(response(number, response_message=wires[1], query_address=address))
+    block = b"".join(map(data, payloads(messages)))
+    with path.open("wb") as file:
+        file.write(control(START, CONTENT_TYPE))
+        for _ in range(count // len(messages)):
+            file.write(block)
+        file.write(control(STOP))
+    return path
+
+
+def peak_memory(*arguments: str) -> int:
+    """Run a command to its end; return the most memory that it had, in KiB."""
+    with subprocess.Popen(
+        [*PROGRAM, *arguments], stdout=subprocess.DEVNULL, env=with_environment()
+    ) as process:
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    return usage.ru_maxrss
+
+
+@pytest.mark.parametrize("command", ["read", "check"])
+def test_constant_memory(command: str, tmp_path: Path) -> None:
+    """A hundred times as many messages take the same memory."""
+    few = peak_memory(command, str(write_capture(tmp_path / "few", FEW)))
+    many = peak_memory(command, str(write_capture(tmp_path / "many", MANY)))
+
+    assert many - few < MORE_MEMORY, f"{few} KiB for {FEW} messages, {many} KiB for {MANY}"

@@ -1,0 +1,92 @@
+"""The filters of the command line: which messages each lets through."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import List
+
+import pytest
+
+from dnstap_logging import DnstapMessage
+from dnstap_logging.cli import selecting
+from tests.cli.samples import NOON, NS, dns_wire, query, response
+
+MESSAGES = {
+    "query": query(0),
+    "v6": query(10, query_address="2001:db8::1"),
+    "ok": response(20),
+    "nx": response(30, rcode=3, query_address="198.51.100.7"),
+    "below": query(40, query_message=dns_wire(b"\1A\3WWW\7example\3ORG\0")),
+    "other": query(50, query_message=dns_wire(b"\3www\7example\3com\0")),
+    "bare": DnstapMessage("STUB_RESPONSE"),
+    "broken": query(60, query_message=b"\0"),
+}
+
+
+def select(*arguments: str) -> List[str]:
+    """Return the names of the messages that the filters let through."""
+    parser = argparse.ArgumentParser()
+    selecting.add_arguments(parser)
+    wanted = selecting.make_selector(parser.parse_args(arguments))
+    return [name for name, message in MESSAGES.items() if wanted(message)]
+
+
+def test_nothing_asked() -> None:
+    """Without filters all messages pass."""
+    assert select() == list(MESSAGES)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        (["--type", "CLIENT_RESPONSE"], ["ok", "nx"]),
+        (["--type", "cr"], ["ok", "nx"]),
+        (["--type", "*_RESPONSE"], ["ok", "nx", "bare"]),
+        (["--type", "SR,CR"], ["ok", "nx", "bare"]),
+        (["--type", "SR", "--type", "client_response"], ["ok", "nx", "bare"]),
+        (["--name", "www.example.org"], ["query", "v6", "ok", "nx", "below"]),
+        (["--name", "a.WWW.example.org."], ["below"]),
+        (["--name", "example.com, example.net"], ["other"]),
+        (["--name", "."], ["query", "v6", "ok", "nx", "below", "other"]),
+        (["--client", "198.51.100.7"], ["nx"]),
+        (["--client", "2001:db8::/32"], ["v6"]),
+        (["--client", "198.51.100.0/24,2001:db8::1"], ["v6", "nx"]),
+        (["--client", "0.0.0.0/0"], ["query", "ok", "nx", "below", "other", "broken"]),
+        (["--rcode", "NXDOMAIN"], ["nx"]),
+        (["--rcode", "3,noerror"], ["ok", "nx"]),
+        (["--since", "2026-01-01T12:00:30Z"], ["nx", "below", "other", "broken"]),
+        (["--until", "2026-01-01T12:00:10Z"], ["query"]),
+        (["--since", "2026-01-01 13:00:20.5+01:00", "--until", str(NOON // NS + 40)], ["nx"]),
+        (["--type", "CQ", "--name", "example.org", "--client", "192.0.2.1"], ["query", "below"]),
+    ],
+    ids=" ".join,
+)
+def test_filters(arguments: List[str], names: List[str]) -> None:
+    """A filter lets through what its values say; of several filters, all must agree."""
+    assert select(*arguments) == names
+
+
+def test_local_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A time without a zone is local, as the times in the lines are."""
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        assert select("--since", "2026-01-01T21:00:50") == ["other", "broken"]
+        assert select("--until", "2026-01-01") == []
+        assert select("--since", "2026-01-01")[0] == "query"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_ago() -> None:
+    """A time can be so long ago."""
+    now = query(query_time=time.time_ns() - 3600 * NS)
+    parser = argparse.ArgumentParser()
+    selecting.add_arguments(parser)
+
+    assert selecting.make_selector(parser.parse_args(["--since", "2h"]))(now)
+    assert selecting.make_selector(parser.parse_args(["--since", "30m"]))(now) is False
+    assert selecting.make_selector(parser.parse_args(["--until", "3500s"]))(now)
+    assert selecting.make_selector(parser.parse_args(["--until", "1d"]))(now) is False
