@@ -11,7 +11,7 @@ import functools
 import time
 from typing import NamedTuple, Optional, Tuple
 
-from .dnswire import read_question
+from .dnswire import Question, read_question
 from .message import DnstapMessage, MessageType
 from .names import read_name
 from .text import address_text, mnemonic
@@ -23,6 +23,7 @@ __all__ = ["QuietColumns", "format_quiet", "quiet_columns"]
 NO_TIME = "??:??:??.??????"
 NO_ADDRESS = "MISSING_ADDRESS"
 UNREADABLE = "X"  # stands for name, class and type
+QUESTIONS_KEPT = 4096  # as text: a response repeats its query, and clients each other
 MINUTES_KEPT = 1024  # of local times; a minute is asked of the C library once
 
 # The peer of these is the initiator; of the others, the tool shows the responder.
@@ -82,10 +83,14 @@ def format_quiet(message: DnstapMessage) -> str:
 
 def _question(wire: Optional[bytes]) -> Tuple[Optional[str], Optional[str], Optional[str]]:
     try:
-        question = read_question(wire or b"")
-        name, _ = read_name(question.name, 0)
+        return _question_text(read_question(wire or b""))
     except ValueError:
         return None, None, None
+
+
+@functools.lru_cache(maxsize=QUESTIONS_KEPT)
+def _question_text(question: Question) -> Tuple[str, str, str]:
+    name, _ = read_name(question.name, 0)
     return name, class_text(question.network), type_text(question.kind)
 
 

@@ -179,3 +179,44 @@ def test_text_of_records_that_differs(tmp_path: Path) -> None:
     for text, shown, ends in zip(ours, theirs, OTHERWISE.values()):
         assert (text.endswith(ends[0]), shown.endswith(ends[1])) == (True, True), (text, shown)
     assert len(ours) == len(theirs) == len(OTHERWISE)
+
+
+QUESTIONS = {
+    b"\3a b\0\0\1\0\1": ('"a\\032b." IN A', '"a\\ b." IN A'),
+    b"\2$'\0\0\1\0\1": ("\"\\$'.\" IN A", "\"$\\'.\" IN A"),
+    b"\1a\0\0\1\0\xff": ('"a." ANY A', '"a." CLASS255 A'),
+    b"\1a\0\0\x68\0\1": ('"a." IN TYPE104', '"a." IN NID'),
+    b"\1a\0\0\1\0\1rest": ('"a." IN A', '"a." IN A'),
+    b"\4a.\\\x01\0\xff\0\0\7": ('"a\\.\\\\\\001." CLASS7 TYPE65280', '"a\\.\\\\\\001." CLASS7 TYPE65280'),
+    b"\1a": ("X", "X"),
+    b"": ("X", "X"),
+}  # fmt: skip
+"""Questions, in our line and in the tool's: where they differ, the manual says so."""
+
+
+def test_questions(tmp_path: Path) -> None:
+    """Unusual names, classes and types are shown as the manual says, beside the tool's."""
+    header = b"\0\1\1\0\0\1\0\0\0\0\0\0"
+    encoder = Encoder(b"", b"")
+    messages = [DnstapMessage("CLIENT_QUERY", query_message=header + each) for each in QUESTIONS]
+    path = tmp_path / "a"
+    path.write_bytes(capture([encoder.encode(message, []) for message in messages]))
+
+    pairs = zip(read(path).splitlines(), dnstap_quiet(path))
+    shown = [tuple(line.partition("b ")[2].rstrip() for line in pair) for pair in pairs]
+
+    assert shown == list(QUESTIONS.values())
+
+
+def test_the_question_of_a_damaged_message(tmp_path: Path) -> None:
+    """Where the tool shows an X because of a damaged record, the question is still shown."""
+    wire = b"\0\1\x81\x80\0\1\0\1\0\0\0\0\1a\0\0\1\0\1\xc0\x0c\0\1\0\1\0\0\0\1\0\3abc"
+    message = DnstapMessage("CLIENT_RESPONSE", response_message=wire)
+    path = tmp_path / "a"
+    path.write_bytes(capture([Encoder(b"", b"").encode(message, [])]))
+
+    assert dnstap_quiet(path)[0].endswith(f" {len(wire)}b X ")
+    assert read(path).endswith(f' {len(wire)}b "a." IN A\n')
+    assert "parse failed: " in read(path, "--json")
+    assert "# response_message: parse failed: " in read(path, "--yaml")
+    assert "# response_message: parse failed: " in tool(path, "-y")
