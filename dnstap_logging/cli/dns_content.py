@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import functools
-from typing import Optional
+from typing import TYPE_CHECKING, Optional
 
 from ..dnswire import Record
 from ..text_dns import DnsText, RecordText, format_dns
+
+if TYPE_CHECKING:
+    import dns.rdata
 
 __all__ = ["dns_text"]
 
@@ -40,10 +43,17 @@ def _with_dnspython() -> Optional[RecordText]:
             if not size:  # of updates (RFC 2136, 2.4 and 2.5)
                 return shown
             data = dns.rdata.from_wire(network_code, kind_code, wire, record.data, size)
-            # Whole, as other programs print them: without spaces in keys and digests.
-            return shown + str(data.to_text(chunksize=0))
+            return shown + _whole(data)
         except Exception as error:
             # dnspython's own errors, and whatever hostile records make its parsers raise
             raise ValueError(f"a record that cannot be read ({type(error).__name__})") from error
 
     return record_text
+
+
+def _whole(data: dns.rdata.Rdata) -> str:
+    """Return what a record holds, without spaces in keys and digests, as others print it."""
+    try:
+        return str(data.to_text(chunksize=0))
+    except TypeError:  # of types that are never cut, in dnspython 2.7
+        return str(data.to_text())

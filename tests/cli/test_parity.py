@@ -187,7 +187,7 @@ QUESTIONS = {
     b"\1a\0\0\1\0\xff": ('"a." ANY A', '"a." CLASS255 A'),
     b"\1a\0\0\x68\0\1": ('"a." IN TYPE104', '"a." IN NID'),
     b"\1a\0\0\1\0\1rest": ('"a." IN A', '"a." IN A'),
-    b"\4a.\\\x01\0\xff\0\0\7": ('"a\\.\\\\\\001." CLASS7 TYPE65280', '"a\\.\\\\\\001." CLASS7 TYPE65280'),
+    b"\4a.\\\x01\0\xff\0\0\7": ('"a\\.\\\\\\001." CLASS7 TYPE65280',) * 2,
     b"\1a": ("X", "X"),
     b"": ("X", "X"),
 }  # fmt: skip
