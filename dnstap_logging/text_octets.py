@@ -6,10 +6,8 @@ What came from the network is shown with the escapes of C and YAML: ``\n``, ``\x
 from __future__ import annotations
 
 import re
-from typing import Optional
 
 from .names import read_name
-from .text import UNKNOWN
 
 __all__ = ["clean", "name_text", "plain", "quoted", "replaced"]
 
@@ -60,14 +58,12 @@ def clean(text: str) -> str:
     )
 
 
-def name_text(wire: Optional[bytes]) -> str:
+def name_text(wire: bytes) -> str:
     """Return a domain name as text.
 
     Raises:
         ValueError: it is none.
     """
-    if wire is None:
-        return UNKNOWN
     try:
         return read_name(wire, 0)[0]
     except IndexError:

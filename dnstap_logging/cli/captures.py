@@ -24,7 +24,7 @@ class Damage:
 
     Args:
         name: of the file.
-        offset: where the frame begins that is at fault; None where it is not known.
+        offset: where the frame begins that is at fault.
         reason: what is wrong there.
         more: how many payloads behind the first one cannot be decoded either.
     """
@@ -38,8 +38,10 @@ class Damage:
     @property
     def where(self) -> str:
         """Offset and reason in one clause."""
-        more = f" (and {self.more} more frames like it)" if self.more else ""
-        return f"byte {self.offset}: {self.reason}{more}"
+        text = f"byte {self.offset}: {self.reason}"
+        if not self.more:
+            return text
+        return f"{text} (and {self.more} more {'frame' if self.more == 1 else 'frames'} like it)"
 
     def __str__(self) -> str:
         return f"{self.name}: {self.where}"
@@ -74,6 +76,8 @@ class Capture:
             self._reader = DnstapReader(source, follow=follow)
         except DecodeError as error:
             self._note(error)
+        except BrokenPipeError:
+            raise  # of standard output, which is flushed before standard input is waited for
         except OSError as error:
             raise CommandError(f"{name}: cannot be read: {error.strerror or error}") from None
         except ValueError as error:
@@ -133,8 +137,9 @@ class Capture:
             self.damage.more += 1
 
     def _note(self, error: DecodeError) -> None:
-        # the reader's text begins with name and offset, which a Damage has apart
-        self._found(error.offset, str(error).partition(f"byte {error.offset}: ")[2])
+        text, place = str(error), f"{self.name}: byte {error.offset}: "
+        # name and offset, with which the reader's text begins, a Damage has apart
+        self._found(error.offset, text[len(place) :] if text.startswith(place) else text)
 
     def _found(self, offset: Optional[int], reason: str) -> None:
         if self.damage is None:

@@ -48,7 +48,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print the line; exit with status 2."""
-        self.exit(USAGE, f"{self.prog}: {_one_line(message)} (try {self.prog} --help)\n")
+        self.exit(USAGE, f"{self.prog}: {clean(message)} (try {self.prog} --help)\n")
 
 
 def complain(command: str, text: str) -> None:
@@ -59,11 +59,7 @@ def complain(command: str, text: str) -> None:
         text: what is wrong; what of it comes from files and their names may be anything.
     """
     if sys.stderr is not None:  # with None, print would take standard output
-        print(f"{PROGRAM} {command}: {_one_line(text)}", file=sys.stderr, flush=True)
-
-
-def _one_line(text: str) -> str:
-    return clean(text.replace("\n", "\\n"))
+        print(f"{PROGRAM} {command}: {clean(text)}", file=sys.stderr, flush=True)
 
 
 def die_of_broken_pipe() -> NoReturn:

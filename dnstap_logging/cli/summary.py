@@ -8,6 +8,7 @@ from typing import Any, Dict, List, Optional
 from ..message import DnstapMessage, MessageType
 from ..text import own_time
 from ..text_json import time_text
+from ..text_octets import clean
 from .captures import Damage
 
 __all__ = ["Summary"]
@@ -69,7 +70,7 @@ class Summary:
         """
         state = "whole" if damage is None else f"not whole: {damage.where}"
         plural = "" if self.messages == 1 else "s"
-        lines: List[str] = [f"{name}: {state}", f"  {self.messages} message{plural}"]
+        lines: List[str] = [clean(f"{name}: {state}"), f"  {self.messages} message{plural}"]
         counts = {**self.types, **({UNDECODABLE: self.undecodable} if self.undecodable else {})}
         lines += [f"  {kind:<{WIDTH}}  {count}" for kind, count in counts.items()]
         for title, stamp in (("first", self.first), ("last", self.last)):

@@ -81,6 +81,13 @@ def test_several_files(tmp_path: Path) -> None:
     assert call("check", torn, whole).status == 1
 
 
+def test_names_of_files_are_safe_on_a_terminal(tmp_path: Path) -> None:
+    """No control character of a file's name gets into the report."""
+    path = write(tmp_path / "a\x1b[31m\nb", MESSAGES)
+
+    assert call("check", path).out.splitlines()[0].endswith("/a\\x1b[31m\\nb: whole")
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_cut_anywhere(seed: int, tmp_path: Path) -> None:
     """A capture that is cut anywhere is not whole: the offset is where its last frame ends."""

@@ -103,7 +103,7 @@ def test_payloads_that_are_no_dnstap(tmp_path: Path) -> None:
 
     assert (outcome.status, outcome.out) == (1, LINE + NEXT_LINE)
     assert f"{path}: byte {offset}: not a Dnstap payload" in outcome.err
-    assert outcome.err.endswith("(and 1 more frames like it)\n")
+    assert outcome.err.endswith("(and 1 more frame like it)\n")
     assert outcome.err.count("\n") == 1
 
 
