@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Optional
+from typing import TYPE_CHECKING, Optional, Tuple
 
-from ..dnswire import Record
+from ..dnswire import HEADER_SIZE, Record
+from ..names import read_name
 from ..text_dns import DnsText, RecordText, format_dns
 
 if TYPE_CHECKING:
     import dns.rdata
+    import dns.rdataclass
+    import dns.rdatatype
 
 __all__ = ["dns_text"]
+
+KINDS_KEPT = 1024  # pairs of class and type, of which there are a few in traffic
+_TO_QUESTION = b"\xc0\x0c"  # a compression pointer to behind the header (RFC 1035, 4.1.4)
 
 
 @functools.cache
@@ -23,32 +29,42 @@ def dns_text() -> DnsText:
 
 def _with_dnspython() -> Optional[RecordText]:
     try:
-        import dns.exception
         import dns.name
         import dns.rdata
-        import dns.rdataclass
-        import dns.rdatatype
     except ImportError:
         return None
 
     def record_text(wire: bytes, record: Record) -> str:
         try:
-            network_code = dns.rdataclass.RdataClass.make(record.network)
-            kind_code = dns.rdatatype.RdataType.make(record.kind)
-            name, _ = dns.name.from_wire(wire, record.start)
-            network = dns.rdataclass.to_text(network_code)
-            kind = dns.rdatatype.to_text(kind_code)
-            shown = f"{name}\t{record.ttl}\t{network}\t{kind}\t"
+            if wire.startswith(_TO_QUESTION, record.start):  # nearly all; dnspython takes longer
+                name, _ = read_name(wire, HEADER_SIZE)
+            else:
+                name = str(dns.name.from_wire(wire, record.start)[0])
+            network, kind, shown = _kind(record.network, record.kind)
             size = record.end - record.data
-            if not size:  # of updates (RFC 2136, 2.4 and 2.5)
-                return shown
-            data = dns.rdata.from_wire(network_code, kind_code, wire, record.data, size)
-            return shown + _whole(data)
+            # updates have records without data (RFC 2136, 2.4 and 2.5)
+            data = dns.rdata.from_wire(network, kind, wire, record.data, size) if size else None
+            text = "" if data is None else _whole(data)
+            return f"{name}\t{record.ttl}\t{shown}\t{text}"
         except Exception as error:
             # dnspython's own errors, and whatever hostile records make its parsers raise
             raise ValueError(f"a record that cannot be read ({type(error).__name__})") from error
 
     return record_text
+
+
+@functools.lru_cache(maxsize=KINDS_KEPT)
+def _kind(
+    network: int, kind: int
+) -> Tuple[dns.rdataclass.RdataClass, dns.rdatatype.RdataType, str]:
+    """Return class and type as dnspython has them, and as text."""
+    import dns.rdataclass
+    import dns.rdatatype
+
+    of_class = dns.rdataclass.RdataClass.make(network)
+    of_type = dns.rdatatype.RdataType.make(kind)
+    text = f"{dns.rdataclass.to_text(of_class)}\t{dns.rdatatype.to_text(of_type)}"
+    return of_class, of_type, text
 
 
 def _whole(data: dns.rdata.Rdata) -> str:
