@@ -68,6 +68,7 @@ class Connection:
         self.disk_full = False
         self._locked_since: Optional[float] = None
         self._ring = ResendRing(options.resend_bytes)
+        self._session_frames = 0
         self._unread: List[bytes] = []
         self._first_unread: Optional[bytes] = None
         self._rounds = 0
@@ -94,6 +95,7 @@ class Connection:
         self.backoff.due = 0.0
         self._locked_since = None
         self._ring.begin()
+        self._session_frames = 0
         self._began = time.monotonic()
         self._queue.book(connects=1, connected=True)
         self._reporter.report("connected", logging.INFO, "opened" if self._is_file else "connected")
@@ -138,6 +140,7 @@ class Connection:
             size: bytes of the frames.
         """
         if not self._is_file:
+            self._session_frames += len(payloads)
             self._ring.add(payloads, size)
         elif self.backoff.failures or self.disk_full:
             self.backoff.reset()  # there is room again
@@ -217,10 +220,16 @@ class Connection:
         assert self.writer is not None
         self.writer.close()
         unread = self._ring.unread(self.writer.unread)
+        confirmed = self._session_frames if self.writer.confirmed else 0
         self.writer = None
         self._unread = unread.frames if resend and self._worth_a_round(unread.frames) else []
         unconfirmed = unread.lost_sight + len(unread.frames) - len(self._unread)
-        self._queue.book(connected=False, disconnects=disconnects, unconfirmed=unconfirmed)
+        self._queue.book(
+            connected=False,
+            disconnects=disconnects,
+            confirmed=confirmed,
+            unconfirmed=unconfirmed,
+        )
 
     def _worth_a_round(self, frames: List[bytes]) -> bool:
         """Tell whether frames go out again; not if the first of them ended too many sessions."""

@@ -20,6 +20,7 @@ from .arguments import DEFAULT, Default
 from .diagnostics import LOGGER_NAME
 from .message import Snapshot, Unusable, has_dns_keys, take_snapshot
 from .options import DEFAULT_RESEND_BYTES, make_options
+from .record_queue import Payload
 from .rotation import Rotation
 from .shorten import describe_error
 from .stats import Stats
@@ -215,6 +216,21 @@ class DnstapHandler(logging.Handler):
             self._writer_thread.submit(snapshot)
         except Exception:  # noqa: BLE001 - nothing is raised into the DNS server
             self.handleError(_NO_RECORD)
+
+    def emit_payload(self, payload: bytes) -> bool:
+        """Put a ready dnstap payload on the queue; it is written byte for byte as it is.
+
+        For programs that pass dnstap on instead of logging it. It is looked at as little as can
+        be: level, filters and formatter do not apply, nor do identity, version and full. With
+        overflow="block" it waits for room, also across a reopen().
+
+        Args:
+            payload: the bytes of a data frame, without its length.
+
+        Returns:
+            Whether it was accepted; if not, it is counted as dropped.
+        """
+        return self._writer_thread.submit(Payload(payload, len(payload)), patient=True)
 
     def _render_extra(self, record: logging.LogRecord) -> Union[str, Unusable]:
         """Format the record for Dnstap.extra; a formatter that raises loses only that."""

@@ -11,9 +11,9 @@ from typing import Callable, Dict, List
 from .diagnostics import Reporter
 from .encoding import Encoder
 from .exceptions import InvalidMessage, MessageTooLarge
-from .message import Problem, Snapshot, check
+from .message import Problem, check
 from .options import Options
-from .record_queue import RecordQueue
+from .record_queue import Item, Payload, RecordQueue
 from .shorten import describe_error
 
 __all__ = ["Intake"]
@@ -38,6 +38,7 @@ class Intake:
     def __init__(self, queue: RecordQueue, options: Options, reporter: Reporter) -> None:
         self._queue = queue
         self._reporter = reporter
+        self._max_frame_size = options.max_frame_size
         self._encoder = Encoder(
             options.identity, options.version, options.full, options.max_frame_size
         )
@@ -54,15 +55,18 @@ class Intake:
         if self._queue.wait(timeout, interrupted):
             self._encode(self._queue.take(MAX_BATCH_RECORDS, MAX_BATCH_BYTES), into)
 
-    def _encode(self, batch: List[Snapshot], into: List[bytes]) -> None:
+    def _encode(self, batch: List[Item], into: List[bytes]) -> None:
         problems: List[Problem] = []
         dropped: Dict[str, int] = {}
         left = len(batch)
         try:
-            for snapshot in batch:
+            for item in batch:
                 left -= 1
                 try:
-                    into.append(self._encoder.encode(check(snapshot, problems), problems))
+                    if isinstance(item, Payload):
+                        into.append(self._checked(item.data))
+                    else:
+                        into.append(self._encoder.encode(check(item, problems), problems))
                 except MessageTooLarge as error:
                     self._refuse(dropped, "too_large", str(error))
                 except InvalidMessage as error:
@@ -80,6 +84,15 @@ class Intake:
             self._queue.book(invalid_fields=len(problems))
             for kind, text in problems:
                 self._reporter.report(f"field {kind}", logging.WARNING, text)
+
+    def _checked(self, payload: bytes) -> bytes:
+        """Return a ready payload, if it can be a frame."""
+        if not payload:
+            raise InvalidMessage("an empty payload: Frame Streams has no frame for it")
+        if len(payload) > self._max_frame_size:
+            size, limit = len(payload), self._max_frame_size
+            raise MessageTooLarge(f"a payload of {size} bytes, more than max_frame_size={limit}")
+        return payload
 
     def _refuse(self, dropped: Dict[str, int], cause: str, text: str) -> None:
         dropped[cause] = dropped.get(cause, 0) + 1

@@ -86,6 +86,9 @@ class DnstapReceiver:
             umask decides who may connect to a new one.
         on_message: called with each `DnstapMessage`.
         on_frame: instead of on_message: called with each payload as bytes, not decoded.
+        before_finish: called at STOP, when all before it was handed on and before FINISH confirms
+            that: for a callback that only hands things over, to wait until they are kept. If it
+            raises, FINISH is not sent, and the sender knows that it cannot be sure.
         max_frame_size: the largest payload to accept, in bytes (default 1 MiB); a larger one ends
             its connection.
         max_connections: connections served at the same time (default 64). A further one takes
@@ -106,6 +109,7 @@ class DnstapReceiver:
         on_message: Optional[Callable[[DnstapMessage], object]] = None,
         *,
         on_frame: Optional[Callable[[bytes], object]] = None,
+        before_finish: Optional[Callable[[], object]] = None,
         max_frame_size: int = DEFAULT_MAX_FRAME_SIZE,
         max_connections: int = 64,
         handshake_timeout: float = 5.0,
@@ -119,6 +123,7 @@ class DnstapReceiver:
         self._reporter = Reporter(f"receiver {self._address}", report_interval)
         self._settings = Settings(
             _callback(on_message, on_frame),
+            _callable("before_finish", before_finish),
             on_message is not None,
             integer("max_frame_size", max_frame_size, 1, MAX_FRAME_SIZE),
             seconds("handshake_timeout", handshake_timeout),
@@ -305,7 +310,12 @@ def _callback(on_message: object, on_frame: object) -> Callable[[Any], object]:
     if (on_message is None) == (on_frame is None):
         raise TypeError("exactly one of on_message and on_frame must be given")
     name, value = ("on_message", on_message) if on_frame is None else ("on_frame", on_frame)
-    if not callable(value):
+    callback: Callable[[Any], object] = _callable(name, value)
+    return callback
+
+
+def _callable(name: str, value: Any) -> Any:
+    if value is not None and not callable(value):
         raise TypeError(f"{name}={value!r}: must be callable")
     return value
 

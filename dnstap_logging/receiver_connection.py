@@ -13,7 +13,6 @@ import logging
 import math
 import os
 import socket
-import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional, Tuple, Union
@@ -28,7 +27,9 @@ from .exceptions import (
 )
 from .framestream import ReaderSession, State
 from .message import DnstapMessage
+from .shorten import place_of
 from .transport import StreamTransport, never
+from .transport.tls import is_tls_failure
 from .transport.waiting import READABLE, Deadline, wait_for
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Settings(NamedTuple):
     """What all connections of one receiver have in common."""
 
     callback: Callable[[Any], object]
+    before_finish: Optional[Callable[[], object]]
     decoded: bool  # whether the callback takes messages, or raw payloads
     max_frame_size: int
     handshake_timeout: float
@@ -177,7 +179,7 @@ class Connection:
             self._broke_down(exc)
         except Exception as exc:  # noqa: BLE001 - a bug of ours must end in a line, not in silence
             self.end = End.PROTOCOL_ERROR
-            self._note("internal", logging.ERROR, f"unexpected {_where(exc)}")
+            self._note("internal", logging.ERROR, f"unexpected {place_of(exc)}")
         finally:
             self._on_end(self)
 
@@ -230,6 +232,8 @@ class Connection:
             session.receive(data)
             for payload in session.payloads():
                 hand_on(payload)
+            if session.finished and not self._secure():
+                return
             # Only now: FINISH says that everything before STOP has been taken.
             self._answer(transport, session.data_to_send())
             if session.streaming and not self._streaming:
@@ -283,8 +287,21 @@ class Connection:
             self._settings.callback(item)
         except (Exception, SystemExit) as exc:  # noqa: BLE001 - the user's code; the stream goes on
             self.callback_errors += 1
-            self._note("callback", logging.ERROR, f"the callback raised {_where(exc)}")
+            self._note("callback", logging.ERROR, f"the callback raised {place_of(exc)}")
         self.messages += 1
+
+    def _secure(self) -> bool:
+        """Have what was handed on kept before FINISH confirms it; tell whether it is."""
+        before_finish = self._settings.before_finish
+        if before_finish is None:
+            return True
+        try:
+            before_finish()
+        except (Exception, SystemExit) as exc:  # noqa: BLE001 - the user's code
+            self.callback_errors += 1
+            self._note("callback", logging.ERROR, f"before_finish raised {place_of(exc)}")
+            return False
+        return True
 
     @property
     def _streaming(self) -> bool:
@@ -321,7 +338,7 @@ class Connection:
             self.end = End.PROTOCOL_ERROR
             text = f"closed: no START within {self._settings.handshake_timeout:g} s"
             self._note("handshake", logging.WARNING, text)
-        elif _is_tls_error(exc.__cause__):
+        elif is_tls_failure(exc.__cause__):
             self.end = End.PROTOCOL_ERROR
             self._note("tls", logging.WARNING, exc.reason)
         else:
@@ -329,23 +346,3 @@ class Connection:
 
     def _note(self, kind: str, level: int, text: str) -> None:
         self._report(kind, level, f"{self.name}: {text}")
-
-
-def _is_tls_error(cause: Optional[BaseException]) -> bool:
-    """Tell whether TLS itself failed: a foreign protocol, a certificate, not a mere close."""
-    ssl = sys.modules.get("ssl")
-    return (
-        ssl is not None
-        and isinstance(cause, ssl.SSLError)
-        and not isinstance(cause, (ssl.SSLEOFError, ssl.SSLZeroReturnError))
-    )
-
-
-def _where(exc: BaseException) -> str:
-    """Return an exception and the line that raised it: a diagnostic is one line, no traceback."""
-    last = exc.__traceback__
-    while last is not None and last.tb_next is not None:
-        last = last.tb_next
-    if last is None:
-        return repr(exc)
-    return f"{exc!r} in {last.tb_frame.f_code.co_filename}, line {last.tb_lineno}"

@@ -12,16 +12,30 @@ import threading
 import time
 from _thread import RLock  # the C one, which gevent leaves alone
 from collections import deque
-from typing import Any, Callable, Deque, List, Mapping, Optional, TypeVar, cast
+from typing import Any, Callable, Deque, List, Mapping, NamedTuple, Optional, TypeVar, Union, cast
 
 from .message import Snapshot
 from .stats import Counters, Stats
 
-__all__ = ["RecordQueue"]
+__all__ = ["Item", "Payload", "RecordQueue"]
 
 ROOM_CHECK_INTERVAL = 1.0
 """Seconds after which a caller that waits for room looks whether anybody still makes room."""
 
+
+class Payload(NamedTuple):
+    """A dnstap payload that only has to be framed; takes a snapshot's place on the queue.
+
+    Attributes:
+        data: its bytes.
+        size: how many.
+    """
+
+    data: bytes
+    size: int
+
+
+Item = Union[Snapshot, Payload]
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 
@@ -56,7 +70,7 @@ class RecordQueue(queue.Queue):  # type: ignore[type-arg]  # 3.9: generic only f
         address: the address as text, for the books.
     """
 
-    queue: Deque[Snapshot]
+    queue: Deque[Item]
 
     def __init__(self, maxsize: int, max_bytes: int, blocking: bool, address: str) -> None:
         super().__init__(maxsize)
@@ -97,8 +111,13 @@ class RecordQueue(queue.Queue):  # type: ignore[type-arg]  # 3.9: generic only f
 
     # -- the calling threads -------------------------------------------------------------------
 
-    def offer(self, record: Snapshot) -> bool:
-        """Put a record on the queue, or drop and count it; tell whether it was accepted."""
+    def offer(self, record: Item, patient: bool = False) -> bool:
+        """Put a record on the queue, or drop and count it; tell whether it was accepted.
+
+        Args:
+            record: it.
+            patient: where it waits for room, only `shut` sends it away, not `wake`.
+        """
         # What `_guarded` does, written out: this is the path of every record.
         if self.entered():
             self._reentrant.append(None)
@@ -106,7 +125,7 @@ class RecordQueue(queue.Queue):  # type: ignore[type-arg]  # 3.9: generic only f
         with self.mutex:
             cause = self._shut or self._room_for(record)
             if cause is not None and self._blocking and self._shut is None:
-                cause = self._wait_for_room(record, cause)
+                cause = self._wait_for_room(record, cause, patient)
             if cause is None:
                 self._put(record)
                 if self._idle:
@@ -196,14 +215,14 @@ class RecordQueue(queue.Queue):  # type: ignore[type-arg]  # 3.9: generic only f
         return bool(self.queue)
 
     @_guarded()
-    def take(self, max_records: int, max_bytes: int) -> List[Snapshot]:
+    def take(self, max_records: int, max_bytes: int) -> List[Item]:
         """Take what has gathered, in order, under one hold of the lock, without waiting.
 
         Args:
             max_records: at most so many records.
             max_bytes: no further record once so many bytes of payload were taken.
         """
-        batch: List[Snapshot] = []
+        batch: List[Item] = []
         floor = self._bytes - max_bytes
         while self.queue and len(batch) < max_records and self._bytes > floor:
             batch.append(self._get())
@@ -268,14 +287,14 @@ class RecordQueue(queue.Queue):  # type: ignore[type-arg]  # 3.9: generic only f
     def _qsize(self) -> int:
         return len(self.queue)
 
-    def _put(self, item: Snapshot) -> None:
+    def _put(self, item: Item) -> None:
         # The call last: where a signal handler raises, it does so behind a call.
         self._bytes += item.size
         self._counters.logged += 1
         self._counters.accepted += 1
         self.queue.append(item)
 
-    def _get(self) -> Snapshot:
+    def _get(self) -> Item:
         item = self.queue.popleft()
         self._bytes -= item.size
         self._counters.in_flight += 1
@@ -299,7 +318,7 @@ class RecordQueue(queue.Queue):  # type: ignore[type-arg]  # 3.9: generic only f
         self.not_full.notify_all()
         self.all_tasks_done.notify_all()
 
-    def _room_for(self, record: Snapshot) -> Optional[str]:
+    def _room_for(self, record: Item) -> Optional[str]:
         """Return why there is no room for the record, or None."""
         if len(self.queue) >= self.maxsize:
             return self.full_because or "queue_full"
@@ -307,17 +326,18 @@ class RecordQueue(queue.Queue):  # type: ignore[type-arg]  # 3.9: generic only f
             return self.full_because or "queue_bytes"
         return None
 
-    def _wait_for_room(self, record: Snapshot, cause: Optional[str]) -> Optional[str]:
+    def _wait_for_room(self, record: Item, cause: str, patient: bool) -> Optional[str]:
         """Wait until there is room, the caller is sent away, or there can never be room."""
         releases = self._releases
         if self.driven_here():  # a __del__ that logs, in the thread that makes room
             return cause
-        while cause is not None and record.size <= self._max_bytes and self.served:
+        missing: Optional[str] = cause
+        while missing is not None and record.size <= self._max_bytes and self.served:
             self.not_full.wait(ROOM_CHECK_INTERVAL)
-            cause = self._shut or self._room_for(record)
-            if self._releases != releases:
+            missing = self._shut or self._room_for(record)
+            if self._shut or (self._releases != releases and not patient):
                 break
-        return cause
+        return missing
 
     def _fold_reentrant(self) -> None:
         """Book the records that came while their own thread was in here."""

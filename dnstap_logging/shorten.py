@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import reprlib
 
-__all__ = ["describe_error", "error_text", "printable", "shorten", "type_name"]
+__all__ = ["describe_error", "error_text", "place_of", "printable", "shorten", "type_name"]
 
 MAX_SHOWN = 60  # characters of a value: enough to recognize it, short enough for one log line
 MAX_ERROR = 200  # characters of an error's own text
@@ -58,6 +58,16 @@ def describe_error(error: BaseException) -> str:
     """Return an error's class and text as one printable line."""
     text = error_text(error)
     return f"{type_name(error)}: {text}" if text else type_name(error)
+
+
+def place_of(error: BaseException) -> str:
+    """Return an exception and the line that raised it: a diagnostic is one line, no traceback."""
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    if last is None:
+        return repr(error)
+    return f"{error!r} in {last.tb_frame.f_code.co_filename}, line {last.tb_lineno}"
 
 
 def error_text(error: BaseException) -> str:

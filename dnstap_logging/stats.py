@@ -39,6 +39,7 @@ class Stats(NamedTuple):
         dropped: records lost, by cause; every cause is present from the start.
         invalid_fields: optional fields left out because their value was unusable.
         resent: frames sent again on a new session.
+        confirmed: records of sessions that the collector's FINISH ended: it has read them all.
         unconfirmed: records of a session that ended without FINISH which were neither sent again
             nor shown to have been read.
         connects: sessions that began (handshakes that succeeded, files that were opened).
@@ -57,6 +58,7 @@ class Stats(NamedTuple):
     dropped: Mapping[str, int]
     invalid_fields: int
     resent: int
+    confirmed: int
     unconfirmed: int
     connects: int
     disconnects: int
@@ -72,6 +74,7 @@ class Counters:
         "accepted",
         "address",
         "bytes_written",
+        "confirmed",
         "connected",
         "connects",
         "disconnects",
@@ -88,7 +91,7 @@ class Counters:
     def __init__(self, address: str) -> None:
         self.address = address
         self.logged = self.accepted = self.written = self.bytes_written = self.in_flight = 0
-        self.invalid_fields = self.resent = self.unconfirmed = 0
+        self.invalid_fields = self.resent = self.confirmed = self.unconfirmed = 0
         self.connects = self.disconnects = 0
         self.connected = False
         self.last_error: Optional[str] = None
@@ -106,6 +109,7 @@ class Counters:
             dropped=MappingProxyType(dict(self.dropped)),
             invalid_fields=self.invalid_fields,
             resent=self.resent,
+            confirmed=self.confirmed,
             unconfirmed=self.unconfirmed,
             connects=self.connects,
             disconnects=self.disconnects,

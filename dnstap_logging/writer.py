@@ -82,6 +82,11 @@ class Writer:
             answer = self._receive(deadline, "ACCEPT")
             self._transport.send(self._session.receive(answer))
 
+    @property
+    def confirmed(self) -> bool:
+        """Whether the peer's FINISH came: it has read everything."""
+        return self._session.finished and self._session.direction is Direction.BIDIRECTIONAL
+
     def fitting(self, payloads: List[bytes]) -> int:
         """Return how many of the payloads may be written now; a stream on a socket has no end."""
         return len(payloads)
@@ -149,8 +154,7 @@ class Writer:
         """Close the transport as it is; never raise."""
         if not self._closed:
             self._closed = True
-            finished = self._session.finished and self._session.direction is Direction.BIDIRECTIONAL
-            self.unread = 0 if finished else self._transport.unread()  # FINISH: it has read all
+            self.unread = 0 if self.confirmed else self._transport.unread()
         self._transport.close()
 
     def abandon(self) -> None:

@@ -24,9 +24,8 @@ from typing import Optional, Set
 from .delivery import Delivery
 from .destination import Destination
 from .diagnostics import Reporter, renew_desk, start_desk
-from .message import Snapshot
 from .options import Options
-from .record_queue import RecordQueue
+from .record_queue import Item, RecordQueue
 from .rotation import Rotation
 from .shorten import describe_error
 from .stats import Stats
@@ -56,6 +55,9 @@ class WriterThread:
         options: the handler's arguments.
         rotation: of a file, when to roll over and how; None: never.
 
+    Attributes:
+        locked: None, or that somebody else had the file locked when it was to be opened.
+
     Raises:
         DnstapLoggingError: no thread can be started here.
         TransportError: the file cannot be opened.
@@ -69,10 +71,10 @@ class WriterThread:
         self.close_timeout = options.close_timeout
         self._closed = False
         destination = Destination(options, rotation)
-        locked = destination.prepare()
+        self.locked = destination.prepare()
         self._set_up(destination)
-        if locked is not None:
-            self._delivery.connection.wait_for_lock(locked.reason)
+        if self.locked is not None:
+            self._delivery.connection.wait_for_lock(self.locked.reason)
             start_desk()
         _instances.add(self)
 
@@ -101,11 +103,18 @@ class WriterThread:
 
     # -- calling threads -----------------------------------------------------------------------
 
-    def submit(self, snapshot: Snapshot) -> None:
-        """Put a record on the queue, or drop and count it. Never waits unless overflow="block"."""
+    def submit(self, item: Item, patient: bool = False) -> bool:
+        """Put a record on the queue, or drop and count it; tell whether it was accepted.
+
+        Never waits unless overflow="block".
+
+        Args:
+            item: a record's snapshot, or a payload.
+            patient: a reopen does not send it away while it waits.
+        """
         if self._pid != os.getpid():  # where no at-fork hook ran, as in some uWSGI set-ups
             self.reset_in_child()
-        accepted = self._queue.offer(snapshot)
+        accepted = self._queue.offer(item, patient)
         try:
             if not accepted:
                 self._reporter.report("drops", logging.WARNING, self._delivery.losses)
@@ -114,6 +123,7 @@ class WriterThread:
                 self._start()
         except Exception as error:  # noqa: BLE001 - the record is booked: only say what it was
             self._reporter.report("internal", logging.WARNING, describe_error(error))
+        return accepted
 
     def refuse(self, cause: str, text: str) -> None:
         """Count a record that could not become a snapshot, and say why."""

@@ -56,6 +56,11 @@ _COUNTERS = (
         lambda stats: stats.resent,
     ),
     _Number(
+        "dnstap_records_confirmed",
+        "Records of sessions that ended with the collector's FINISH.",
+        lambda stats: stats.confirmed,
+    ),
+    _Number(
         "dnstap_records_unconfirmed",
         "Records written to a session that ended without FINISH.",
         lambda stats: stats.unconfirmed,

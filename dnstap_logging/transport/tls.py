@@ -8,12 +8,13 @@ somebody uses TLS: it is the largest import that this library would have.
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING, Callable, Dict, NamedTuple, NoReturn, Optional, TypeVar, Union
 
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["TlsOptions", "check_host_name", "check_tls", "explain_tls"]
+__all__ = ["TlsOptions", "check_host_name", "check_tls", "explain_tls", "is_tls_failure"]
 
 PathArgument = Union[str, "os.PathLike[str]", None]
 _Loaded = TypeVar("_Loaded")
@@ -198,6 +199,16 @@ def explain_tls(error: OSError) -> Optional[str]:
         if reason.endswith(ending):
             return f"{text} ({reason})"
     return f"TLS failed ({reason})"
+
+
+def is_tls_failure(cause: Optional[BaseException]) -> bool:
+    """Tell whether TLS itself failed: a foreign protocol, a certificate, not a mere close."""
+    ssl = sys.modules.get("ssl")
+    return (
+        ssl is not None
+        and isinstance(cause, ssl.SSLError)
+        and not isinstance(cause, (ssl.SSLEOFError, ssl.SSLZeroReturnError))
+    )
 
 
 def _reason_of(error: ssl.SSLError) -> str:

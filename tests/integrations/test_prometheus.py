@@ -78,6 +78,7 @@ def test_numbers_are_those_of_the_books(handlers: List[DnstapHandler]) -> None:
             "dnstap_records_written_total": stats.written,
             "dnstap_written_bytes_total": stats.bytes_written,
             "dnstap_records_resent_total": stats.resent,
+            "dnstap_records_confirmed_total": stats.confirmed,
             "dnstap_records_unconfirmed_total": stats.unconfirmed,
             "dnstap_invalid_fields_total": stats.invalid_fields,
             "dnstap_connects_total": stats.connects,
@@ -92,7 +93,7 @@ def test_numbers_are_those_of_the_books(handlers: List[DnstapHandler]) -> None:
             key = tuple(sorted((*labels, ("cause", cause))))
             assert found["dnstap_records_dropped_total", key] == stats.dropped[cause], cause
     assert handlers[0].stats().dropped["invalid"] == handlers[0].stats().invalid_fields == 1
-    assert len(found) == 2 * (12 + len(CAUSES))
+    assert len(found) == 2 * (13 + len(CAUSES))
 
 
 def test_books_balance_for_prometheus_too(handlers: List[DnstapHandler]) -> None:

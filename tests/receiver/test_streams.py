@@ -6,7 +6,7 @@ import ssl
 import subprocess
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, List
 
 import pytest
 
@@ -197,3 +197,34 @@ def test_start_only_once(make: Make, unix: str) -> None:
         receiver.start()
     with pytest.raises(ValueError, match="timeout=-1"):
         receiver.close(timeout=-1)
+
+
+def test_before_finish_comes_between_the_last_message_and_finish(
+    make: Make, inbox: Inbox, address: str
+) -> None:
+    """FINISH waits for before_finish, which is called once the last message was handed on."""
+    seen: List[int] = []
+    receiver = make(address, before_finish=lambda: seen.append(len(inbox.items)))
+    with Client(receiver) as client:
+        client.shake_hands()
+        client.send(*(data(dnstap_payload(number)) for number in range(3)), control(STOP))
+        client.expect(control(FINISH))
+        assert seen == [3]
+
+    wait_for(receiver, finished=1)
+
+
+def test_no_finish_where_before_finish_raises(make: Make, address: str) -> None:
+    """What could not be kept is not confirmed: the connection ends without FINISH."""
+
+    def fail() -> None:
+        raise OSError("the disk is gone")
+
+    receiver = make(address, before_finish=fail)
+    with Client(receiver) as client:
+        client.shake_hands()
+        client.send(data(dnstap_payload(1)), control(STOP))
+        client.expect_closed()
+
+    stats = wait_for(receiver, interrupted=1, finished=0, callback_errors=1, messages=1)
+    assert "before_finish raised OSError('the disk is gone')" in (stats.last_error or "")

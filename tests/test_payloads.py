@@ -1,0 +1,104 @@
+"""Payloads that are only passed on: `DnstapHandler.emit_payload`, and the book `confirmed`."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import List
+
+import pytest
+
+from dnstap_logging import DnstapHandler, DnstapReceiver
+from tests.interop.captures import read_capture
+from tests.support import assert_balanced, dnstap_payload, wait_until
+
+ODD = b"\x00this is no protobuf at all"
+
+
+def test_payloads_arrive_byte_for_byte(capture: Path) -> None:
+    """What is passed on is not decoded: fields that nobody knows, and garbage, stay as they are."""
+    payloads = [dnstap_payload(1), dnstap_payload(2) + b"\xa2\x06\x03new", ODD]
+    handler = DnstapHandler(capture, identity="another")
+
+    assert [handler.emit_payload(payload) for payload in payloads] == [True] * 3
+    handler.close()
+
+    assert read_capture(capture).payloads == payloads
+    stats = handler.stats()
+    assert (stats.written, stats.confirmed) == (3, 0), "a file confirms nothing"
+
+
+@pytest.mark.parametrize(
+    ("payload", "cause"), [(b"", "invalid"), (bytes(1025), "too_large")], ids=["empty", "large"]
+)
+def test_payloads_that_can_be_no_frame_are_counted(
+    capture: Path, payload: bytes, cause: str
+) -> None:
+    """An empty payload and one over max_frame_size cost themselves, and nothing else."""
+    handler = DnstapHandler(capture, max_frame_size=1024)
+    for each in (b"before", payload, bytes(1024)):
+        assert handler.emit_payload(each)
+    handler.close()
+
+    assert read_capture(capture).payloads == [b"before", bytes(1024)]
+    assert handler.stats().dropped[cause] == 1
+    assert_balanced(handler.stats())
+
+
+def test_waiting_payloads_stand_a_reopen(tmp_path: Path) -> None:
+    """overflow="block": reopen() sends no payload away that waits for room, close() does."""
+    address = f"unix://{tmp_path}/late.sock"
+    handler = DnstapHandler(address, overflow="block", queue_size=1, close_timeout=60)
+    accepted: List[bool] = []
+
+    def relay() -> None:
+        accepted.extend(handler.emit_payload(dnstap_payload(number)) for number in range(20))
+
+    thread = threading.Thread(target=relay)
+    thread.start()
+    wait_until(lambda: handler.stats().accepted == 1 and handler.stats().queued == 1, "the first")
+    for _ in range(5):
+        handler.reopen()
+    received: List[bytes] = []
+    with DnstapReceiver(address, on_frame=received.append):
+        thread.join(60)
+        handler.close()
+
+    assert accepted == [True] * 20
+    assert received == [dnstap_payload(number) for number in range(20)]
+    assert sum(handler.stats().dropped.values()) == 0
+    assert not handler.emit_payload(b"after the end")
+    assert handler.stats().dropped["closed"] == 1
+
+
+def test_close_sends_a_waiting_payload_away(tmp_path: Path) -> None:
+    """A payload that waits for a collector that never comes is refused when the handler closes."""
+    handler = DnstapHandler(
+        f"unix://{tmp_path}/absent.sock", overflow="block", queue_size=1, close_timeout=0
+    )
+    accepted: List[bool] = []
+    handler.emit_payload(b"the first")
+    thread = threading.Thread(target=lambda: accepted.append(handler.emit_payload(b"waits")))
+    thread.start()
+    handler.close()
+    thread.join(60)
+
+    assert accepted == [False]
+    assert_balanced(handler.stats())
+
+
+@pytest.mark.parametrize("bidirectional", [True, False])
+def test_only_finish_confirms(tmp_path: Path, bidirectional: bool) -> None:
+    """`confirmed` counts the records of sessions with a FINISH: all with, none without one."""
+    address = f"unix://{tmp_path}/dnstap.sock"
+    with DnstapReceiver(address, on_frame=lambda payload: None) as receiver:
+        handler = DnstapHandler(address, bidirectional=bidirectional)
+        for number in range(3):
+            handler.emit_payload(dnstap_payload(number))
+        handler.flush(None)
+        handler.reopen()
+        wait_until(lambda: receiver.stats().finished == 1, "the end of the first session")
+        handler.emit_payload(dnstap_payload(3))
+        handler.close()
+
+    assert handler.stats().confirmed == (4 if bidirectional else 0)
