@@ -55,9 +55,6 @@ class WriterThread:
         options: the handler's arguments.
         rotation: of a file, when to roll over and how; None: never.
 
-    Attributes:
-        locked: None, or that somebody else had the file locked when it was to be opened.
-
     Raises:
         DnstapLoggingError: no thread can be started here.
         TransportError: the file cannot be opened.
@@ -71,10 +68,10 @@ class WriterThread:
         self.close_timeout = options.close_timeout
         self._closed = False
         destination = Destination(options, rotation)
-        self.locked = destination.prepare()
+        locked = destination.prepare()
         self._set_up(destination)
-        if self.locked is not None:
-            self._delivery.connection.wait_for_lock(self.locked.reason)
+        if locked is not None:
+            self._delivery.connection.wait_for_lock(locked.reason)
             start_desk()
         _instances.add(self)
 

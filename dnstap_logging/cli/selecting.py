@@ -21,7 +21,7 @@ from ..message import DnstapMessage, MessageType
 from ..text import mnemonic, own_time, own_wire
 from ..values import MAX_SECONDS, NS
 
-__all__ = ["Selector", "add_arguments", "make_selector"]
+__all__ = ["Selector", "add_arguments", "any_given", "make_selector"]
 
 Selector = Callable[[DnstapMessage], bool]
 """Tells whether a message is wanted."""
@@ -105,6 +105,12 @@ def make_selector(options: argparse.Namespace) -> Selector:
     if len(tests) == 1:
         return tests[0]
     return lambda message: all(test(message) for test in tests)
+
+
+def any_given(options: argparse.Namespace) -> bool:
+    """Tell whether there is any filter: without one, messages need not be decoded to be chosen."""
+    names = ("types", "names", "clients", "rcodes", "since", "until")
+    return any(getattr(options, name) is not None for name in names)
 
 
 # -- the tests ---------------------------------------------------------------------------------

@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Callable, Dict, NamedTuple, NoReturn, Optional
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["TlsOptions", "check_host_name", "check_tls", "explain_tls", "is_tls_failure"]
+__all__ = [
+    "TlsOptions",
+    "check_host_name",
+    "check_tls",
+    "explain_tls",
+    "is_tls_failure",
+    "load_own_certificate",
+    "make_server_context",
+]
 
 PathArgument = Union[str, "os.PathLike[str]", None]
 _Loaded = TypeVar("_Loaded")
@@ -80,21 +88,57 @@ class TlsOptions(NamedTuple):
         context = _load("cafile", self.cafile, self._trusting_context)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         if self.certfile is not None:
-            certfile, keyfile = self.certfile, self.keyfile
-            if keyfile is not None:
-                # OpenSSL's error would not tell which of the two files is missing.
-                _load("keyfile", keyfile, lambda: open(keyfile, "rb").close())
-            _load(
-                "certfile",
-                certfile,
-                lambda: context.load_cert_chain(certfile, keyfile, _refuse_passphrase),
-            )
+            load_own_certificate(context, self.certfile, self.keyfile)
         return context
 
     def _trusting_context(self) -> ssl.SSLContext:
         import ssl
 
         return ssl.create_default_context(cafile=self.cafile)
+
+
+def make_server_context(
+    certfile: PathArgument, keyfile: PathArgument = None, client_ca: PathArgument = None
+) -> ssl.SSLContext:
+    """Return a context for a collector: TLS 1.2 or newer.
+
+    Args:
+        certfile: PEM file of its certificate (and chain).
+        keyfile: PEM file of the key, if that is not in certfile.
+        client_ca: PEM file of the authorities one of which must have issued a client's certificate;
+            None: clients need none.
+
+    Raises:
+        ValueError: a file cannot be loaded; the text names the argument, the file and why.
+    """
+    import ssl
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    load_own_certificate(context, certfile, keyfile)
+    if client_ca is not None:
+        _load("client_ca", client_ca, lambda: context.load_verify_locations(client_ca))
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def load_own_certificate(
+    context: ssl.SSLContext, certfile: PathArgument, keyfile: PathArgument
+) -> None:
+    """Load our certificate and its key, as they are now; those of earlier handshakes stay.
+
+    Raises:
+        ValueError: one of the files cannot be loaded; the text names the argument and why.
+    """
+    if keyfile is not None:
+        # OpenSSL's error would not tell which of the two files is missing.
+        _load("keyfile", keyfile, lambda: open(keyfile, "rb").close())
+    assert certfile is not None
+    _load(
+        "certfile",
+        certfile,
+        lambda: context.load_cert_chain(certfile, keyfile, _refuse_passphrase),
+    )
 
 
 def check_tls(options: TlsOptions) -> None:

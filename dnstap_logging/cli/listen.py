@@ -1,0 +1,156 @@
+"""Collect dnstap on unix, TCP or TLS sockets, and print it or write a capture.
+
+Each connection has a thread of its receiver's, which hands its messages to one sink. The main
+thread waits for the end, and ends all in order: the receivers first, which take and answer what has
+arrived, then the sink.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import math
+import signal
+import sys
+import time
+from typing import Iterator, List
+
+from . import capture, numbers, printing, selecting
+from .common import DAMAGED, OK, CommandError
+from .receiving import Receivers
+from .receiving import add_arguments as add_receiving_arguments
+from .saying import add_verbose, say_diagnostics
+from .sinks import Sink, make_sink
+
+__all__ = ["add_arguments", "run"]
+
+LOOK_INTERVAL = 0.1
+"""Seconds after which signals are noticed at the latest."""
+
+
+CLOSE_TIMEOUT = 5.0
+"""Seconds that the senders have at the end to be read and answered."""
+
+CUT_TIMEOUT = 0.5
+"""The same where enough was taken and some have more: those that have not are answered at once."""
+
+
+class _Signals:
+    """The signals that came, as plain attributes, because handlers set them."""
+
+    def __init__(self) -> None:
+        self.stop = False
+        self.reopen = False
+
+    @contextlib.contextmanager
+    def caught(self, reopens: bool) -> Iterator[None]:
+        """Catch SIGINT, SIGTERM and SIGHUP while the body runs.
+
+        Args:
+            reopens: SIGHUP has the capture opened anew; else it is an end like the others.
+        """
+        handlers = {signal.SIGINT: self._on_stop, signal.SIGTERM: self._on_stop}
+        handlers[signal.SIGHUP] = self._on_reopen if reopens else self._on_stop
+        before = {number: signal.signal(number, each) for number, each in handlers.items()}
+        try:
+            yield
+        finally:
+            for number, each in before.items():
+                signal.signal(number, each)
+
+    def _on_stop(self, number: int, frame: object) -> None:
+        if self.stop:
+            raise KeyboardInterrupt  # asked twice: at once, then
+        self.stop = True
+
+    def _on_reopen(self, number: int, frame: object) -> None:
+        self.reopen = True
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``listen``."""
+    add_receiving_arguments(parser)
+    end = parser.add_argument_group("the end", "By default at SIGINT (Ctrl-C) or SIGTERM.")
+    end.add_argument(
+        "--for", dest="seconds", type=numbers.seconds, metavar="SECONDS", help="after so long"
+    )
+    end.add_argument(
+        "--count",
+        type=numbers.count(1),
+        metavar="N",
+        help="after N messages; a sender that has more is cut off, without FINISH",
+    )
+    capture.add_arguments(parser)
+    printing.add_arguments(parser)
+    selecting.add_arguments(parser)
+    add_verbose(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Collect until the end is asked for; return 0 if all that was received is kept."""
+    sink = _make_sink(options)
+    receivers = Receivers(options, sink.callbacks())
+    signals = _Signals()
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(say_diagnostics(options.command, options.verbose, logging.WARNING))
+        stack.enter_context(signals.caught(reopens=options.write not in (None, "-")))
+        stack.callback(sink.close)
+        receivers.start()
+        stack.callback(receivers.close, 0)
+        sink.open()  # behind the addresses: where one is in use, no file is touched
+        for address in receivers.addresses:
+            print(f"listening on {address}", file=sys.stderr, flush=True)
+        _wait(options, signals, receivers, sink)
+        if sink.failure is None:
+            receivers.close(CUT_TIMEOUT if sink.has_callers_waiting else CLOSE_TIMEOUT)
+            sink.close()
+        if sink.failure is not None:
+            raise sink.failure
+    return _conclude(receivers, sink)
+
+
+def _make_sink(options: argparse.Namespace) -> Sink:
+    capture.check(options)
+    if options.write is not None and options.form is not None:
+        raise CommandError("--write writes the payloads as they are: leave the output format out")
+    wanted = selecting.make_selector(options) if selecting.any_given(options) else None
+    return make_sink(options, printing.make_printer(options), wanted)
+
+
+def _wait(options: argparse.Namespace, signals: _Signals, receivers: Receivers, sink: Sink) -> None:
+    """Wait for the end that was asked for."""
+    end = math.inf if options.seconds is None else time.monotonic() + options.seconds
+    while not signals.stop and not sink.ended.is_set():
+        left = end - time.monotonic()
+        if left <= 0:
+            return
+        if signals.reopen:
+            signals.reopen = False
+            _reopen(receivers, sink)
+        sink.ended.wait(min(left, LOOK_INTERVAL))
+
+
+def _reopen(receivers: Receivers, sink: Sink) -> None:
+    sink.reopen()
+    try:
+        receivers.renew()
+    except ValueError as error:
+        print(f"dnstap-logging listen: {error}", file=sys.stderr, flush=True)
+
+
+def _conclude(receivers: Receivers, sink: Sink) -> int:
+    """Say what was received; return the exit status."""
+    connections = receivers.total("connections")
+    print(
+        f"received {receivers.total('messages')} messages on {connections} connections, "
+        f"kept {sink.kept}",
+        file=sys.stderr,
+    )
+    problems: List[str] = sink.problems()
+    undecodable = receivers.total("undecodable")
+    if undecodable:
+        problems.append(f"{undecodable} payloads are no dnstap messages, and were left out")
+    if problems:
+        raise CommandError("; ".join(problems), DAMAGED)
+    return OK

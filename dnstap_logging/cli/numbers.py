@@ -1,0 +1,42 @@
+"""Numbers on the command line, each with a line that says what would be right."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from typing import Callable
+
+from ..arguments import MAX_SECONDS
+
+__all__ = ["count", "positive", "seconds"]
+
+_DECIMAL = re.compile(r"[0-9]{1,18}(?:\.[0-9]{1,9})?")
+
+
+def count(low: int, high: int = 10**18) -> Callable[[str], int]:
+    """Return what reads an integer from low to high."""
+
+    def read(text: str) -> int:
+        number = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else -1
+        if not low <= number <= high:
+            right = f"at least {low}" if high == 10**18 else f"{low} to {high}"
+            raise argparse.ArgumentTypeError(f"{text!r} must be an integer of {right}")
+        return number
+
+    return read
+
+
+def positive(text: str) -> float:
+    """Read a number above 0."""
+    number = float(text) if _DECIMAL.fullmatch(text) else 0.0
+    if number <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a number above 0")
+    return number
+
+
+def seconds(text: str) -> float:
+    """Read a time in seconds, above 0."""
+    number = positive(text)
+    if number > MAX_SECONDS:
+        raise argparse.ArgumentTypeError(f"{text!r} must be at most {MAX_SECONDS:.0f} seconds")
+    return number

@@ -1,0 +1,247 @@
+"""Replay a capture to a collector.
+
+The payloads go out byte for byte as they are, by a handler's own queue and thread, with its
+sessions, reconnects and resends. The main thread reads, and waits where the queue is full.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import signal
+import sys
+import time
+from typing import BinaryIO, Callable, Iterator, List, NamedTuple, Optional
+
+from ..address import parse_address
+from ..arguments import MAX_FRAME_SIZE
+from ..exceptions import DecodeError
+from ..framestream import DEFAULT_MAX_FRAME_SIZE
+from ..handler import DnstapHandler
+from ..reader import DnstapReader
+from ..stats import Stats
+from . import numbers
+from .common import DAMAGED, OK, CommandError
+from .pacing import Pace, at_once, at_rate, in_its_time, wait_until_due
+from .progress import file_size, show_progress
+from .saying import add_verbose, say_diagnostics
+
+__all__ = ["add_arguments", "run"]
+
+QUEUE_BYTES = 8 * 1024 * 1024
+"""Bytes that are read ahead: enough that neither thread waits for the other without need."""
+
+CLOSE_TIMEOUTS = 4
+"""How many timeouts the end may take: for a new connection, its two handshakes, and FINISH."""
+
+FLUSH_SLICE = 0.2
+"""Seconds of one wait at the end; between two, signals are noticed on every system."""
+
+Advance = Callable[[int, int], None]
+
+
+class Result(NamedTuple):
+    """What became of a replay.
+
+    Attributes:
+        seconds: how long it took.
+        stats: the handler's books, after its end.
+        damage: what is wrong with the capture, or None.
+        signal: which one ended it early; 0: none.
+    """
+
+    seconds: float
+    stats: Stats
+    damage: Optional[str]
+    signal: int
+
+
+class _Ended(KeyboardInterrupt):
+    """SIGTERM came."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.add_argument("file", metavar="FILE", help="the capture; - is standard input")
+    parser.add_argument(
+        "address", metavar="ADDRESS", help="unix:///path, tcp://host:port or tls://host:port"
+    )
+    pace = parser.add_mutually_exclusive_group()
+    pace.add_argument(
+        "--rate", type=numbers.positive, metavar="N", help="at most N messages a second"
+    )
+    pace.add_argument(
+        "--timed", action="store_true", help="in the time that the messages' own times say"
+    )
+    parser.add_argument(
+        "--speed", type=numbers.positive, metavar="F", help="with --timed: F times as fast"
+    )
+    parser.add_argument(
+        "--attempts",
+        type=numbers.count(0),
+        default=5,
+        metavar="N",
+        help="further attempts to connect before giving up (%(default)s)",
+    )
+    parser.add_argument(
+        "--timeout",
+        type=numbers.seconds,
+        default=5.0,
+        metavar="SECONDS",
+        help="for each handshake, for FINISH, and for a write without progress (5)",
+    )
+    parser.add_argument(
+        "--max-frame-size",
+        type=numbers.count(512, MAX_FRAME_SIZE),
+        default=98304,
+        metavar="BYTES",
+        help="larger messages are left out: usual collectors do not take them (%(default)s)",
+    )
+    _add_tls_arguments(parser)
+    add_verbose(parser)
+
+
+def _add_tls_arguments(parser: argparse.ArgumentParser) -> None:
+    tls = parser.add_argument_group("for tls://")
+    tls.add_argument("--cafile", metavar="FILE", help="certificates to trust (the system's)")
+    tls.add_argument("--certfile", "--cert", metavar="FILE", help="our own certificate")
+    tls.add_argument("--keyfile", "--key", metavar="FILE", help="its key, if not in --certfile")
+    tls.add_argument("--server-hostname", metavar="NAME", help="the name in its certificate")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Send the capture; return 0 if all of it was sent and confirmed."""
+    pace = _make_pace(options)
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context(_opened(options.file))
+        reader = _open_reader(file, max(DEFAULT_MAX_FRAME_SIZE, options.max_frame_size))
+        stack.enter_context(say_diagnostics(options.command, options.verbose))
+        handler = _make_handler(options)
+        stack.callback(handler.close)
+        advance = stack.enter_context(show_progress("sending", file_size(file)))
+        result = _replay(reader, handler, pace, advance)
+    _print_counts(result)
+    problems = _problems(result, options)
+    if result.signal:
+        return 128 + result.signal
+    if problems:
+        raise CommandError("; ".join(problems), DAMAGED)
+    return OK
+
+
+@contextlib.contextmanager
+def _opened(path: str) -> Iterator[BinaryIO]:
+    if path == "-":
+        yield sys.stdin.buffer
+        return
+    with open(path, "rb") as file:
+        yield file
+
+
+def _open_reader(file: BinaryIO, max_frame_size: int) -> DnstapReader:
+    try:
+        return DnstapReader(file, max_frame_size=max_frame_size)
+    except DecodeError as error:
+        raise CommandError(str(error), DAMAGED) from error
+
+
+def _make_pace(options: argparse.Namespace) -> Pace:
+    if options.speed is not None and not options.timed:
+        raise CommandError("--speed is the factor of --timed: give both (try --help)")
+    if options.rate is not None:
+        return at_rate(options.rate)
+    return in_its_time(options.speed or 1.0) if options.timed else at_once
+
+
+def _make_handler(options: argparse.Namespace) -> DnstapHandler:
+    try:
+        if parse_address(options.address, argument="ADDRESS").is_file:
+            raise CommandError(
+                f"{options.address} is a file: write unix:///path, tcp://host:port or "
+                f"tls://host:port (to copy captures, use check --repair)"
+            )
+        return DnstapHandler(
+            options.address,
+            overflow="block",
+            queue_bytes=max(QUEUE_BYTES, options.max_frame_size),
+            timeout=options.timeout,
+            max_reconnect_attempts=options.attempts,
+            close_timeout=options.timeout * CLOSE_TIMEOUTS,
+            max_frame_size=options.max_frame_size,
+            cafile=options.cafile,
+            certfile=options.certfile,
+            keyfile=options.keyfile,
+            server_hostname=options.server_hostname,
+        )
+    except (TypeError, ValueError) as error:
+        raise CommandError(str(error)) from error
+
+
+def _replay(reader: DnstapReader, handler: DnstapHandler, pace: Pace, advance: Advance) -> Result:
+    """Send all that can be sent, and end the stream in order, whatever happens."""
+    started = time.monotonic()
+    damage: Optional[str] = None
+    ended_by = 0
+    before = signal.signal(signal.SIGTERM, _end)
+    try:
+        damage = _feed(reader, handler, pace, advance)
+        while not handler.flush(FLUSH_SLICE):
+            pass
+    except KeyboardInterrupt as interrupt:
+        ended_by = signal.SIGTERM if isinstance(interrupt, _Ended) else signal.SIGINT
+    finally:
+        handler.close()
+        signal.signal(signal.SIGTERM, before)
+    return Result(time.monotonic() - started, handler.stats(), damage, ended_by)
+
+
+def _feed(
+    reader: DnstapReader, handler: DnstapHandler, pace: Pace, advance: Advance
+) -> Optional[str]:
+    """Hand over one frame after the other; return what is wrong with the capture, or None."""
+    try:
+        for number, (offset, payload) in enumerate(reader.frames(), 1):
+            wait_until_due(pace(payload, time.monotonic()))
+            if not handler.emit_payload(payload):
+                break  # it has given up
+            advance(offset, number)
+    except DecodeError as error:
+        return str(error)
+    return None
+
+
+def _end(number: int, frame: object) -> None:
+    raise _Ended
+
+
+def _print_counts(result: Result) -> None:
+    """Print the last line: what was sent, and what of it is confirmed."""
+    stats, seconds = result.stats, result.seconds
+    again = f", {stats.resent} sent again" if stats.resent else ""
+    rate = f", {stats.written / seconds:,.0f}/s" if seconds > 0 else ""
+    print(
+        f"{stats.address}: {stats.written} of {stats.logged} messages sent, {stats.confirmed} "
+        f"confirmed{again}; {stats.bytes_written:,} bytes in {seconds:.1f} s{rate}"
+    )
+
+
+def _problems(result: Result, options: argparse.Namespace) -> List[str]:
+    """Return what went wrong, in words."""
+    problems, stats = [], result.stats
+    if result.damage:
+        problems.append(result.damage)
+    large = stats.dropped["too_large"]
+    if large:
+        problems.append(
+            f"{large} messages of more than {options.max_frame_size} bytes were left out "
+            f"(--max-frame-size)"
+        )
+    lost = sum(stats.dropped.values()) - large
+    if lost or stats.written > stats.confirmed:
+        what = (
+            f"gave up, {lost} messages were read and not sent"
+            if lost
+            else "not all is confirmed by FINISH"
+        )
+        problems.append(f"{stats.last_error or stats.address}: {what}")
+    return problems
