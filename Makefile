@@ -21,7 +21,7 @@ help:
 	@echo "make demo | test | lint | bench | bench-append | bench-faults | fuzz | docs | proto | check-proto | clean"
 
 demo: $(VENV)/.installed-demo
-	$(BIN)/python examples/demo.py $(ARGS)
+	$(BIN)/dnstap-logging demo $(ARGS)
 
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest $(ARGS)

@@ -1,8 +1,9 @@
 """A small DNS server that shows every query and every answer to a dnstap collector.
 
-It answers for the zone example.org, over UDP and TCP, one thread for each query, with nothing but
-`socketserver` and dnslib. Its dnstap part is the `LOGGING` configuration, and the two calls of
-`logger.info` in `respond`. Run it, and ask it something:
+It answers for the zone example.org, over UDP and TCP, one thread for each query, with the server of
+``dnstap-logging demo``, which is nothing but `socketserver` and dnslib. Here is what makes it speak
+dnstap: the `LOGGING` configuration, and the two calls of `logger.info` in `respond`. Run it, and
+ask it something:
 
     python examples/dns_server.py --address unix:///run/dnstap.sock --port 5300
     dig @127.0.0.1 -p 5300 www.example.org
@@ -14,17 +15,13 @@ import argparse
 import logging
 import logging.config
 import signal
-import socket
-import socketserver
 import sys
 import threading
 import time
-from types import TracebackType
-from typing import Any, Callable, Dict, List, NoReturn, Optional, Tuple, Type
-
-from dnslib import EDNS0, QTYPE, RCODE, RR, TXT, DNSError, DNSHeader, DNSLabel, DNSRecord
+from typing import Any, Callable, Dict, NoReturn, Tuple
 
 import dnstap_logging
+from dnstap_logging.cli.demo_server import DnsServer, answer
 
 LOGGING: Dict[str, Any] = {
     "version": 1,
@@ -44,32 +41,6 @@ LOGGING: Dict[str, Any] = {
         "dnstap_logging": {"level": "INFO", "handlers": ["console"]},
     },
 }
-
-ZONE_FILE = """
-$ORIGIN example.org.
-$TTL 300
-@     IN SOA   ns1 hostmaster 1 3600 900 604800 300
-@     IN NS    ns1
-@     IN MX    10 mail
-@     IN TXT   "a small zone"
-ns1   IN A     192.0.2.53
-ns1   IN AAAA  2001:db8::53
-mail  IN A     192.0.2.25
-host  IN A     192.0.2.80
-host  IN AAAA  2001:db8::80
-www   IN CNAME host
-"""
-ZONE: List[RR] = RR.fromZone(ZONE_FILE)
-# An answer of 4 KiB, too large for UDP: clients get TC=1 and come again over TCP.
-ZONE += [RR("large.example.org", QTYPE.TXT, rdata=TXT(f"{n:02} " * 66), ttl=300) for n in range(20)]
-ORIGIN = DNSLabel("example.org.")
-SOA = next(record for record in ZONE if record.rtype == QTYPE.SOA)
-
-MIN_UDP_SIZE = 512  # what every client takes over UDP (RFC 1035, 4.2.1)
-MAX_UDP_SIZE = 1232  # what crosses nearly every network without fragments (RFC 9715)
-DNS_HEADER_SIZE = 12
-QR_FLAG = 0x80  # in the third byte of a response (RFC 1035, 4.1.1)
-PORT_ATTEMPTS = 20
 
 logger = logging.getLogger("dns")
 
@@ -97,158 +68,6 @@ def respond(
     send(reply)
     response = {"dns_message_type": "CLIENT_RESPONSE", "dns_response_message": reply}
     logger.info("response", extra={**response, **exchange})
-
-
-def answer(wire: bytes, protocol: str) -> Optional[bytes]:
-    """Return the answer to a query, or None for what deserves none."""
-    if len(wire) < DNS_HEADER_SIZE or wire[2] & QR_FLAG:
-        return None
-    try:
-        query = DNSRecord.parse(wire)
-    except DNSError:
-        number = int.from_bytes(wire[:2], "big")
-        return bytes(DNSRecord(DNSHeader(id=number, qr=1, rd=0, rcode=RCODE.FORMERR)).pack())
-    if len(query.questions) != 1:
-        return None
-    reply = look_up(query)
-    max_size = MIN_UDP_SIZE
-    for record in query.ar:
-        if record.rtype == QTYPE.OPT:
-            max_size = min(max(MIN_UDP_SIZE, record.edns_len), MAX_UDP_SIZE)
-            reply.add_ar(EDNS0(udp_len=MAX_UDP_SIZE))
-    packed = bytes(reply.pack())
-    if protocol == "UDP" and len(packed) > max_size:
-        reply.header.tc = 1
-        reply.rr, reply.auth = [], []
-        packed = bytes(reply.pack())
-    return packed
-
-
-def look_up(query: DNSRecord) -> DNSRecord:
-    """Return the reply to a query, from the zone."""
-    reply = query.reply(ra=0)
-    name, kind = query.q.qname, query.q.qtype
-    if not name.matchSuffix(ORIGIN):
-        reply.header.aa, reply.header.rcode = 0, RCODE.REFUSED
-        return reply
-    here = [record for record in ZONE if record.rname == name]
-    for record in here:
-        if record.rtype in (kind, QTYPE.CNAME) or kind == QTYPE.ANY:
-            reply.add_answer(record)
-            if record.rtype == QTYPE.CNAME != kind:
-                target = record.rdata.label
-                reply.add_answer(*(r for r in ZONE if r.rname == target and r.rtype == kind))
-    if not reply.rr:
-        reply.add_auth(SOA)
-    if not here:
-        reply.header.rcode = RCODE.NXDOMAIN
-    return reply
-
-
-class UdpHandler(socketserver.BaseRequestHandler):
-    """One query that came in one datagram."""
-
-    def handle(self) -> None:
-        """Answer it."""
-        wire, self.sock = self.request
-        respond(wire, self.send, "UDP", self.client_address, self.server.server_address)
-
-    def send(self, reply: bytes) -> None:
-        """Send the answer."""
-        self.sock.sendto(reply, self.client_address)
-
-
-class TcpHandler(socketserver.StreamRequestHandler):
-    """One connection, with as many queries as the client likes, each after its length."""
-
-    timeout = 2.0  # seconds without a query after which the connection is closed
-
-    def handle(self) -> None:
-        """Answer them until the client goes."""
-        try:
-            while len(prefix := self.rfile.read(2)) == 2:
-                size = int.from_bytes(prefix, "big")
-                if len(wire := self.rfile.read(size)) < size:
-                    return
-                respond(wire, self.send, "TCP", self.client_address, self.server.server_address)
-        except OSError:
-            return  # the client went away, or said nothing for too long
-
-    def send(self, reply: bytes) -> None:
-        """Send one answer."""
-        self.wfile.write(len(reply).to_bytes(2, "big") + reply)
-
-
-class FamilyOfHost:
-    """Makes a socket of the family that the address is of."""
-
-    def __init__(self, address: Tuple[str, int], handler: Type[object]) -> None:
-        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-        super().__init__(address, handler)  # type: ignore[call-arg]
-
-
-class UdpServer(FamilyOfHost, socketserver.ThreadingUDPServer):
-    """Starts a thread for each datagram; server_close() waits for them."""
-
-
-class TcpServer(FamilyOfHost, socketserver.ThreadingTCPServer):
-    """Starts a thread for each connection; server_close() waits for them."""
-
-    allow_reuse_address = True
-
-
-class DnsServer:
-    """Both servers on one port, running from construction until `close`.
-
-    Args:
-        host: an IPv4 or IPv6 address.
-        port: 0 takes a free one.
-
-    Raises:
-        OSError: the address cannot be had.
-    """
-
-    def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
-        self._servers = _bind(host, port)
-        self.host, self.port = self._servers[0].server_address[:2]
-        # Looks for its end ten times a second, so that closing is quick.
-        self._threads = [
-            threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True)
-            for server in self._servers
-        ]
-        for thread in self._threads:
-            thread.start()
-
-    def close(self) -> None:
-        """Stop, and wait for the queries that are being answered."""
-        for server, thread in zip(self._servers, self._threads):
-            server.shutdown()
-            thread.join()
-            server.server_close()
-
-    def __enter__(self) -> DnsServer:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: Optional[Type[BaseException]],
-        exc: Optional[BaseException],
-        traceback: Optional[TracebackType],
-    ) -> None:
-        self.close()
-
-
-def _bind(host: str, port: int) -> Tuple[TcpServer, UdpServer]:
-    """Return a TCP and a UDP server on one port; with port 0, one that is free for both."""
-    for attempt in range(1, PORT_ATTEMPTS + 1):
-        tcp = TcpServer((host, port), TcpHandler)
-        try:
-            return tcp, UdpServer((host, tcp.server_address[1]), UdpHandler)
-        except OSError:
-            tcp.server_close()
-            if port or attempt == PORT_ATTEMPTS:
-                raise
-    raise AssertionError("the loop returns or raises")
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -283,7 +102,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # end as with Ctrl-C
     signal.signal(signal.SIGHUP, lambda *_: handler.reopen())  # a new session, a new capture file
     try:
-        with DnsServer(options.host, options.port) as server:
+        with DnsServer(respond, options.host, options.port) as server:
             print(f"listening on {server.host} port {server.port}, UDP and TCP", flush=True)
             threading.Event().wait()
     except (OSError, OverflowError) as error:

@@ -8,7 +8,7 @@ from typing import Dict, Optional, Sequence
 
 from .._version import __version__
 from ..exceptions import DnstapLoggingError
-from . import check, listen, read, send
+from . import check, demo, listen, read, send
 from .common import (
     INTERRUPTED,
     PROGRAM,
@@ -22,7 +22,13 @@ from .common import (
 __all__ = ["COMMANDS", "main"]
 
 # Each has a docstring whose first line is its help, add_arguments(parser) and run(options) -> int.
-COMMANDS: Dict[str, ModuleType] = {"read": read, "check": check, "listen": listen, "send": send}
+COMMANDS: Dict[str, ModuleType] = {
+    "read": read,
+    "check": check,
+    "listen": listen,
+    "send": send,
+    "demo": demo,
+}
 
 
 def make_parser() -> Parser:

@@ -1,11 +1,13 @@
-"""demo.py, run as its users run it."""
+"""`dnstap-logging demo`, run as its users run it."""
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import socket
 import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Dict, List, NamedTuple
@@ -15,7 +17,8 @@ import dns.rcode
 import pytest
 
 from dnstap_logging import DnstapMessage, DnstapReceiver, SocketFamily, SocketProtocol
-from tests.examples.programs import DEADLINE, read, responses, run, started
+from tests.cli.programs import DEADLINE, REPOSITORY, run, started
+from tests.examples.programs import read, responses
 from tests.support import require_program, wait_until
 
 MESSAGE_LINE = re.compile(r"\d{4}-\d\d-\d\dT\S+ C[QR] ", re.ASCII)
@@ -42,7 +45,7 @@ def rows(output: str) -> Dict[str, Row]:
 
 def test_demo_prints_each_message_and_balanced_books(tmp_path: Path) -> None:
     """All that was logged is printed by the collector, is in the capture, and is in the books."""
-    done = run(tmp_path, "demo.py", "--queries", 24)
+    done = run(tmp_path, "demo", "--queries", 24)
 
     assert done.returncode == 0, done.stdout + done.stderr
     messages = read(tmp_path / "demo.fstrm")
@@ -54,13 +57,13 @@ def test_demo_prints_each_message_and_balanced_books(tmp_path: Path) -> None:
     assert rows(done.stdout) == {"collector": row, "file": row}, done.stdout
     assert "The books balance" in done.stdout
     assert str(tmp_path / "demo.fstrm") in done.stdout
-    for way in ("-q", "-y"):
-        assert f"dnstap -r demo.fstrm {way}" in done.stdout
+    for way in ("read demo.fstrm", "read --yaml demo.fstrm"):
+        assert f"dnstap-logging {way} " in done.stdout
 
 
 def test_demo_asks_questions_of_several_kinds(tmp_path: Path) -> None:
     """UDP and TCP, NXDOMAIN, an empty and a large answer, TC, and every loopback there is."""
-    done = run(tmp_path, "demo.py", "--queries", 44, "--quiet", "--output", "kinds.fstrm")
+    done = run(tmp_path, "demo", "--queries", 44, "--quiet", "--output", "kinds.fstrm")
     assert done.returncode == 0, done.stdout + done.stderr
     messages = read(tmp_path / "kinds.fstrm")
     answers = responses(messages)
@@ -91,7 +94,7 @@ def has_ipv6() -> bool:
 
 def test_quiet_demo_prints_the_summary_only(tmp_path: Path) -> None:
     """--quiet leaves out the messages and the orderly diagnostics, and nothing else."""
-    done = run(tmp_path, "demo.py", "--queries", 3, "--quiet")
+    done = run(tmp_path, "demo", "--queries", 3, "--quiet")
 
     assert (done.returncode, done.stderr) == (0, "")
     assert not [line for line in done.stdout.splitlines() if MESSAGE_LINE.match(line)]
@@ -104,7 +107,7 @@ def test_demo_sends_to_a_collector_of_the_users(tmp_path: Path, scheme: str) -> 
     received: List[DnstapMessage] = []
     address = f"unix://{tmp_path}/mine.sock" if scheme == "unix" else "tcp://127.0.0.1:0"
     with DnstapReceiver(address, received.append) as receiver:
-        done = run(tmp_path, "demo.py", "--queries", 12, "--address", receiver.address)
+        done = run(tmp_path, "demo", "--queries", 12, "--address", receiver.address)
 
     assert done.returncode == 0, done.stdout + done.stderr
     number = len(received)
@@ -126,7 +129,7 @@ def test_demo_sends_to_fstrm_capture(tmp_path: Path) -> None:
     with collector:
         try:
             wait_until(sock.exists, f"{sock} to be there")
-            done = run(tmp_path, "demo.py", "--queries", 12, "--address", f"unix://{sock}")
+            done = run(tmp_path, "demo", "--queries", 12, "--address", f"unix://{sock}")
         finally:
             collector.terminate()
 
@@ -137,7 +140,7 @@ def test_demo_sends_to_fstrm_capture(tmp_path: Path) -> None:
 def test_demo_without_a_collector_fails_and_says_so(tmp_path: Path) -> None:
     """Where nobody listens, the books still add up, and the status is 1."""
     address = f"unix://{tmp_path}/absent.sock"
-    done = run(tmp_path, "demo.py", "--queries", 2, "--quiet", "--address", address)
+    done = run(tmp_path, "demo", "--queries", 2, "--quiet", "--address", address)
 
     assert done.returncode == 1, done.stdout
     number = len(read(tmp_path / "demo.fstrm"))
@@ -170,7 +173,7 @@ def test_demo_refuses_bad_arguments(tmp_path: Path, arguments: List[str], named:
     """One line that names what is wrong, status 2, and a capture that was there stays as it is."""
     (tmp_path / "demo.fstrm").write_bytes(b"an earlier capture")
 
-    done = run(tmp_path, "demo.py", *arguments)
+    done = run(tmp_path, "demo", *arguments)
 
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.count("\n") == 1, done.stderr
@@ -180,7 +183,7 @@ def test_demo_refuses_bad_arguments(tmp_path: Path, arguments: List[str], named:
 
 def test_demo_ends_quietly_at_ctrl_c(tmp_path: Path) -> None:
     """SIGINT ends it without a traceback; the capture is whole, the collector's folder is gone."""
-    with started(tmp_path, "demo.py", "--queries", 1000000) as process:
+    with started(tmp_path, "demo", "--queries", 1000000) as process:
         assert process.stdout is not None
         assert MESSAGE_LINE.match(process.stdout.readline())
         process.send_signal(signal.SIGINT)
@@ -195,13 +198,51 @@ def test_demo_ends_quietly_at_ctrl_c(tmp_path: Path) -> None:
 
 
 def test_demo_stands_a_reader_that_goes_away(tmp_path: Path) -> None:
-    """`demo.py | head -1`: no traceback, and an end."""
-    with started(tmp_path, "demo.py", "--queries", 30) as process:
+    """`demo | head -1`: the end by SIGPIPE that shells know, without a word."""
+    with started(tmp_path, "demo", "--queries", 30, "--quiet") as process:
         assert process.stdout is not None
         assert process.stderr is not None
-        process.stdout.readline()
         process.stdout.close()
         said = process.stderr.read()
         status = process.wait(timeout=DEADLINE)
 
-    assert (status, "rror" in said) == (1, False), said
+    assert (status, said) == (-signal.SIGPIPE, "")
+
+
+@pytest.mark.parametrize("library", ["dnslib", "dns"])
+def test_demo_without_its_libraries_says_what_to_install(tmp_path: Path, library: str) -> None:
+    """Without the extra `demo`: one line with the command that installs it, and status 2."""
+    code = (
+        "import sys\n"
+        f"sys.modules[{library!r}] = None\n"  # what an import of a missing library looks like
+        "from dnstap_logging.cli.main import main\n"
+        "sys.exit(main(['demo']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout) == (2, ""), done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert "pip install 'dnstap-logging[demo]'" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_make_demo_runs_the_command() -> None:
+    """`make demo ARGS=...` is `dnstap-logging demo`, with these arguments."""
+    done = subprocess.run(
+        [require_program("make"), "-n", "demo", "ARGS=--queries 7"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        check=True,
+    )
+
+    assert done.stdout.splitlines()[-1].endswith("/dnstap-logging demo --queries 7")
