@@ -8,7 +8,7 @@ from typing import Callable
 
 from ..arguments import MAX_SECONDS
 
-__all__ = ["count", "positive", "seconds"]
+__all__ = ["count", "messages", "positive", "seconds"]
 
 _DECIMAL = re.compile(r"[0-9]{1,18}(?:\.[0-9]{1,9})?")
 
@@ -40,3 +40,8 @@ def seconds(text: str) -> float:
     if number > MAX_SECONDS:
         raise argparse.ArgumentTypeError(f"{text!r} must be at most {MAX_SECONDS:.0f} seconds")
     return number
+
+
+def messages(number: int) -> str:
+    """Return so many messages in words."""
+    return f"{number} message{'' if number == 1 else 's'}"

@@ -233,13 +233,13 @@ def _problems(result: Result, options: argparse.Namespace) -> List[str]:
     large = stats.dropped["too_large"]
     if large:
         problems.append(
-            f"{large} messages of more than {options.max_frame_size} bytes were left out "
+            f"{numbers.messages(large)} of more than {options.max_frame_size} bytes left out "
             f"(--max-frame-size)"
         )
     lost = sum(stats.dropped.values()) - large
     if lost or stats.written > stats.confirmed:
         what = (
-            f"gave up, {lost} messages were read and not sent"
+            f"gave up, {numbers.messages(lost)} read and not sent"
             if lost
             else "not all is confirmed by FINISH"
         )

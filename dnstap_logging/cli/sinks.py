@@ -18,6 +18,7 @@ from ..encoding import DNSTAP_CONTENT_TYPE
 from ..exceptions import DecodeError
 from ..framestream import Direction, WriterSession
 from ..message import DnstapMessage
+from . import numbers
 from .capture import open_capture
 from .common import CommandError
 from .printing import Printer
@@ -242,7 +243,7 @@ class CaptureSink(Sink):
         lost = self._lost()
         if not lost:
             return []
-        return [f"{lost} messages could not be written: {self._handler.stats().last_error}"]
+        return [f"{numbers.messages(lost)} not written: {self._handler.stats().last_error}"]
 
 
 def make_sink(options: argparse.Namespace, show: Printer, wanted: Optional[Selector]) -> Sink:
