@@ -141,16 +141,13 @@ def _reopen(receivers: Receivers, sink: Sink) -> None:
 
 def _conclude(receivers: Receivers, sink: Sink) -> int:
     """Say what was received; return the exit status."""
-    connections = receivers.total("connections")
-    print(
-        f"received {receivers.total('messages')} messages on {connections} connections, "
-        f"kept {sink.kept}",
-        file=sys.stderr,
-    )
+    messages = numbers.counted(receivers.total("messages"), "message")
+    connections = numbers.counted(receivers.total("connections"), "connection")
+    print(f"received {messages} on {connections}, kept {sink.kept}", file=sys.stderr)
     problems: List[str] = sink.problems()
     undecodable = receivers.total("undecodable")
     if undecodable:
-        problems.append(f"{undecodable} payloads are no dnstap messages, and were left out")
+        problems.append(f"{numbers.counted(undecodable, 'payload')} left out: no dnstap")
     if problems:
         raise CommandError("; ".join(problems), DAMAGED)
     return OK

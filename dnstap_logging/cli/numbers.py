@@ -8,7 +8,7 @@ from typing import Callable
 
 from ..arguments import MAX_SECONDS
 
-__all__ = ["count", "messages", "positive", "seconds"]
+__all__ = ["count", "counted", "positive", "seconds"]
 
 _DECIMAL = re.compile(r"[0-9]{1,18}(?:\.[0-9]{1,9})?")
 
@@ -42,6 +42,6 @@ def seconds(text: str) -> float:
     return number
 
 
-def messages(number: int) -> str:
-    """Return so many messages in words."""
-    return f"{number} message{'' if number == 1 else 's'}"
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -232,16 +232,13 @@ def _problems(result: Result, options: argparse.Namespace) -> List[str]:
         problems.append(result.damage)
     large = stats.dropped["too_large"]
     if large:
-        problems.append(
-            f"{numbers.messages(large)} of more than {options.max_frame_size} bytes left out "
-            f"(--max-frame-size)"
-        )
+        left_out = numbers.counted(large, "message")
+        limit = options.max_frame_size
+        problems.append(f"{left_out} of more than {limit} bytes left out (--max-frame-size)")
     lost = sum(stats.dropped.values()) - large
-    if lost or stats.written > stats.confirmed:
-        what = (
-            f"gave up, {numbers.messages(lost)} read and not sent"
-            if lost
-            else "not all is confirmed by FINISH"
-        )
-        problems.append(f"{stats.last_error or stats.address}: {what}")
+    if lost:
+        unsent = numbers.counted(lost, "message")
+        problems.append(f"{stats.last_error or stats.address}: gave up, {unsent} read and not sent")
+    elif stats.written > stats.confirmed:
+        problems.append(f"{stats.last_error or stats.address}: not all is confirmed by FINISH")
     return problems

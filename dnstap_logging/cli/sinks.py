@@ -243,7 +243,8 @@ class CaptureSink(Sink):
         lost = self._lost()
         if not lost:
             return []
-        return [f"{numbers.messages(lost)} not written: {self._handler.stats().last_error}"]
+        unwritten = numbers.counted(lost, "message")
+        return [f"{unwritten} not written: {self._handler.stats().last_error}"]
 
 
 def make_sink(options: argparse.Namespace, show: Printer, wanted: Optional[Selector]) -> Sink:

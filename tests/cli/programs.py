@@ -55,9 +55,9 @@ def run(folder: Path, *arguments: object, **options: Any) -> subprocess.Complete
 @contextlib.contextmanager
 def started(folder: Path, *arguments: object, **options: Any) -> Iterator[subprocess.Popen[str]]:
     """Start a command in this folder; kill it if the test leaves it running."""
-    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     process = subprocess.Popen(
-        command(*arguments), cwd=folder, env=environment(), text=True, **{**streams, **options}
+        command(*arguments), cwd=folder, env=environment(), **{**pipes, **options}
     )
     with process:
         try:
