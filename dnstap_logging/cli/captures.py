@@ -6,7 +6,7 @@ import io
 import os
 import sys
 from types import TracebackType
-from typing import BinaryIO, Iterator, Optional, Tuple, Type, Union, cast
+from typing import Any, BinaryIO, Iterator, Optional, Tuple, Type, cast
 
 from ..decoding import decode
 from ..exceptions import DecodeError
@@ -14,9 +14,11 @@ from ..message import DnstapMessage
 from ..reader import DnstapReader
 from .common import CommandError
 
-__all__ = ["STANDARD_INPUT", "Capture", "Damage"]
+__all__ = ["NO_STOP", "STANDARD_INPUT", "Capture", "Damage", "open_reader"]
 
 STANDARD_INPUT = "-"
+
+NO_STOP = "no STOP there: its writer is still at work, or was ended"
 
 
 class Damage:
@@ -47,6 +49,28 @@ class Damage:
         return f"{self.name}: {self.where}"
 
 
+def open_reader(name: str, **arguments: Any) -> DnstapReader:
+    """Open a capture for reading.
+
+    Args:
+        name: of the file; ``-`` is standard input.
+        arguments: of `DnstapReader`.
+
+    Raises:
+        CommandError: it cannot be opened.
+        DecodeError: it does not begin as a capture does.
+    """
+    source = _standard_input() if name == STANDARD_INPUT else name
+    try:
+        return DnstapReader(source, **arguments)
+    except BrokenPipeError:
+        raise  # of standard output, which is flushed before standard input is waited for
+    except OSError as error:
+        raise CommandError(f"{name}: cannot be read: {error.strerror or error}") from None
+    except ValueError as error:
+        raise CommandError(f"{name}: {error}") from None
+
+
 class Capture:
     """One capture, read once from its beginning in constant memory; closed by its ``with``.
 
@@ -69,19 +93,10 @@ class Capture:
         self.name = "standard input" if name == STANDARD_INPUT else name
         self.damage: Optional[Damage] = None
         self._reader: Optional[DnstapReader] = None
-        source: Union[str, BinaryIO] = name
-        if name == STANDARD_INPUT:
-            source = _standard_input()
         try:
-            self._reader = DnstapReader(source, follow=follow)
+            self._reader = open_reader(name, follow=follow)
         except DecodeError as error:
             self._note(error)
-        except BrokenPipeError:
-            raise  # of standard output, which is flushed before standard input is waited for
-        except OSError as error:
-            raise CommandError(f"{name}: cannot be read: {error.strerror or error}") from None
-        except ValueError as error:
-            raise CommandError(f"{name}: {error}") from None
 
     def __enter__(self) -> Capture:
         return self
@@ -128,7 +143,7 @@ class Capture:
             self._note(error)
             return
         if not self._reader.complete:
-            self._found(self.offset, "no STOP there: its writer is still at work, or was ended")
+            self._found(self.offset, NO_STOP)
 
     def _pass_over(self, offset: int, error: DecodeError) -> None:
         if self.damage is None:

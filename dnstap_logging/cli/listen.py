@@ -12,12 +12,11 @@ import contextlib
 import logging
 import math
 import signal
-import sys
 import time
 from typing import Iterator, List
 
 from . import capture, numbers, printing, selecting
-from .common import DAMAGED, OK, CommandError
+from .common import DAMAGED, OK, CommandError, complain
 from .receiving import Receivers
 from .receiving import add_arguments as add_receiving_arguments
 from .saying import add_verbose, say_diagnostics
@@ -89,6 +88,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Collect until the end is asked for; return 0 if all that was received is kept."""
+    printing.prepare_output()
     sink = _make_sink(options)
     receivers = Receivers(options, sink.callbacks())
     signals = _Signals()
@@ -100,14 +100,14 @@ def run(options: argparse.Namespace) -> int:
         stack.callback(receivers.close, 0)
         sink.open()  # behind the addresses: where one is in use, no file is touched
         for address in receivers.addresses:
-            print(f"listening on {address}", file=sys.stderr, flush=True)
+            complain(options.command, f"listening on {address}")
         _wait(options, signals, receivers, sink)
         if sink.failure is None:
             receivers.close(CUT_TIMEOUT if sink.has_callers_waiting else CLOSE_TIMEOUT)
             sink.close()
         if sink.failure is not None:
             raise sink.failure
-    return _conclude(receivers, sink)
+    return _conclude(options, receivers, sink)
 
 
 def _make_sink(options: argparse.Namespace) -> Sink:
@@ -127,23 +127,23 @@ def _wait(options: argparse.Namespace, signals: _Signals, receivers: Receivers, 
             return
         if signals.reopen:
             signals.reopen = False
-            _reopen(receivers, sink)
+            _reopen(options, receivers, sink)
         sink.ended.wait(min(left, LOOK_INTERVAL))
 
 
-def _reopen(receivers: Receivers, sink: Sink) -> None:
+def _reopen(options: argparse.Namespace, receivers: Receivers, sink: Sink) -> None:
     sink.reopen()
     try:
         receivers.renew()
     except ValueError as error:
-        print(f"dnstap-logging listen: {error}", file=sys.stderr, flush=True)
+        complain(options.command, str(error))
 
 
-def _conclude(receivers: Receivers, sink: Sink) -> int:
+def _conclude(options: argparse.Namespace, receivers: Receivers, sink: Sink) -> int:
     """Say what was received; return the exit status."""
     messages = numbers.counted(receivers.total("messages"), "message")
     connections = numbers.counted(receivers.total("connections"), "connection")
-    print(f"received {messages} on {connections}, kept {sink.kept}", file=sys.stderr)
+    complain(options.command, f"received {messages} on {connections}, kept {sink.kept}")
     problems: List[str] = sink.problems()
     undecodable = receivers.total("undecodable")
     if undecodable:

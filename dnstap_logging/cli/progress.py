@@ -7,18 +7,18 @@ import os
 import stat
 import sys
 import time
-from typing import Any, BinaryIO, Callable, Iterator, Optional
+from typing import Any, Callable, Iterator, Optional
 
 __all__ = ["file_size", "show_progress"]
 
 INTERVAL = 0.1  # seconds between two looks of the bar at how far it is
 
 
-def file_size(file: BinaryIO) -> Optional[int]:
+def file_size(path: str) -> Optional[int]:
     """Return the bytes of a regular file; None: nobody knows how much will come."""
     try:
-        status = os.fstat(file.fileno())
-    except (OSError, ValueError):
+        status = os.stat(path)
+    except OSError:
         return None
     return status.st_size if stat.S_ISREG(status.st_mode) else None
 
@@ -34,7 +34,7 @@ def show_progress(what: str, total: Optional[int]) -> Iterator[Callable[[int, in
     Yields:
         A function of the bytes and messages done so far, to be called as often as one likes.
     """
-    bar = _make_bar() if sys.stderr.isatty() else None
+    bar = _make_bar() if sys.stderr is not None and sys.stderr.isatty() else None
     if bar is None:
         yield lambda done, messages: None
         return

@@ -9,9 +9,8 @@ from __future__ import annotations
 import argparse
 import contextlib
 import signal
-import sys
 import time
-from typing import BinaryIO, Callable, Iterator, List, NamedTuple, Optional
+from typing import Callable, List, NamedTuple, Optional
 
 from ..address import parse_address
 from ..arguments import MAX_FRAME_SIZE
@@ -21,6 +20,7 @@ from ..handler import DnstapHandler
 from ..reader import DnstapReader
 from ..stats import Stats
 from . import numbers
+from .captures import NO_STOP, open_reader
 from .common import DAMAGED, OK, CommandError
 from .pacing import Pace, at_once, at_rate, in_its_time, wait_until_due
 from .progress import file_size, show_progress
@@ -113,12 +113,11 @@ def run(options: argparse.Namespace) -> int:
     """Send the capture; return 0 if all of it was sent and confirmed."""
     pace = _make_pace(options)
     with contextlib.ExitStack() as stack:
-        file = stack.enter_context(_opened(options.file))
-        reader = _open_reader(file, max(DEFAULT_MAX_FRAME_SIZE, options.max_frame_size))
+        reader = stack.enter_context(_open(options))
         stack.enter_context(say_diagnostics(options.command, options.verbose))
         handler = _make_handler(options)
         stack.callback(handler.close)
-        advance = stack.enter_context(show_progress("sending", file_size(file)))
+        advance = stack.enter_context(show_progress("sending", file_size(options.file)))
         result = _replay(reader, handler, pace, advance)
     _print_counts(result)
     problems = _problems(result, options)
@@ -129,18 +128,10 @@ def run(options: argparse.Namespace) -> int:
     return OK
 
 
-@contextlib.contextmanager
-def _opened(path: str) -> Iterator[BinaryIO]:
-    if path == "-":
-        yield sys.stdin.buffer
-        return
-    with open(path, "rb") as file:
-        yield file
-
-
-def _open_reader(file: BinaryIO, max_frame_size: int) -> DnstapReader:
+def _open(options: argparse.Namespace) -> DnstapReader:
+    limit = max(DEFAULT_MAX_FRAME_SIZE, options.max_frame_size)
     try:
-        return DnstapReader(file, max_frame_size=max_frame_size)
+        return open_reader(options.file, max_frame_size=limit)
     except DecodeError as error:
         raise CommandError(str(error), DAMAGED) from error
 
@@ -203,11 +194,11 @@ def _feed(
         for number, (offset, payload) in enumerate(reader.frames(), 1):
             wait_until_due(pace(payload, time.monotonic()))
             if not handler.emit_payload(payload):
-                break  # it has given up
+                return None  # it has given up
             advance(offset, number)
     except DecodeError as error:
         return str(error)
-    return None
+    return None if reader.complete else f"{reader.name}: byte {reader.offset}: {NO_STOP}"
 
 
 def _end(number: int, frame: object) -> None:

@@ -1,33 +1,27 @@
-"""The command line as its users run it: in processes of their own, with real files and sockets."""
+"""Commands that run for a while, or in a folder: started, waited for, signalled and ended."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import signal
 import subprocess
-import sys
 from pathlib import Path
-from typing import Any, Dict, Iterator, List
+from typing import Any, Iterator, List
 
 import pytest
 
+from tests.cli.running import PROGRAM, TIMEOUT, with_environment
 from tests.support import wait_until
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-DEADLINE = 60  # seconds for a program: generous, since nothing here is a matter of speed
-LISTENING = re.compile(r"^listening on (\S+)$", re.MULTILINE)
+DEADLINE = TIMEOUT
+LISTENING = re.compile(r"^dnstap-logging listen: listening on (\S+)$", re.MULTILINE)
 
 
 def command(*arguments: object) -> List[str]:
     """Return a command line of ``dnstap-logging``; warnings are errors there too."""
-    return [sys.executable, "-W", "error", "-m", "dnstap_logging", *map(str, arguments)]
-
-
-def environment() -> Dict[str, str]:
-    """Return an environment in which the package is found, installed or not."""
-    return {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    return [*PROGRAM, *map(str, arguments)]
 
 
 def run(folder: Path, *arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
@@ -41,7 +35,7 @@ def run(folder: Path, *arguments: object, **options: Any) -> subprocess.Complete
     done = subprocess.run(
         command(*arguments),
         cwd=folder,
-        env=environment(),
+        env=with_environment(),
         capture_output=True,
         text=True,
         timeout=DEADLINE,
@@ -57,7 +51,7 @@ def started(folder: Path, *arguments: object, **options: Any) -> Iterator[subpro
     """Start a command in this folder; kill it if the test leaves it running."""
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     process = subprocess.Popen(
-        command(*arguments), cwd=folder, env=environment(), **{**pipes, **options}
+        command(*arguments), cwd=folder, env=with_environment(), **{**pipes, **options}
     )
     with process:
         try:
@@ -91,7 +85,7 @@ class Listener:
             self.process = subprocess.Popen(
                 command(*self._arguments),
                 cwd=self._folder,
-                env=environment(),
+                env=with_environment(),
                 stdout=out,
                 stderr=err,
             )

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from dnstap_logging import DnstapHandler
-from tests.cli.programs import DEADLINE, Listener, command, environment, run, started
+from tests.cli.programs import DEADLINE, Listener, command, run, started
+from tests.cli.running import with_environment
 from tests.cli.test_listen import numbered, relay
 from tests.interop.captures import assert_same, read_capture
 from tests.support import capture, dnstap_payload, wait_until
@@ -79,7 +80,7 @@ def test_a_stream_on_standard_output(tmp_path: Path, sock: str) -> None:
     """`--write -` is a whole capture on standard output."""
     with started(tmp_path, "listen", sock, "--write", "-", text=False) as process:
         assert process.stderr is not None
-        assert process.stderr.readline() == f"listening on {sock}\n".encode()
+        assert process.stderr.readline() == f"dnstap-logging listen: listening on {sock}\n".encode()
         relay(sock, QUERIES)
         process.send_signal(signal.SIGTERM)
         printed, _ = process.communicate(timeout=DEADLINE)
@@ -183,7 +184,7 @@ def test_a_reader_that_goes_away_ends_it_quietly(tmp_path: Path, sock: str) -> N
     with subprocess.Popen(
         command("listen", sock, "--format", "{extra}"),
         cwd=tmp_path,
-        env=environment(),
+        env=with_environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -200,7 +201,10 @@ def test_a_reader_that_goes_away_ends_it_quietly(tmp_path: Path, sock: str) -> N
         status = process.wait(DEADLINE)
         handler.close()
 
-    assert (status, listens + said) == (-signal.SIGPIPE, f"listening on {sock}\n")
+    assert (status, listens + said) == (
+        -signal.SIGPIPE,
+        f"dnstap-logging listen: listening on {sock}\n",
+    )
     assert handler.stats().confirmed == 0
     assert not (tmp_path / "d.sock").exists()
 

@@ -12,7 +12,8 @@ from typing import List, Optional, Tuple
 import pytest
 
 from dnstap_logging import DnstapReceiver
-from tests.cli.programs import DEADLINE, command, environment
+from tests.cli.programs import DEADLINE, command
+from tests.cli.running import with_environment
 from tests.support import capture, dnstap_payload
 
 COLOR = re.compile(r"\x1b\[[0-9;]*m")
@@ -50,7 +51,7 @@ def send_at_terminal(
             stdout=subprocess.PIPE,
             stderr=theirs,
             text=True,
-            env={**environment(), "TERM": "xterm", "COLUMNS": "100", **variables},
+            env=with_environment(TERM="xterm", COLUMNS="100", **variables),
         ) as process:
             os.close(theirs)
             shown = read_terminal(ours)

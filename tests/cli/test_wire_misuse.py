@@ -6,13 +6,13 @@ import contextlib
 import os
 import socket
 from pathlib import Path
-from typing import Dict, Iterator, List, Tuple
+from typing import Dict, Iterator, List
 
 import pytest
 import trustme
 
-from dnstap_logging.cli.main import main
 from tests.cli.programs import Listener, run
+from tests.cli.running import call
 from tests.support import capture, dnstap_payload
 
 BEFORE = capture(map(dnstap_payload, range(3)))
@@ -38,30 +38,20 @@ def contents(folder: Path) -> Dict[str, bytes]:
 
 
 class Misuse:
-    """Commands that are refused, run in this process.
+    """Commands that are refused.
 
     Args:
         folder: the current one.
-        capsys: what they print.
     """
 
-    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._capsys = capsys
-
-    def run(self, *arguments: str) -> Tuple[object, str, str]:
-        """Return the exit status, what was printed, and what was said on standard error."""
-        try:
-            status: object = main(arguments)
-        except SystemExit as ended:  # as argparse ends
-            status = ended.code
-        return (status, *self._capsys.readouterr())
 
     def refused(self, arguments: List[str], named: List[str]) -> None:
         """Check that one line names what is wrong, with status 2, and that nothing is touched."""
         port = (self.folder / "port").read_text()
         before = contents(self.folder)
-        status, printed, said = self.run(*(each.replace("PORT", port) for each in arguments))
+        status, printed, said = call(*(each.replace("PORT", port) for each in arguments))
 
         assert (status, printed) == (2, ""), said
         assert said.count("\n") == 1, said
@@ -72,12 +62,10 @@ class Misuse:
 
 
 @pytest.fixture
-def misuse(
-    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Misuse:
+def misuse(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Misuse:
     """Run commands in the folder."""
     monkeypatch.chdir(folder)
-    return Misuse(folder, capsys)
+    return Misuse(folder)
 
 
 LISTEN = [
@@ -168,7 +156,7 @@ def test_send_refuses(misuse: Misuse, arguments: List[str], named: List[str]) ->
 def test_send_sends_nothing_of_what_is_no_capture(misuse: Misuse, content: str) -> None:
     """A file that is no capture, or an empty one: one line that says so, and status 1 as `read`."""
     (misuse.folder / "empty").touch()
-    status, printed, said = misuse.run("send", content, "tcp://127.0.0.1:1")
+    status, printed, said = call("send", content, "tcp://127.0.0.1:1")
 
     assert (status, printed) == (1, "")
     assert said.startswith(f"dnstap-logging send: {content}: byte 0: ")
@@ -207,7 +195,7 @@ def test_permission_denied(misuse: Misuse) -> None:
         ["send", f"{secret}/c.fstrm", "tcp://127.0.0.1:1"],
     ):
         with _as_nobody():
-            status, printed, said = misuse.run(*arguments)
+            status, printed, said = call(*arguments)
         assert (status, printed) == (2, ""), said
         assert said.count("\n") == 1, said
         assert "ermission denied" in said
