@@ -28,7 +28,7 @@ LOOK_INTERVAL = 0.1
 """Seconds after which signals are noticed at the latest."""
 
 
-CLOSE_TIMEOUT = 5.0
+CLOSE_TIMEOUT = 3.0
 """Seconds that the senders have at the end to be read and answered."""
 
 CUT_TIMEOUT = 0.5
@@ -106,8 +106,14 @@ def run(options: argparse.Namespace) -> int:
             receivers.close(CUT_TIMEOUT if sink.has_callers_waiting else CLOSE_TIMEOUT)
             sink.close()
         if sink.failure is not None:
-            raise sink.failure
+            raise _explained(sink.failure)
     return _conclude(options, receivers, sink)
+
+
+def _explained(failure: Exception) -> Exception:
+    if isinstance(failure, OSError) and not isinstance(failure, BrokenPipeError):
+        return CommandError(f"standard output: {failure.strerror}", DAMAGED)
+    return failure
 
 
 def _make_sink(options: argparse.Namespace) -> Sink:

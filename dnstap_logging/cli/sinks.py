@@ -11,7 +11,7 @@ import abc
 import argparse
 import sys
 import threading
-from typing import Any, BinaryIO, Dict, List, Optional, TextIO
+from typing import Any, Dict, List, Optional
 
 from ..decoding import decode
 from ..encoding import DNSTAP_CONTENT_TYPE
@@ -21,10 +21,15 @@ from ..message import DnstapMessage
 from . import numbers
 from .capture import open_capture
 from .common import CommandError
+from .output import Output
 from .printing import Printer
 from .selecting import Selector
 
 __all__ = ["CaptureSink", "PrintSink", "Sink", "StreamSink", "make_sink"]
+
+
+READER_PATIENCE = 1.0
+"""Seconds that the reader of standard output has at the end to take what is being written."""
 
 
 class Sink(abc.ABC):
@@ -50,7 +55,7 @@ class Sink(abc.ABC):
         self.kept = 0
         self.has_callers_waiting = False
         self.ended = threading.Event()
-        self.failure: Optional[BaseException] = None
+        self.failure: Optional[Exception] = None
 
     def callbacks(self) -> Dict[str, Any]:
         """Return the arguments by which a receiver calls this sink."""
@@ -116,20 +121,46 @@ class Sink(abc.ABC):
 class _OutputSink(Sink):
     """Write to standard output, one item after the other and each at once."""
 
-    def _write(self, stream: Any, item: Any) -> None:
-        with self._lock:
+    _beginning = b""
+
+    def __init__(self, wanted: Optional[Selector], most: Optional[int]) -> None:
+        super().__init__(wanted, most)
+        self._output: Optional[Output] = None
+        self._writing = threading.Lock()
+
+    def open(self) -> None:
+        """Begin to take; see `Sink.open`."""
+        self._output = Output()
+        self._write(self._beginning)
+        super().open()
+
+    def _put(self, item: bytes) -> None:
+        try:
+            self._write(item)
+        except (OSError, CommandError):
+            self.ended.set()
+            self._wait_in_vain()
+
+    def _write(self, data: bytes) -> None:
+        assert self._output is not None
+        with self._writing:
             if self.failure is None:
                 try:
-                    stream.write(item)
-                    stream.flush()
-                    return
-                except (OSError, ValueError) as error:
+                    self._output.write(data)
+                except (OSError, CommandError) as error:
                     self.failure = error
-        self.ended.set()
-        self._wait_in_vain()
+        if self.failure is not None:
+            raise self.failure
 
     def secure(self) -> None:
         """Return: what was taken is written already."""
+
+    def close(self) -> None:
+        """Let what is being written go out, if its reader takes it soon."""
+        if self._output is not None:
+            self._output.close(READER_PATIENCE)
+            with self._writing:
+                pass  # whoever waits for the reader has noted what became of it
 
 
 class PrintSink(_OutputSink):
@@ -137,17 +168,14 @@ class PrintSink(_OutputSink):
 
     Args:
         show: makes text of a message.
-        wanted: tells which.
+        wanted: tells which; None: all.
         most: prints so many, and no more; None: all.
-        stream: standard output.
     """
 
-    def __init__(
-        self, show: Printer, wanted: Selector, most: Optional[int], stream: TextIO
-    ) -> None:
+    def __init__(self, show: Printer, wanted: Optional[Selector], most: Optional[int]) -> None:
         super().__init__(wanted, most)
         self._show = show
-        self._stream = stream
+        self._encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
 
     def callbacks(self) -> Dict[str, Any]:
         """Return the arguments by which a receiver calls this sink: with decoded messages."""
@@ -156,40 +184,25 @@ class PrintSink(_OutputSink):
     def take_message(self, message: DnstapMessage) -> None:
         """Print a message, if it is wanted."""
         if self._wanted is None or self._wanted(message):
-            self._keep(self._show(message))
-
-    def _put(self, item: str) -> None:
-        self._write(self._stream, item)
+            self._keep(self._show(message).encode(self._encoding, "backslashreplace"))
 
 
 class StreamSink(_OutputSink):
-    """Write a stream of payloads, from START to STOP, to standard output; see `Sink`.
+    """Write a stream of payloads, from START to STOP, to standard output; see `Sink`."""
 
-    Args:
-        wanted: tells which; None: all.
-        most: writes so many, and no more; None: all.
-        stream: standard output.
-    """
-
-    def __init__(self, wanted: Optional[Selector], most: Optional[int], stream: BinaryIO) -> None:
+    def __init__(self, wanted: Optional[Selector], most: Optional[int]) -> None:
         super().__init__(wanted, most)
-        self._stream = stream
         self._session = WriterSession(DNSTAP_CONTENT_TYPE, Direction.UNIDIRECTIONAL)
-
-    def open(self) -> None:
-        """Write START, and begin to take."""
-        self._stream.write(self._session.start())
-        self._stream.flush()
-        super().open()
+        self._beginning = self._session.start()
 
     def _put(self, item: bytes) -> None:
-        self._write(self._stream, self._session.header(len(item)) + item)
+        super()._put(self._session.header(len(item)) + item)
 
     def close(self) -> None:
-        """Write STOP."""
-        if self._session.streaming and self.failure is None:
-            self._stream.write(self._session.stop())
-            self._stream.flush()
+        """Write STOP, and let it go out if its reader takes it soon."""
+        super().close()
+        if self._opened.is_set() and self._session.streaming and self.failure is None:
+            self._write(self._session.stop())
 
 
 class CaptureSink(Sink):
@@ -217,7 +230,8 @@ class CaptureSink(Sink):
         super().open()
 
     def _put(self, item: bytes) -> None:
-        self._handler.emit_payload(item)  # what it refuses is in its books
+        if not self._handler.emit_payload(item):  # it was closed, since there was never room
+            self._wait_in_vain()
 
     def secure(self) -> None:
         """Wait until all that was taken is in the file."""
@@ -256,7 +270,7 @@ def make_sink(options: argparse.Namespace, show: Printer, wanted: Optional[Selec
         wanted: tells which messages; None: all.
     """
     if options.write is None:
-        return PrintSink(show, wanted or (lambda message: True), options.count, sys.stdout)
+        return PrintSink(show, wanted, options.count)
     if options.write == "-":
-        return StreamSink(wanted, options.count, sys.stdout.buffer)
+        return StreamSink(wanted, options.count)
     return CaptureSink(options, wanted, options.count)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import array
+import fcntl
 import signal
 import subprocess
+import termios
 import threading
 import time
 from pathlib import Path
+from typing import IO, Any
 
 import pytest
 
@@ -16,6 +20,9 @@ from tests.cli.running import with_environment
 from tests.cli.test_listen import numbered, relay
 from tests.interop.captures import assert_same, read_capture
 from tests.support import capture, dnstap_payload, wait_until
+
+NEARLY_FULL = 50_000
+"""Bytes in a pipe, which holds 65,536 on Linux; the sender goes on."""
 
 QUERIES = [dnstap_payload(number) for number in range(3)]
 RESPONSES = [dnstap_payload(number, "CLIENT_RESPONSE") for number in range(3)]
@@ -219,3 +226,58 @@ def test_ctrl_c_ends_it_in_order(tmp_path: Path, sock: str) -> None:
     handler.close()
 
     assert "received 1 message on 1 connection, kept 1" in listener.said
+
+
+def test_a_reader_that_reads_nothing_does_not_keep_it_from_ending(
+    tmp_path: Path, sock: str
+) -> None:
+    """Standard output is a full pipe: SIGTERM ends it all the same, and it says what is lost."""
+    with started(tmp_path, "listen", sock, "--format", "{extra}") as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stderr.readline()
+        handler = DnstapHandler(sock, overflow="block", close_timeout=0, resend_bytes=0)
+        sender = threading.Thread(target=_send_until_closed, args=(handler,))
+        sender.start()
+        wait_until(lambda: _unread(process.stdout) > NEARLY_FULL, "the pipe to fill", DEADLINE)
+        process.send_signal(signal.SIGTERM)
+        said = process.stderr.read()
+        status = process.wait(DEADLINE)
+        handler.close()
+        sender.join(DEADLINE)
+
+    assert status == 1, said
+    assert "its reader takes nothing" in said
+    assert handler.stats().confirmed == 0
+
+
+def _send_until_closed(handler: DnstapHandler) -> None:
+    number = 0
+    while handler.emit_payload(dnstap_payload(number)):
+        number += 1
+
+
+def _unread(pipe: IO[Any]) -> int:
+    """Return how many bytes wait in a pipe."""
+    number = array.array("i", [0])
+    fcntl.ioctl(pipe.fileno(), termios.FIONREAD, number)
+    return number[0]
+
+
+def test_a_full_disk_under_standard_output(tmp_path: Path, sock: str) -> None:
+    """/dev/full: one line that says why, and status 1; nothing is confirmed."""
+    with open("/dev/full", "wb") as full:
+        with started(tmp_path, "listen", sock, stdout=full) as process:
+            assert process.stderr is not None
+            process.stderr.readline()
+            handler = DnstapHandler(sock, close_timeout=0)
+            handler.emit_payload(QUERIES[0])
+            said = process.stderr.read()
+            status = process.wait(DEADLINE)
+            handler.close()
+
+    assert (status, said) == (
+        1,
+        "dnstap-logging listen: standard output: No space left on device\n",
+    )
+    assert handler.stats().confirmed == 0

@@ -53,7 +53,7 @@ def commands(name: str) -> Iterator[List[str]]:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_option_is_in_the_tables(name: str) -> None:
-    """The section's table of options, with its rows of formats and filters, names all and no other."""
+    """The section names each option, in its table or the rows of formats and filters; no other."""
     rows = re.findall(r"^\| ([^|]*) \| (.*)\|$", section(name), re.MULTILINE)
     listed: Set[str] = set()
     for first, rest in rows:
