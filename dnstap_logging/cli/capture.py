@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any, Dict
 
@@ -71,6 +72,8 @@ def check(options: argparse.Namespace) -> None:
         for name in ("mode", "max_bytes", "when", "interval", "utc", "backup_count")
         if getattr(options, name)
     ]
+    if options.write == "-" and sys.stdout is not None and sys.stdout.isatty():
+        raise CommandError("standard output is a terminal: name a file, or pipe it into a program")
     if options.write in (None, "-") and given:
         raise CommandError(f"{_option(given[0])} is for files: give --write FILE too")
     if options.max_bytes and options.when:

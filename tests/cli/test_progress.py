@@ -1,4 +1,4 @@
-"""The progress bar of `send`: on a terminal, and nowhere else."""
+"""Terminals: the progress bar of `send`, on a terminal and nowhere else; a capture, on none."""
 
 from __future__ import annotations
 
@@ -102,3 +102,23 @@ def test_without_rich_there_is_no_bar(sent: Path) -> None:
 
     assert (status, shown) == (0, "")
     assert "100 confirmed" in printed
+
+
+def test_no_capture_on_a_terminal(tmp_path: Path) -> None:
+    """`listen --write -` at a terminal: refused in one line, before anything is listened on."""
+    ours, theirs = pty.openpty()
+    done = subprocess.run(
+        command("listen", f"unix://{tmp_path}/d.sock", "--write", "-"),
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=with_environment(),
+        timeout=DEADLINE,
+        check=False,
+    )
+    os.close(theirs)
+
+    assert (done.returncode, read_terminal(ours)) == (2, "")
+    assert "standard output is a terminal" in done.stderr
+    assert done.stderr.count("\n") == 1
