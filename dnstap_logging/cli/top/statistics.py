@@ -1,0 +1,250 @@
+"""What the traffic looks like: everything that is counted, and a snapshot of it.
+
+Pure statistics, in memory that does not grow with the traffic; whoever feeds several threads into
+it brings a lock. What is in a message came from the network: whatever cannot be read is counted as
+that.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Callable, Dict, List, NamedTuple, Optional, Tuple, TypeVar
+
+from ...dnswire import RCODES, TYPES, read_question, read_rcode
+from ...message import DnstapMessage, MessageType, SocketProtocol
+from ...names import read_name
+from ...text import UNKNOWN, address_text, own_time, own_wire
+from .busiest import Busiest
+from .latency import Bar, Latencies
+from .pairs import PairCounts, Pairs
+from .timeline import Bin, Timeline
+
+__all__ = ["Latency", "Ranking", "Row", "Summary", "Traffic"]
+
+KEPT = 4096
+"""Names, and clients, that are kept when room is made: what comes more often than one message in
+4,097 is always found. Twice as many, of 255 octets each, are some megabytes."""
+
+MAX_WAITING = 65536
+"""Queries that may wait for a response at the same time: some 20 MB; 6,500 lost ones a second."""
+
+PATIENCE = 10_000_000_000
+"""Nanoseconds after which a query counts as unanswered: stub resolvers try again after 5 s."""
+
+_SERVED = frozenset(
+    kind for kind in MessageType if kind.name.split("_")[0] in ("AUTH", "CLIENT", "UPDATE")
+)
+"""Types whose initiator is a client of the server that sends dnstap, not that server itself."""
+
+K = TypeVar("K")
+
+
+class Row(NamedTuple):
+    """A name or client and its messages: at least so many, ``missed`` more at most."""
+
+    text: str
+    messages: int
+    missed: int
+
+
+class Ranking(NamedTuple):
+    """The busiest, the first of them first.
+
+    Attributes:
+        rows: at most as many as were asked for.
+        missed: messages that anything which is not kept may have at most.
+    """
+
+    rows: List[Row]
+    missed: int
+
+
+class Latency(NamedTuple):
+    """Nanoseconds from query to response, of so many; None where there are none."""
+
+    measured: int
+    p50: Optional[int]
+    p95: Optional[int]
+    p99: Optional[int]
+    maximum: Optional[int]
+    bars: List[Bar]
+
+
+class Summary(NamedTuple):
+    """A snapshot of the traffic; times are in nanoseconds since the epoch.
+
+    Attributes:
+        messages: dnstap messages.
+        first: the earliest time of a message, or None.
+        last: the latest.
+        types: dnstap types and their messages, the most frequent first; so are the next three.
+        rcodes: of the responses.
+        protocols: of all messages.
+        query_types: of all messages with a question.
+        names: those asked for, without regard to case.
+        clients: the initiators of what a server was asked.
+        latency: from query to response.
+        pairs: what became of the queries.
+        width: of the bins of time, in nanoseconds.
+        bins: queries and responses over time.
+    """
+
+    messages: int
+    first: Optional[int]
+    last: Optional[int]
+    types: List[Tuple[str, int]]
+    rcodes: List[Tuple[str, int]]
+    protocols: List[Tuple[str, int]]
+    query_types: List[Tuple[str, int]]
+    names: Ranking
+    clients: Ranking
+    latency: Latency
+    pairs: PairCounts
+    width: int
+    bins: List[Bin]
+
+    @property
+    def seconds(self) -> float:
+        """How long the traffic lasted, by the times in the messages."""
+        if self.first is None or self.last is None:
+            return 0.0
+        return (self.last - self.first) / 1e9
+
+    @property
+    def mean(self) -> Optional[float]:
+        """Messages a second over that time; None where it has no length."""
+        return self.messages / self.seconds if self.seconds else None
+
+
+class Traffic:
+    """Count messages.
+
+    Args:
+        kept: names, and clients, that are kept when room is made.
+        max_waiting: queries that wait for a response at the same time.
+
+    Attributes:
+        messages: how many were added.
+    """
+
+    def __init__(self, *, kept: int = KEPT, max_waiting: int = MAX_WAITING) -> None:
+        self.messages = 0
+        self._first: Optional[int] = None
+        self._last: Optional[int] = None
+        self._time = 0  # of the latest message that has one
+        self._types: Dict[MessageType, int] = dict.fromkeys(MessageType, 0)
+        self._rcodes: Counter[Optional[int]] = Counter()
+        self._protocols: Counter[Optional[SocketProtocol]] = Counter()
+        self._query_types: Counter[int] = Counter()
+        self._names: Busiest[bytes] = Busiest(kept)
+        self._clients: Busiest[bytes] = Busiest(kept)
+        self._latencies = Latencies()
+        self._pairs = Pairs(max_waiting, PATIENCE)
+        self._timeline = Timeline()
+
+    def add(self, message: DnstapMessage) -> None:
+        """Count a message."""
+        kind = message.message_type
+        is_query = bool(kind & 1)
+        self.messages += 1
+        self._types[kind] += 1
+        self._protocols[message.socket_protocol] += 1
+        if message.query_address is not None and kind in _SERVED:
+            self._clients.add(message.query_address)
+        time = own_time(message)
+        if time is not None:
+            self._add_time(time, is_query)
+        question = self._add_question(own_wire(message) or b"")
+        if not is_query:
+            self._rcodes[_rcode(message.response_message)] += 1
+        self._pair(message, question)
+
+    def _add_time(self, time: int, is_query: bool) -> None:
+        self._time = time
+        self._timeline.add(time, is_query)
+        if self._first is None or time < self._first:
+            self._first = time
+        if self._last is None or time > self._last:
+            self._last = time
+
+    def _add_question(self, wire: bytes) -> bytes:
+        """Count name and type of a question; return id, type and name, "" without a question."""
+        try:
+            name, kind, _ = read_question(wire)
+        except ValueError:
+            return b""
+        # Letters alone: the octets of length, at most 63, are no letters.
+        name = name.lower()
+        self._names.add(name)
+        self._query_types[kind] += 1
+        return b"%b%d %b" % (wire[:2], kind, name)
+
+    def _pair(self, message: DnstapMessage, question: bytes) -> None:
+        """Let a query wait, or find the query of a response; take the latency."""
+        kind = message.message_type
+        key = (
+            (kind + 1) // 2,  # AUTH_QUERY belongs to AUTH_RESPONSE, and so on
+            question,
+            message.query_address,
+            message.query_port,
+            message.response_address,
+            message.response_port,
+        )
+        if kind & 1:
+            time = message.query_time
+            self._pairs.query(key, self._time if time is None else time)
+            return
+        answered = message.response_time
+        asked = self._pairs.response(key, self._time if answered is None else answered)
+        if message.query_time is not None and message.query_time != answered:
+            asked = message.query_time
+        if asked is not None and answered is not None and answered >= asked:
+            self._latencies.add(answered - asked)
+
+    def summary(self, rows: int) -> Summary:
+        """Return a snapshot.
+
+        Args:
+            rows: names, and clients, at most.
+        """
+        return Summary(
+            self.messages,
+            self._first,
+            self._last,
+            _ranked(self._types, lambda kind: kind.name),
+            _ranked(self._rcodes, lambda code: _mnemonic(code, RCODES, "RCODE")),
+            _ranked(self._protocols, lambda each: UNKNOWN if each is None else each.name),
+            _ranked(self._query_types, lambda code: _mnemonic(code, TYPES, "TYPE")),
+            _ranking(self._names, rows, lambda name: read_name(name, 0)[0]),
+            _ranking(self._clients, rows, address_text),
+            self._latency(),
+            self._pairs.counts(),
+            self._timeline.width,
+            self._timeline.bins(),
+        )
+
+    def _latency(self) -> Latency:
+        found = self._latencies
+        p50, p95, p99 = map(found.percentile, (50, 95, 99))
+        return Latency(found.count, p50, p95, p99, found.maximum, found.bars())
+
+
+def _rcode(wire: Optional[bytes]) -> Optional[int]:
+    try:
+        return read_rcode(wire or b"")
+    except ValueError:
+        return None
+
+
+def _ranked(counts: Dict[K, int], text: Callable[[K], str]) -> List[Tuple[str, int]]:
+    rows = [(text(key), count) for key, count in counts.items() if count]
+    return sorted(rows, key=lambda row: (-row[1], row[0]))
+
+
+def _ranking(counts: Busiest[bytes], rows: int, text: Callable[[bytes], str]) -> Ranking:
+    found = [Row(text(key), times, missed) for key, times, missed in counts.top(rows)]
+    return Ranking(found, counts.missed)
+
+
+def _mnemonic(code: Optional[int], names: Dict[int, str], prefix: str) -> str:
+    return UNKNOWN if code is None else names.get(code, f"{prefix}{code}")

@@ -1,0 +1,282 @@
+"""What is counted of each message, against hand-made traffic and a second, simple count."""
+
+from __future__ import annotations
+
+import io
+import ipaddress
+import struct
+from collections import Counter
+from typing import Any, Dict, List, Optional
+
+import dns.message
+import dns.rcode
+import dns.rdatatype
+import pytest
+
+from dnstap_logging import DnstapMessage, MessageType
+from dnstap_logging.cli.top.latency import cut
+from dnstap_logging.cli.top.pairs import PairCounts
+from dnstap_logging.cli.top.statistics import PATIENCE, Row, Summary, Traffic
+from dnstap_logging.proto import Dnstap
+from dnstap_logging.reader import DnstapReader
+from tests.cli.top.traffic import messages, write_traffic
+
+BEGIN = 1_767_261_600_000_000_000
+MS = 1_000_000
+
+
+def wire(name: bytes, kind: int = 1, rcode: int = 0, message_id: int = 7) -> bytes:
+    """Return a DNS message with one question, its name in wire format."""
+    return struct.pack(">6H", message_id, rcode, 1, 0, 0, 0) + name + struct.pack(">HH", kind, 1)
+
+
+PROTOCOLS = {1: "UDP", 2: "TCP", 3: "DOT", 4: "DOH", 7: "DOQ"}
+WWW = b"\3www\7example\0"
+
+
+def side(kind: str, milliseconds: Optional[int] = None, **fields: Any) -> DnstapMessage:
+    """Return a message of UDP between two documentation addresses, at so many milliseconds."""
+    own = "query" if kind.endswith("QUERY") else "response"
+    given: Dict[str, Any] = {
+        "socket_protocol": "UDP",
+        "query_address": "192.0.2.1",
+        "query_port": 4000,
+        "response_address": "192.0.2.53",
+        "response_port": 53,
+        f"{own}_message": wire(WWW),
+    }
+    if milliseconds is not None:
+        given[f"{own}_time"] = BEGIN + milliseconds * MS
+    given.update(fields)
+    return DnstapMessage(kind, **given)
+
+
+def summed(traffic: List[DnstapMessage]) -> Summary:
+    """Return the summary of some messages."""
+    counted = Traffic()
+    for message in traffic:
+        counted.add(message)
+    return counted.summary(100)
+
+
+def test_a_query_and_its_response() -> None:
+    """Two messages of one exchange: each number of the summary, by hand."""
+    summary = summed(
+        [
+            side("CLIENT_QUERY", 0),
+            side("CLIENT_RESPONSE", 25, response_message=wire(WWW.upper(), rcode=3)),
+        ]
+    )
+
+    assert summary.messages == 2
+    assert (summary.first, summary.last) == (BEGIN, BEGIN + 25 * MS)
+    assert summary.types == [("CLIENT_QUERY", 1), ("CLIENT_RESPONSE", 1)]
+    assert summary.rcodes == [("NXDOMAIN", 1)]
+    assert summary.protocols == [("UDP", 2)]
+    assert summary.query_types == [("A", 2)]
+    assert summary.names.rows == [Row("www.example.", 2, 0)], "without regard to case"
+    assert summary.clients.rows == [Row("192.0.2.1", 2, 0)]
+    assert summary.latency[:5] == (1, 25 * MS, 25 * MS, 25 * MS, 25 * MS)
+    assert summary.pairs == PairCounts(1, 0, 0, 0, 0, 0)
+    assert (summary.seconds, summary.mean) == (0.025, 80.0)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"query_address": "192.0.2.2"},
+        {"query_port": 4001},
+        {"response_address": "192.0.2.54"},
+        {"response_port": 5353},
+        {"response_message": wire(WWW, message_id=8)},
+        {"response_message": wire(WWW, kind=28)},
+        {"response_message": wire(b"\3ftp\7example\0")},
+    ],
+    ids=str,
+)
+def test_what_differs_is_no_pair(changed: Dict[str, Any]) -> None:
+    """Id, addresses, ports, name and type must all agree; else the query goes on waiting."""
+    summary = summed([side("CLIENT_QUERY", 0), side("CLIENT_RESPONSE", 1, **changed)])
+
+    assert summary.pairs == PairCounts(0, 0, 1, 0, 0, 1)
+    assert summary.latency.measured == 0
+
+
+def test_a_pair_is_of_one_role() -> None:
+    """AUTH_RESPONSE is no answer to CLIENT_QUERY, whatever else agrees."""
+    summary = summed([side("CLIENT_QUERY", 0), side("AUTH_RESPONSE", 1)])
+
+    assert summary.pairs == PairCounts(0, 0, 1, 0, 0, 1)
+
+
+def test_a_response_that_has_both_times_needs_no_query() -> None:
+    """Emitters that log responses only still give latencies; the responses are unasked."""
+    response = side("CLIENT_RESPONSE", 30, query_time=BEGIN + 10 * MS)
+
+    assert summed([response]).latency.maximum == 20 * MS
+    assert summed([response]).pairs.unasked == 1
+
+
+def test_both_times_of_a_response_win_over_its_query() -> None:
+    """They are the emitter's own measurement."""
+    summary = summed(
+        [side("CLIENT_QUERY", 0), side("CLIENT_RESPONSE", 30, query_time=BEGIN + 10 * MS)]
+    )
+
+    assert summary.latency.maximum == 20 * MS
+
+
+def test_two_equal_times_are_no_measurement() -> None:
+    """Some emitters copy one time into both fields; then the query's time counts."""
+    summary = summed(
+        [side("CLIENT_QUERY", 0), side("CLIENT_RESPONSE", 30, query_time=BEGIN + 30 * MS)]
+    )
+
+    assert summary.latency.maximum == 30 * MS
+
+
+def test_a_clock_that_went_back_gives_no_latency() -> None:
+    """A response before its query is answered, but its latency would be a lie."""
+    summary = summed([side("CLIENT_QUERY", 5), side("CLIENT_RESPONSE", 4)])
+
+    assert (summary.pairs.answered, summary.latency.measured) == (1, 0)
+
+
+def test_a_query_is_unanswered_after_ten_seconds() -> None:
+    """The time of later messages decides, not the clock on the wall."""
+    late = PATIENCE // MS + 1
+    summary = summed([side("CLIENT_QUERY", 0), side("CLIENT_QUERY", late, query_port=9)])
+
+    assert summary.pairs == PairCounts(0, 1, 1, 0, 0, 0)
+
+
+def test_clients_are_those_of_a_server() -> None:
+    """The address of a resolver that asks upstream is no client: only AUTH, CLIENT and UPDATE."""
+    roles = {kind.name.rpartition("_")[0] for kind in MessageType}
+    counted = {role for role in roles if summed([side(f"{role}_QUERY", 0)]).clients.rows}
+
+    assert counted == {"AUTH", "CLIENT", "UPDATE"}
+
+
+@pytest.mark.parametrize(
+    "garbage", [b"", b"\0", bytes(12), b"\0\7\0\0\0\1" + bytes(6) + b"\x40", b"\xff" * 40]
+)
+def test_garbage_from_the_network_is_only_counted(garbage: bytes) -> None:
+    """Whatever is in it, a message is a message; a question that cannot be read is none."""
+    summary = summed(
+        [
+            side("CLIENT_QUERY", 0, query_message=garbage),
+            side("CLIENT_RESPONSE", 1, response_message=garbage),
+        ]
+    )
+
+    assert summary.messages == 2
+    assert summary.names.rows == []
+    assert sum(count for _, count in summary.rcodes) == 1
+
+
+def test_names_from_the_network_are_escaped() -> None:
+    """No octet of a name comes out raw: controls, escapes and non-ASCII are in decimal."""
+    name = b"\6\x1b[2J\r\xff\7example\0"
+    (row,) = summed([side("CLIENT_QUERY", 0, query_message=wire(name))]).names.rows
+
+    assert row.text == "\\027[2j\\013\\255.example."
+
+
+def test_without_messages_there_is_a_summary() -> None:
+    """Nothing counted: empty lists and None, no division by zero."""
+    summary = summed([])
+
+    assert (summary.messages, summary.first, summary.mean) == (0, None, None)
+    assert summary.latency[:5] == (0, None, None, None, None)
+
+
+def test_a_message_without_a_time_is_counted() -> None:
+    """It is in all counts but those of time."""
+    summary = summed([side("CLIENT_QUERY"), side("CLIENT_QUERY", 3, query_port=1)])
+
+    assert summary.messages == 2
+    assert (summary.first, summary.last) == (BEGIN + 3 * MS, BEGIN + 3 * MS)
+
+
+def test_a_flood_of_random_names_and_lost_queries_stays_within_bounds() -> None:
+    """30,000 queries for as many names, from as many addresses, without a response: the tables of
+    names, clients and waiting queries stay at their bounds.
+    """
+    counted = Traffic(kept=50, max_waiting=100)
+    for number in range(30_000):
+        counted.add(
+            side(
+                "CLIENT_QUERY",
+                number // 1000,
+                query_address=(0x0A000000 + number).to_bytes(4, "big"),
+                query_message=wire(b"\5%05d\7example\0" % number),
+            )
+        )
+    summary = counted.summary(10**6)
+
+    assert len(summary.names.rows) <= 100
+    assert len(summary.clients.rows) <= 100
+    assert summary.pairs == PairCounts(0, 0, 100, 0, 29_900, 0)
+
+
+def test_a_made_up_day_agrees_with_a_second_count() -> None:
+    """4,000 exchanges of a busy resolver, counted anew from the payloads with protobuf and
+    dnspython: types, codes, protocols, names, clients, times, pairs and percentiles are equal.
+    """
+    capture = io.BytesIO()
+    write_traffic(capture, 4000)
+    capture.seek(0)
+    summary = summed(list(DnstapReader(capture)))
+    expected = second_count(list(messages(4000)))
+
+    assert dict(summary.types) == expected["types"]
+    assert dict(summary.rcodes) == expected["rcodes"]
+    assert dict(summary.protocols) == expected["protocols"]
+    assert dict(summary.query_types) == expected["query_types"]
+    assert {row.text: row.messages for row in summary.clients.rows[:20]} == dict(
+        expected["clients"].most_common(20)
+    )
+    assert [row.messages for row in summary.names.rows[:20]] == [
+        count for _, count in expected["names"].most_common(20)
+    ]
+    assert (summary.first, summary.last) == (min(expected["times"]), max(expected["times"]))
+    latencies = sorted(expected["latencies"])
+    assert summary.latency.measured == summary.pairs.answered == len(latencies)
+    assert summary.latency.p50 == cut(latencies[-(-50 * len(latencies) // 100) - 1])
+    assert summary.latency.p99 == cut(latencies[-(-99 * len(latencies) // 100) - 1])
+    assert summary.latency.maximum == latencies[-1]
+    assert summary.pairs.unanswered + summary.pairs.waiting == 4000 - len(latencies)
+
+
+def second_count(payloads: List[bytes]) -> Dict[str, Any]:
+    """Count payloads the simple way, everything kept in memory."""
+    found: Dict[str, Any] = {
+        name: Counter()
+        for name in ("types", "rcodes", "protocols", "query_types", "names", "clients")
+    }
+    asked: Dict[Any, int] = {}
+    times, latencies = [], []
+    for payload in payloads:
+        body = Dnstap.FromString(payload).message
+        is_query = body.type % 2 == 1
+        parsed = dns.message.from_wire(body.query_message or body.response_message)
+        question = parsed.question[0]
+        found["types"][body.Type.Name(body.type)] += 1
+        found["protocols"][PROTOCOLS[body.socket_protocol]] += 1
+        found["query_types"][dns.rdatatype.to_text(question.rdtype)] += 1
+        found["names"][question.name.to_text()] += 1
+        found["clients"][str(ipaddress.ip_address(body.query_address))] += 1
+        key = (parsed.id, body.query_address, body.query_port, question.name, question.rdtype)
+        time = (
+            body.query_time_sec * 10**9 + body.query_time_nsec
+            if is_query
+            else body.response_time_sec * 10**9 + body.response_time_nsec
+        )
+        times.append(time)
+        if is_query:
+            asked[key] = time
+        else:
+            found["rcodes"][dns.rcode.to_text(parsed.rcode())] += 1
+            latencies.append(time - asked.pop(key))
+    return {**found, "times": times, "latencies": latencies}
