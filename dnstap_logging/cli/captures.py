@@ -93,6 +93,7 @@ class Capture:
         self.name = "standard input" if name == STANDARD_INPUT else name
         self.damage: Optional[Damage] = None
         self._reader: Optional[DnstapReader] = None
+        self._closed = False
         try:
             self._reader = open_reader(name, follow=follow)
         except DecodeError as error:
@@ -107,6 +108,14 @@ class Capture:
         exc: Optional[BaseException],
         traceback: Optional[TracebackType],
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; may be called by any thread, and by a signal handler.
+
+        One that is followed and waits for more ends then, which is no damage.
+        """
+        self._closed = True
         if self._reader is not None:
             self._reader.close()
 
@@ -142,7 +151,7 @@ class Capture:
         except DecodeError as error:
             self._note(error)
             return
-        if not self._reader.complete:
+        if not self._reader.complete and not self._closed:
             self._found(self.offset, NO_STOP)
 
     def _pass_over(self, offset: int, error: DecodeError) -> None:

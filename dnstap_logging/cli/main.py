@@ -8,7 +8,7 @@ from typing import Dict, Optional, Sequence
 
 from .._version import __version__
 from ..exceptions import DnstapLoggingError
-from . import check, demo, listen, read, send
+from . import check, demo, listen, read, send, top
 from .common import (
     INTERRUPTED,
     PROGRAM,
@@ -27,6 +27,7 @@ COMMANDS: Dict[str, ModuleType] = {
     "check": check,
     "listen": listen,
     "send": send,
+    "top": top,
     "demo": demo,
 }
 

@@ -14,7 +14,7 @@ from .common import CommandError
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["Receivers", "add_arguments"]
+__all__ = ["Receivers", "add_arguments", "add_tls_arguments"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,6 +25,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         help="unix:///path, unix://@name, tcp://host:port or tls://host:port; port 0 is a free one",
     )
+    add_tls_arguments(parser)
+
+
+def add_tls_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of TLS."""
     tls = parser.add_argument_group("for tls://")
     tls.add_argument("--certfile", "--cert", metavar="FILE", help="our certificate, with its chain")
     tls.add_argument("--keyfile", "--key", metavar="FILE", help="its key, if not in --certfile")

@@ -1,5 +1,138 @@
 """Show what the traffic looks like while it flows.
 
+A full screen on a terminal, one summary at the end otherwise, and a page to keep with ``--report``.
 The statistics stand apart from the sources, and both from what shows them: `statistics.py` and what
 it is made of (`busiest.py`, `latency.py`, `pairs.py`, `timeline.py`) do no I/O.
 """
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import os
+import signal
+import sys
+from types import FrameType
+from typing import Callable, Iterator, Optional
+
+from .. import numbers, selecting
+from ..captures import STANDARD_INPUT
+from ..common import DAMAGED, INTERRUPTED, OK, CommandError
+from ..printing import prepare_output
+from ..receiving import add_tls_arguments
+from ..saying import say_diagnostics
+from .intake import Intake
+from .report import check_place, write_report
+from .sources import Source, open_source
+from .summary import as_json, as_text
+
+__all__ = ["add_arguments", "run"]
+
+ROWS = 12
+MAX_ROWS = 1000
+_ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``top``."""
+    parser.add_argument(
+        "source",
+        metavar="SOURCE",
+        nargs="?",
+        default=STANDARD_INPUT,
+        help="a capture, - for standard input (the default), or an address to listen on: "
+        "unix:///path, tcp://host:port, tls://host:port",
+    )
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument(
+        "--summary", action="store_true", help="print a summary at the end, also on a terminal"
+    )
+    form.add_argument("--json", action="store_true", help="print it as one line of JSON")
+    parser.add_argument(
+        "--follow", action="store_true", help="go on at the end of the file, as tail -F does"
+    )
+    parser.add_argument("--report", metavar="FILE", help="write the same as an HTML page")
+    parser.add_argument(
+        "--rows",
+        metavar="N",
+        type=numbers.count(1, MAX_ROWS),
+        default=ROWS,
+        help=f"names and clients in the summary and the report (default {ROWS})",
+    )
+    add_tls_arguments(parser)
+    selecting.add_arguments(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Show the traffic of a source; return the exit status."""
+    prepare_output()
+    full_screen = _has_screen() and not options.summary and not options.json
+    if full_screen:
+        from .screen import Watch, require_rich
+
+        require_rich()
+    if options.report is not None:
+        check_place(options.report, options.source)
+    intake = Intake(selecting.make_selector(options) if selecting.any_given(options) else None)
+    # In the picture there is no room for the library's lines.
+    level = logging.CRITICAL if full_screen else logging.WARNING
+    with say_diagnostics(options.command, False, level):
+        source = open_source(options)
+        if full_screen:
+            with _asked_to_end_by_signal(_interrupt):
+                Watch(source, intake).run()
+            whole = True
+        else:
+            whole = _collect(source, intake)
+    summary = intake.summary(options.rows)
+    if not full_screen:
+        sys.stdout.write((as_json if options.json else as_text)(summary, source.name))
+    if options.report is not None:
+        write_report(options.report, summary, source.name)
+    if source.damage is not None:
+        raise CommandError(source.damage, DAMAGED)
+    return OK if whole else INTERRUPTED
+
+
+def _has_screen() -> bool:
+    return sys.stdout.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown")
+
+
+def _collect(source: Source, intake: Intake) -> bool:
+    """Take all messages; tell whether that is all there are.
+
+    A signal ends it: a live source has no other end, a capture is summarized so far.
+    """
+    try:
+        with _asked_to_end_by_signal(source.stop if source.live else _interrupt):
+            if source.announcement is not None:
+                print(source.announcement, file=sys.stderr, flush=True)
+            source.collect(intake.take)
+    except KeyboardInterrupt:
+        return False
+    return True
+
+
+def _interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def _asked_to_end_by_signal(end: Callable[[], None]) -> Iterator[None]:
+    """Have Ctrl-C and SIGTERM call a function while the body runs; asked twice, they interrupt."""
+    asked = False
+
+    def on_signal(number: int, frame: Optional[FrameType]) -> None:
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+        end()
+
+    before = [(number, signal.signal(number, on_signal)) for number in _ENDING_SIGNALS]
+    try:
+        yield
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
