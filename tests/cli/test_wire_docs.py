@@ -1,4 +1,4 @@
-"""docs/command-line.md says of `listen`, `send` and `demo` what is true."""
+"""docs/command-line.md says of `listen`, `send`, `top` and `demo` what is true."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from typing import Iterator, List, Set
 
 import pytest
 
-from dnstap_logging.cli import demo, listen, send
+from dnstap_logging.cli import demo, listen, send, top
 from dnstap_logging.cli.main import make_parser
 from tests.cli.programs import DEADLINE, REPOSITORY
 from tests.cli.running import with_environment
 from tests.support import capture, dnstap_payload
 
 PAGE = (REPOSITORY / "docs" / "command-line.md").read_text(encoding="utf-8")
-COMMANDS = {"listen": listen, "send": send, "demo": demo}
+COMMANDS = {"listen": listen, "send": send, "top": top, "demo": demo}
 
 
 def section(name: str) -> str:
@@ -63,7 +63,7 @@ def test_every_option_is_in_the_tables(name: str) -> None:
     assert listed == options(COMMANDS[name])
 
 
-@pytest.mark.parametrize("name", ["listen", "send"])
+@pytest.mark.parametrize("name", ["listen", "send", "top"])
 def test_commands_can_be_given(name: str) -> None:
     """Each command line of the section is one that the program takes."""
     found = list(commands(name))

@@ -50,7 +50,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     form.add_argument("--json", action="store_true", help="print it as one line of JSON")
     parser.add_argument(
-        "--follow", action="store_true", help="go on at the end of the file, as tail -F does"
+        "-f",
+        "--follow",
+        action="store_true",
+        help="go on at the end of a file that is being written, across rotations",
     )
     parser.add_argument("--report", metavar="FILE", help="write the same as an HTML page")
     parser.add_argument(

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import array
+import fcntl
 import json
+import logging
 import os
 import signal
 import socket
 import ssl
 import subprocess
 import sys
+import termios
 import threading
 from pathlib import Path
-from typing import IO, Any, ContextManager, Dict, List, Optional
+from typing import Any, ContextManager, Dict, List, Optional
 
 import pytest
 import trustme
@@ -173,8 +177,6 @@ def test_a_receiver_counts_several_senders_until_it_is_interrupted(
 
 def send_queries(address: str, number: int, context: Optional[ssl.SSLContext] = None) -> None:
     """Log so many queries to an address; every one arrives."""
-    import logging
-
     logger = logging.Logger("top", logging.INFO)
     handler = DnstapHandler(address, ssl_context=context)
     logger.addHandler(handler)
@@ -225,8 +227,10 @@ def test_an_interrupted_pipe_is_summarized_so_far(traffic: Path) -> None:
     whole = traffic.read_bytes()
     with start("--json", "-", stdin=subprocess.PIPE) as process:
         assert process.stdin is not None
-        feed(process.stdin, whole[: len(whole) // 2])
-        wait_until(lambda: pipe_is_empty(process.stdin), "the pipe to be read")
+        for part in (whole[: len(whole) // 2], whole[len(whole) // 2 : -100]):
+            # Who takes the second part has counted the first.
+            os.write(process.stdin.fileno(), part)
+            wait_until(lambda: waiting_in(process.stdin) == 0, "the pipe to be read")
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=DEADLINE)
 
@@ -235,20 +239,11 @@ def test_an_interrupted_pipe_is_summarized_so_far(traffic: Path) -> None:
     assert err == ""
 
 
-def feed(pipe: IO[str], octets: bytes) -> None:
-    """Write octets to a pipe that was opened as text."""
-    os.write(pipe.fileno(), octets)
-
-
-def pipe_is_empty(pipe: Any) -> bool:
-    """Tell whether a pipe's reader has taken everything."""
-    import array
-    import fcntl
-    import termios
-
+def waiting_in(pipe: Any) -> int:
+    """Return how many bytes a pipe's reader has not taken yet."""
     waiting = array.array("i", [0])
     fcntl.ioctl(pipe.fileno(), termios.FIONREAD, waiting)
-    return waiting[0] == 0
+    return waiting[0]
 
 
 def test_a_reader_that_goes_away_ends_it_quietly(traffic: Path) -> None:
