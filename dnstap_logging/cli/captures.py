@@ -176,12 +176,14 @@ class _StandardInput:
     name = "standard input"
 
     def __init__(self) -> None:
-        self._file = cast(io.BufferedReader, sys.stdin.buffer)
+        # The file below the buffer has no lock: a thread that waits in it for ever does not keep
+        # the interpreter from ending.
+        self._file = cast(io.FileIO, cast(io.BufferedReader, sys.stdin.buffer).raw)
 
     def read1(self, size: int) -> bytes:
         """Return what is there, at least a byte; none at the end."""
         sys.stdout.flush()
-        return self._file.read1(size)
+        return self._file.read(size)
 
     read = read1
 

@@ -24,6 +24,7 @@ __all__ = ["Watch", "require_rich"]
 
 INTERVAL = 0.25  # seconds between two pictures
 LAST_WAIT = 5.0  # seconds that the collecting thread may take to end
+SILENT_WAIT = 0.5  # the same of a capture: its thread may be waiting for a pipe that is silent
 MAX_ROWS = 200  # names that are asked for; more than any screen has lines
 QUIT = b"qQ"
 
@@ -68,7 +69,13 @@ class Watch:
         try:
             with (
                 Keyboard() as keyboard,
-                Live(console=console, screen=True, auto_refresh=False) as live,
+                Live(
+                    console=console,
+                    screen=True,
+                    auto_refresh=False,
+                    redirect_stdout=False,
+                    redirect_stderr=False,
+                ) as live,
             ):
                 while True:
                     live.update(self._picture(console, keyboard), refresh=True)
@@ -78,7 +85,7 @@ class Watch:
             pass
         finally:
             self._source.stop()
-            self._thread.join(LAST_WAIT)
+            self._thread.join(LAST_WAIT if self._source.live else SILENT_WAIT)
         if self._error is not None:
             raise self._error
 
@@ -126,6 +133,15 @@ def _as_text(lines: List[Line]) -> Text:
     return text
 
 
+def _disable_suspension(terminal: int) -> None:
+    """Have Ctrl-Z do nothing: it would leave the shell without echo, on the wrong screen."""
+    import termios
+
+    settings = termios.tcgetattr(terminal)
+    settings[6][termios.VSUSP] = bytes((os.fpathconf(terminal, "PC_VDISABLE") & 0xFF,))
+    termios.tcsetattr(terminal, termios.TCSANOW, settings)
+
+
 class Keyboard:
     """The keys of the terminal, one by one, without Enter; standard input may be a capture.
 
@@ -150,6 +166,7 @@ class Keyboard:
             self._terminal = os.open("/dev/tty", os.O_RDONLY | os.O_CLOEXEC)
             self._settings = termios.tcgetattr(self._terminal)
             tty.setcbreak(self._terminal)
+            _disable_suspension(self._terminal)
         except (OSError, termios.error):
             self._leave()
         return self

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import sys
@@ -99,6 +100,18 @@ def test_ctrl_c_ends_it(traffic: Path) -> None:
     with Terminal(top(str(traffic))) as terminal:
         terminal.wait_for(DONE)
         terminal.press(b"\x03")
+
+        assert terminal.end() == 0
+        assert_left_in_order(terminal)
+
+
+def test_ctrl_z_does_nothing(traffic: Path) -> None:
+    """It would leave the shell on the wrong screen; the keys work as before."""
+    with Terminal(top(str(traffic))) as terminal:
+        terminal.wait_for(DONE)
+        terminal.press(b"\x1a")
+        terminal.next_picture()
+        terminal.press(b"q")
 
         assert terminal.end() == 0
         assert_left_in_order(terminal)
@@ -209,3 +222,20 @@ def test_a_dumb_terminal_gets_the_summary(traffic: Path) -> None:
         assert terminal.end() == 0
         assert any(line.startswith("messages  ") for line in terminal.lines())
         assert b"\x1b" not in terminal.written
+
+
+def test_q_ends_it_while_a_pipe_is_silent(traffic: Path, tmp_path: Path) -> None:
+    """The writer of the pipe lives and says nothing: q ends it all the same, and quietly."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    command = f"exec {shlex.join(top('-'))} < {shlex.quote(str(pipe))}"
+    with Terminal(["sh", "-c", command]) as terminal:
+        with pipe.open("wb") as writer:
+            writer.write(traffic.read_bytes()[:20_000])
+            writer.flush()
+            terminal.wait_for("CLIENT_QUERY")
+            terminal.press(b"q")
+
+            assert terminal.end() == 0
+            assert b"Fatal" not in terminal.written
+            assert_left_in_order(terminal)
