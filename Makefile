@@ -46,8 +46,11 @@ SECONDS ?= 60
 fuzz: $(VENV)/.installed-fuzz
 	$(BIN)/python -m tests.fuzz.fuzz_streams --seconds $(SECONDS) $(ARGS)
 
-docs: $(VENV)/.installed-test
-	$(BIN)/python -m pytest tests/test_docs.py tests/test_readme.py $(ARGS)
+# -E: read everything anew, or a page that has not changed would not warn again.
+docs: $(VENV)/.installed-test $(VENV)/.installed-docs
+	$(BIN)/sphinx-build -E -W --keep-going -q -c docs . docs/_build
+	$(BIN)/python -m pytest $(wildcard tests/test_docs*.py) tests/test_readme.py $(ARGS)
+	@echo "the manual: docs/_build/index.html"
 
 proto: $(PROTO_VENV)/.installed-compiler
 	$(PROTO_VENV)/bin/python tools/generate_proto.py
@@ -56,7 +59,7 @@ check-proto: $(PROTO_VENV)/.installed-compiler
 	$(PROTO_VENV)/bin/python tools/generate_proto.py --check
 
 clean:
-	rm -rf $(VENV) $(PROTO_VENV) .venvs build dist *.egg-info .coverage .coverage.* htmlcov
+	rm -rf $(VENV) $(PROTO_VENV) .venvs build dist docs/_build *.egg-info .coverage .coverage.* htmlcov
 	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-import textwrap
 from pathlib import Path
 from typing import Iterator, List, Set, Tuple
 
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-PAGES = sorted([*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/**/*.md")])
+from tests.pages import DOCS, FENCE, REPOSITORY, code_blocks
 
-FENCE = re.compile(r"^( *)```(\w*)[^\n]*\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
+PAGES = sorted([*REPOSITORY.glob("*.md"), *DOCS.glob("**/*.md")])
+
 INLINE_CODE = re.compile(r"`[^`\n]*`")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ +(.+?) *#*$", re.MULTILINE)
@@ -47,11 +46,10 @@ def broken_links(page: Path) -> Iterator[str]:
 
 def python_examples(page: Path) -> List[Tuple[int, str]]:
     """Return the Python examples of a page, each with the line on which it begins."""
-    text = page.read_text(encoding="utf-8")
     return [
-        (text.count("\n", 0, match.start(3)) + 1, textwrap.dedent(match.group(3)))
-        for match in FENCE.finditer(text)
-        if match.group(2) in ("python", "py")
+        (block.line, block.code)
+        for block in code_blocks(page)
+        if block.language in ("python", "py")
     ]
 
 
@@ -71,3 +69,30 @@ def test_python_examples_compile(page: Path) -> None:
 def test_there_is_something_to_check() -> None:
     """The pages that every project has are among those checked."""
     assert {"README.md", "CHANGELOG.md", "CONTRIBUTING.md"} <= set(map(page_name, PAGES))
+
+
+TOCTREE = re.compile(r"^```{toctree}\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def test_every_page_is_in_the_manual() -> None:
+    """The table of contents has each page once, and names none that is not there."""
+    index = DOCS / "index.md"
+    entries = [
+        line.rpartition("<")[2].rstrip(">")
+        for part in TOCTREE.findall(index.read_text(encoding="utf-8"))
+        for line in part.splitlines()
+        if line and not line.startswith(":")
+    ]
+    listed = [(DOCS / f"{entry}.md").resolve() for entry in entries]
+
+    assert sorted(listed) == sorted({*PAGES, REPOSITORY / "examples" / "README.md"} - {index})
+
+
+def test_every_page_of_the_manual_is_linked_from_its_front() -> None:
+    """A reader on a code host, where there is no sidebar, finds each page from docs/index.md."""
+    index = DOCS / "index.md"
+    linked = {
+        (index.parent / target.partition("#")[0]).resolve() for target in LINK.findall(prose(index))
+    }
+
+    assert [page_name(page) for page in PAGES if page not in linked and page != index] == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import inspect
 import operator
 import os
@@ -13,7 +12,7 @@ import ssl
 import subprocess
 import sys
 from pathlib import Path
-from typing import Dict, Iterator, List, NamedTuple, Set, Tuple
+from typing import Dict, Iterator, List, NamedTuple, Set
 
 import pytest
 import trustme
@@ -21,24 +20,21 @@ import trustme
 import dnstap_logging
 import dnstap_logging.text
 from dnstap_logging import (
-    DnstapHandler,
     DnstapMessage,
     DnstapReader,
     DnstapReceiver,
     MessageType,
     Policy,
     SocketProtocol,
-    Stats,
 )
 from dnstap_logging.address import parse_address
-from dnstap_logging.extras import FIELDS
 from dnstap_logging.framestream.state import SENT_BY, TRANSITIONS
 from dnstap_logging.receiver import ReceiverStats
 from dnstap_logging.stats import CAUSES
+from tests.pages import REPOSITORY, names, rows_of
 from tests.support import require_program, wait_until
 from tests.test_layers import FLOOR
 
-REPOSITORY = Path(__file__).resolve().parents[1]
 # The other pages are run by the tests of what they are about.
 PAGES = (REPOSITORY / "README.md", REPOSITORY / "docs" / "architecture.md")
 DEADLINE = 60  # seconds for a program: generous, since nothing here is a matter of speed
@@ -48,7 +44,6 @@ CA_FILE = "/etc/dns/collector-ca.pem"
 
 SECTION = re.compile(r"^## +(.+)$", re.MULTILINE)
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-CODE = re.compile(r"`([^`]+)`")
 
 LOG_ONE = """
 logging.getLogger("dns").info("query", extra={
@@ -103,26 +98,9 @@ def code_of(section: str, number: int = 0, language: str = "python") -> str:
     return BLOCKS[block]
 
 
-def tables(section: str) -> List[List[List[str]]]:
-    """Return the tables of a section of the README: for each the rows, for each row the cells."""
-    found: List[List[List[str]]] = []
-    for part in re.findall(r"(?:^\|.*\n)+", README[section], re.MULTILINE):
-        rows = [[cell.strip() for cell in line[1:-1].split("|")] for line in part.splitlines()]
-        found.append(rows[:1] + rows[2:])
-    return found
-
-
 def table(section: str, first_heading: str) -> List[List[str]]:
-    """Return the rows of the table whose first column has this heading."""
-    for head, *rows in tables(section):
-        if head[0] == first_heading:
-            return rows
-    raise AssertionError(f"{section} has no table of {first_heading!r}")
-
-
-def names(cell: str) -> List[str]:
-    """Return what stands in backquotes in a cell."""
-    return CODE.findall(cell)
+    """Return the rows of the table of a section of the README with this heading."""
+    return rows_of(README[section], first_heading)
 
 
 # -- running its examples --------------------------------------------------------------------------
@@ -408,58 +386,6 @@ def test_forked_child_has_the_file_of_its_own_that_the_readme_names(tmp_path: Pa
 
 
 # -- comparing its tables --------------------------------------------------------------------------
-
-
-def test_arguments_are_those_of_the_handler() -> None:
-    """The table has every argument of DnstapHandler in its order, with its default."""
-    listed: Dict[str, object] = {}
-    for argument, default, meaning in table("Arguments", "argument"):
-        (name,) = names(argument)
-        listed[name] = ast.literal_eval(*names(default)) if default else inspect.Parameter.empty
-        assert meaning, f"{name} has no meaning"
-    parameters = inspect.signature(DnstapHandler).parameters
-
-    assert list(listed) == list(parameters)
-    assert listed == {name: parameter.default for name, parameter in parameters.items()}
-    kinds = [parameter.kind for parameter in parameters.values()]
-    assert kinds.count(inspect.Parameter.POSITIONAL_OR_KEYWORD) == 2, "the first two"
-
-
-def test_permissions_are_written_in_octal() -> None:
-    """A mode of a file is read in octal, so that is how the table shows it."""
-    (row,) = [row for row in table("Arguments", "argument") if row[0] == "`permissions`"]
-
-    assert row[1] == f"`{inspect.signature(DnstapHandler).parameters['permissions'].default:#o}`"
-
-
-@pytest.mark.parametrize(
-    ("heading", "expected"), [("counter", Stats._fields), ("dropped as", CAUSES)]
-)
-def test_counters_are_those_of_stats(heading: str, expected: Tuple[str, ...]) -> None:
-    """The tables have every counter and every cause of a drop, in their order."""
-    listed = [name for row in table("Statistics", heading) for name in names(row[0])]
-
-    assert listed == list(expected)
-
-
-def test_extras_are_those_that_are_read() -> None:
-    """The table has every dns extra, and no other."""
-    rows = table("What to log: the dns extras", "extra")
-    listed = [name for row in rows for name in names(row[0])]
-
-    assert sorted(listed) == sorted(field.key for field in FIELDS.values())
-
-
-def test_enumerations_are_complete() -> None:
-    """The table names every socket protocol, and a prefix of every message type."""
-    rows = {
-        names(row[0])[0]: names(row[1]) for row in table("What to log: the dns extras", "extra")
-    }
-
-    listed = [word for word in rows["dns_socket_protocol"] if word != "SocketProtocol"]
-    assert listed == [protocol.name for protocol in SocketProtocol]
-    roles = {word.partition("_")[0] for word in rows["dns_message_type"] if "_" in word}
-    assert roles == {kind.name.partition("_")[0] for kind in MessageType}
 
 
 def test_addresses_are_understood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

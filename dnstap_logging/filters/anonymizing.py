@@ -50,8 +50,8 @@ class AnonymizingFilter(logging.Filter):
 
     Treated are the query address, in messages of every type; the response address where it is the
     same; the EDNS Client Subnet (RFC 7871) in query and response message; and what a policy says
-    about a client's address. In RESOLVER_, FORWARDER_, STUB_ and TOOL_ messages the query address
-    is this host's own: it is treated too, for a host may ask for one client only.
+    about a client's address. In ``RESOLVER_``, ``FORWARDER_``, ``STUB_`` and ``TOOL_`` messages the
+    query address is this host's own: it is treated too, for a host may ask for one client only.
 
     It fails closed. A value that cannot be read is removed, and so is a DNS message that cannot
     be read to its end, if it may hold a client subnet. The handler sends a changed copy; other

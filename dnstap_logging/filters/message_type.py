@@ -25,7 +25,7 @@ class MessageTypeFilter(logging.Filter):
     the handler cannot send it, and counts and reports the mistake.
 
     Args:
-        types: one or several `MessageType`s, their names in any case or numbers, or patterns of
+        types: one or several of `MessageType`, their names in any case or numbers, or patterns of
             names with ``*``, ``?`` and ``[]``: ``"CLIENT_*"``, ``"*_RESPONSE"``.
 
     Raises:
