@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import textwrap
 from pathlib import Path
-from typing import List, NamedTuple
+from typing import List, NamedTuple, Set, Tuple
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 DOCS = REPOSITORY / "docs"
@@ -67,3 +67,13 @@ def rows_of(text: str, first_heading: str) -> List[List[str]]:
 def names(cell: str) -> List[str]:
     """Return what stands in backquotes in a cell."""
     return CODE.findall(cell)
+
+
+EXAMPLES: Set[Tuple[str, str, int]] = set()
+"""Those that a test runs: the page in docs/, the language, and the number among those there."""
+
+
+def example(page: str, language: str, number: int = 0) -> str:
+    """Return a block of code of a page, for a test that runs it."""
+    EXAMPLES.add((page, language, number))
+    return code_in(DOCS / page, language)[number]

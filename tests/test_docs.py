@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from pathlib import Path
 from typing import Iterator, List, Set, Tuple
 
 import pytest
 
-from tests.pages import DOCS, FENCE, REPOSITORY, code_blocks
+from tests.pages import DOCS, EXAMPLES, FENCE, REPOSITORY, code_blocks, code_in
 
 PAGES = sorted([*REPOSITORY.glob("*.md"), *DOCS.glob("**/*.md")])
 
@@ -96,3 +97,17 @@ def test_every_page_of_the_manual_is_linked_from_its_front() -> None:
     }
 
     assert [page_name(page) for page in PAGES if page not in linked and page != index] == []
+
+
+HOW_TOS = [page for page in PAGES if page.parent.name == "howto"]
+
+
+@pytest.mark.parametrize("page", [*HOW_TOS, DOCS / "threads.md"], ids=page_name)
+def test_every_example_of_a_how_to_is_run(page: Path) -> None:
+    """Each block of Python, shell and ini, and each plain one that is a file, has its test."""
+    for module in ("choosing", "collectors", "operation"):
+        importlib.import_module(f"tests.test_docs_{module}")
+    name = page.relative_to(DOCS).as_posix()
+    for language in ("python", "sh", "ini"):
+        for number, code in enumerate(code_in(page, language)):
+            assert (name, language, number) in EXAMPLES, f"no test runs: {code}"

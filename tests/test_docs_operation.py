@@ -1,0 +1,222 @@
+"""The how-tos about running a server: systemd, logrotate, prefork, TLS."""
+
+from __future__ import annotations
+
+import re
+import signal
+import ssl
+import subprocess
+from pathlib import Path
+from typing import List
+
+import pytest
+
+from dnstap_logging import DnstapMessage, DnstapReader, DnstapReceiver
+from tests.pages import example
+from tests.rotating.test_logrotate import Logrotate
+from tests.support import free_port, require_program, wait_until
+from tests.test_readme import LOG_ONE, run, start
+
+DEADLINE = 60  # seconds for a program
+WAIT = """
+print("ready", flush=True)
+while True:
+    signal.pause()
+"""
+
+# -- systemd ---------------------------------------------------------------------------------------
+
+UNITS = {
+    "dns-server.service": example("howto/systemd.md", "ini", 0),
+    "dnstap-collector.service": example("howto/systemd.md", "ini", 1),
+}
+SIGNALS = example("howto/systemd.md", "python")
+
+
+def test_systemd_takes_the_units(tmp_path: Path) -> None:
+    """systemd-analyze has nothing to say against them; only the interpreter's path is ours."""
+    program = require_program("systemd-analyze")
+    require_program("fstrm_capture")
+    for name, unit in UNITS.items():
+        unit = unit.replace("/opt/dns/.venv/bin/python", "/usr/bin/env")
+        (tmp_path / name).write_text(unit, encoding="utf-8")
+
+    done = subprocess.run(
+        [program, "verify", "--man=no", *UNITS],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+def server(address: str) -> str:
+    """Return a program with the page's signal handlers, which logs one message and waits."""
+    return f"""
+import logging
+from dnstap_logging import DnstapHandler
+logging.getLogger("dns").setLevel("INFO")
+logging.getLogger("dns").addHandler(DnstapHandler({address!r}))
+{SIGNALS}
+{LOG_ONE}
+{WAIT}
+"""
+
+
+def test_reload_and_stop_as_systemd_does(tmp_path: Path) -> None:
+    """SIGHUP, as ExecReload says, begins a new session; SIGTERM delivers what is queued."""
+    assert "ExecReload=/bin/kill -HUP $MAINPID" in UNITS["dns-server.service"]
+    messages: List[DnstapMessage] = []
+    with DnstapReceiver(f"unix://{tmp_path}/dnstap.sock", messages.append) as receiver:
+        with start(tmp_path, server("unix:///run/dnstap.sock")) as process:
+            try:
+                wait_until(lambda: messages, "the message")
+                process.send_signal(signal.SIGHUP)
+                wait_until(lambda: receiver.stats().connections == 2, "a new session")
+                process.send_signal(signal.SIGTERM)
+                _, said = process.communicate(timeout=DEADLINE)
+            finally:
+                process.kill()
+        wait_until(lambda: receiver.stats().finished == 2, "both in order")
+
+    assert (process.returncode, said) == (0, "")
+
+
+# -- logrotate -------------------------------------------------------------------------------------
+
+
+def test_logrotate(tmp_path: Path) -> None:
+    """The moved file is whole, and the new one has what is logged by then on."""
+    folder = tmp_path / "captures"
+    folder.mkdir(mode=0o700)
+    configuration = example("howto/logrotate.md", "").replace("/var/log/dns", str(folder))
+    with start(folder, server("dns.fstrm")) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            reload = f"kill -HUP {process.pid}"
+            assert "systemctl reload dns-server" in configuration
+            configuration = configuration.replace("systemctl reload dns-server", reload)
+            Logrotate(
+                tmp_path, re.sub("create 0640 dns dns", "create 0640", configuration)
+            ).rotate()
+            moved = folder / "dns.fstrm.1"
+            wait_until(lambda: moved.exists() and whole(moved), "the end of the moved file")
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=DEADLINE)
+        finally:
+            process.kill()
+
+    assert whole(folder / "dns.fstrm") == "0 messages"
+
+
+def whole(path: Path) -> str:
+    """Return how many messages a whole capture has; "" if it is not whole."""
+    with DnstapReader(path) as reader:
+        count = len(list(reader))
+        return f"{count} messages" if reader.complete else ""
+
+
+# -- prefork ---------------------------------------------------------------------------------------
+
+
+def test_prefork(tmp_path: Path) -> None:
+    """Each worker's message comes on a connection of its own, which ends in order."""
+    messages: List[DnstapMessage] = []
+    with DnstapReceiver(f"unix://{tmp_path}/dnstap.sock", messages.append) as receiver:
+        run(tmp_path, example("howto/prefork.md", "python"))
+        wait_until(lambda: receiver.stats().finished == 3, "three streams")
+
+    assert sorted(message.extra or b"" for message in messages) == [
+        b"worker 0",
+        b"worker 1",
+        b"worker 2",
+    ]
+    assert receiver.stats().connections == 3
+
+
+# -- TLS -------------------------------------------------------------------------------------------
+
+OPENSSL = example("howto/tls.md", "sh")
+SENDER, RECEIVER = example("howto/tls.md", "python", 0), example("howto/tls.md", "python", 1)
+
+
+def certificates(folder: Path) -> None:
+    """Make the certificates as the page does."""
+    require_program("openssl")
+    subprocess.run(
+        ["/bin/sh", "-e"],
+        input=OPENSSL,
+        cwd=folder,
+        text=True,
+        capture_output=True,
+        timeout=DEADLINE,
+        check=True,
+    )
+
+
+def serial(path: Path) -> str:
+    """Return the serial number of a certificate."""
+    decoded = ssl._ssl._test_decode_cert(str(path))  # type: ignore[attr-defined]
+    return str(decoded["serialNumber"])
+
+
+def test_tls_with_renewal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page's two ends trust each other, and a renewed certificate is used by reopen()."""
+    monkeypatch.chdir(tmp_path)
+    certificates(tmp_path)
+    port = str(free_port())
+    shown: List[DnstapMessage] = []
+    found = {"print": shown.append}
+    exec(RECEIVER.replace("6000", port), found)
+
+    with found["receiver"] as receiver:  # type: ignore[attr-defined]
+        with start(tmp_path, SENDER.replace("6000", port) + RENEW) as process:
+            try:
+                wait_until(lambda: len(shown) == 1, "the first message", DEADLINE)
+                before = serial(tmp_path / "server.pem")
+                renewed = OPENSSL.splitlines()[-2:]
+                again = subprocess.run(
+                    ["/bin/sh", "-ec", "\n".join(renewed)], capture_output=True, timeout=DEADLINE
+                )
+                assert again.returncode == 0
+                assert serial(tmp_path / "server.pem") != before
+                _, said = process.communicate("\n", timeout=DEADLINE)
+            finally:
+                process.kill()
+        wait_until(lambda: receiver.stats().finished == 2, "both sessions' end")
+
+    assert (process.returncode, said) == (0, "")
+    assert len(shown) == 2
+
+
+RENEW = f"""
+{LOG_ONE}
+input()
+handler.reopen()
+{LOG_ONE}
+assert handler.flush()
+"""
+
+
+def test_tls_refuses_a_stranger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a certificate of the authority the page's collector takes nothing."""
+    monkeypatch.chdir(tmp_path)
+    certificates(tmp_path)
+    port = str(free_port())
+    shown: List[DnstapMessage] = []
+    found = {"print": shown.append}
+    exec(RECEIVER.replace("6000", port), found)
+    bare = re.sub(r"    (certfile|keyfile)=.*\n", "", SENDER.replace("6000", port))
+
+    with found["receiver"] as receiver:  # type: ignore[attr-defined]
+        with start(tmp_path, bare + LOG_ONE + "input()") as process:
+            try:
+                wait_until(lambda: receiver.stats().protocol_errors, "a refusal", DEADLINE)
+            finally:
+                process.kill()
+
+    assert shown == []
