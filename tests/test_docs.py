@@ -104,7 +104,7 @@ HOW_TOS = [page for page in PAGES if page.parent.name == "howto"]
 
 @pytest.mark.parametrize("page", [*HOW_TOS, DOCS / "threads.md"], ids=page_name)
 def test_every_example_of_a_how_to_is_run(page: Path) -> None:
-    """Each block of Python, shell and ini, and each plain one that is a file, has its test."""
+    """Each block of Python, shell and ini is taken by a test that runs it."""
     for module in ("choosing", "collectors", "operation"):
         importlib.import_module(f"tests.test_docs_{module}")
     name = page.relative_to(DOCS).as_posix()

@@ -26,9 +26,12 @@ logging.getLogger("dns").setLevel("INFO")
 logging.getLogger("dns").addHandler(handler)
 """
 DEADLINE = 60  # seconds for a program
-TAKEN = re.compile(r"(-u|-w|-r) (\S+)|(-p) (\d+)|(-l) (\S+)")
+TCP = "tcp://127.0.0.1:6000"  # on the pages
 
 FSTRM, DNSTAP = "howto/fstrm_capture.md", "howto/dnstap.md"
+# Here and not in the tests: tests/test_docs.py looks whether every example is used by one.
+FSTRM_COMMANDS = [example(FSTRM, "sh", number) for number in range(3)]
+DNSTAP_WATCH, DNSTAP_WRITE, DNSTAP_SHOW = (example(DNSTAP, "sh", number) for number in range(3))
 FSTRM_UNIX, FSTRM_TCP = example(FSTRM, "python", 0), example(FSTRM, "python", 1)
 DNSTAP_UNIX, DNSTAP_TCP = example(DNSTAP, "python", 0), example(DNSTAP, "python", 1)
 
@@ -66,13 +69,13 @@ def send_one(collector: Documented, code: str, folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "code", "address"),
-    [(0, FSTRM_UNIX, "unix"), (1, FSTRM_TCP, "tcp://127.0.0.1:6000"), (2, FSTRM_UNIX, "unix")],
+    ("command", "code", "address"),
+    list(zip(FSTRM_COMMANDS, (FSTRM_UNIX, FSTRM_TCP, FSTRM_UNIX), ("unix", TCP, "unix"))),
     ids=["unix", "tcp", "a file each hour"],
 )
-def test_fstrm_capture(tmp_path: Path, number: int, code: str, address: str) -> None:
+def test_fstrm_capture(tmp_path: Path, command: str, code: str, address: str) -> None:
     """Each command starts, takes the handler's stream, and its file is whole in the end."""
-    collector = Documented(example(FSTRM, "sh", number), address, tmp_path)
+    collector = Documented(command, address, tmp_path)
     with collector:
         send_one(collector, code, tmp_path)
         collector.stop()
@@ -103,7 +106,7 @@ def test_options_of_fstrm_capture() -> None:
 
 def test_watching_by_the_dnstap_tool(tmp_path: Path) -> None:
     """The first command shows a line for the message."""
-    collector = Documented(example(DNSTAP, "sh", 0), "unix", tmp_path)
+    collector = Documented(DNSTAP_WATCH, "unix", tmp_path)
     with collector:
         send_one(collector, DNSTAP_UNIX, tmp_path)
         wait_until(lambda: " CQ " in collector.log, "the line")
@@ -111,7 +114,7 @@ def test_watching_by_the_dnstap_tool(tmp_path: Path) -> None:
 
 def test_a_capture_by_the_dnstap_tool(tmp_path: Path) -> None:
     """Moved away, and then told so, the file is whole; the last command shows what is in it."""
-    collector = Documented(example(DNSTAP, "sh", 1), "tcp://127.0.0.1:6000", tmp_path)
+    collector = Documented(DNSTAP_WRITE, TCP, tmp_path)
     moved = tmp_path / "moved" / "dns.fstrm"
     moved.parent.mkdir()
     with collector:
@@ -120,7 +123,7 @@ def test_a_capture_by_the_dnstap_tool(tmp_path: Path) -> None:
         collector.signal(signal.SIGHUP)
         wait_until(lambda: read_capture(moved).complete, "the end of the moved file")
 
-    program, *arguments = shlex.split(example(DNSTAP, "sh", 2))
+    program, *arguments = shlex.split(DNSTAP_SHOW)
     shown = subprocess.run(
         [require_program(program), *arguments],
         cwd=moved.parent,
@@ -149,11 +152,11 @@ def made(code: str) -> Iterator[DnstapHandler]:
         found["handler"].close()
 
 
-@pytest.mark.parametrize("page", OTHERS[:2])
-@pytest.mark.parametrize("number", [0, 1])
-def test_handlers_are_made(page: str, number: int) -> None:
+@pytest.mark.parametrize(
+    "code", [example(page, "python", number) for page in OTHERS[:2] for number in (0, 1)]
+)
+def test_handlers_are_made(code: str) -> None:
     """The handler for a collector that is not here yet can be made all the same."""
-    code = example(page, "python", number)
     address = re.findall(r'"((?:unix|tls)://[^"]+)"', code)[0]
 
     with made(code) as handler:

@@ -123,11 +123,14 @@ def whole(path: Path) -> str:
 # -- prefork ---------------------------------------------------------------------------------------
 
 
+PREFORK = example("howto/prefork.md", "python")
+
+
 def test_prefork(tmp_path: Path) -> None:
     """Each worker's message comes on a connection of its own, which ends in order."""
     messages: List[DnstapMessage] = []
     with DnstapReceiver(f"unix://{tmp_path}/dnstap.sock", messages.append) as receiver:
-        run(tmp_path, example("howto/prefork.md", "python"))
+        run(tmp_path, PREFORK)
         wait_until(lambda: receiver.stats().finished == 3, "three streams")
 
     assert sorted(message.extra or b"" for message in messages) == [
