@@ -11,7 +11,12 @@ import pytest
 
 from tests.pages import DOCS, EXAMPLES, FENCE, REPOSITORY, code_blocks, code_in
 
-PAGES = sorted([*REPOSITORY.glob("*.md"), *DOCS.glob("**/*.md")])
+PAGES = sorted(
+    [
+        *REPOSITORY.glob("*.md"),
+        *(each for each in DOCS.glob("**/*.md") if "_build" not in each.parts),
+    ]
+)
 
 INLINE_CODE = re.compile(r"`[^`\n]*`")
 LINK = re.compile(r"\]\(([^)\s]+)\)")

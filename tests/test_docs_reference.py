@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import enum
+import importlib
 import inspect
 import re
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, Iterator, List, Tuple
 
 import pytest
 
@@ -141,3 +143,30 @@ def test_the_api_has_every_public_name() -> None:
 
     public = {f"{module.__name__}.{name}" for module in modules for name in module.__all__}
     assert public <= documented, f"not documented: {sorted(public - documented)}"
+
+
+def public_callables() -> Iterator[Any]:
+    """Yield every class and function that the page on the API documents by its own directive."""
+    for dotted in sorted(set(DIRECTIVE.findall(page("api")))):
+        module, _, name = dotted.rpartition(".")
+        found = getattr(importlib.import_module(module), name, None)
+        if inspect.isroutine(found) or (
+            inspect.isclass(found) and not issubclass(found, enum.Enum)
+        ):
+            yield pytest.param(found, id=name)
+
+
+@pytest.mark.parametrize("documented", list(public_callables()))
+def test_every_argument_is_described(documented: Any) -> None:
+    """Whatever a constructor or a function takes is in its docstring, under Args or Attributes."""
+    text = inspect.getdoc(documented) or ""
+    described = set(re.findall(r"^    (\w+): ", text, re.MULTILINE))
+    takes = [
+        name
+        for name, parameter in inspect.signature(documented).parameters.items()
+        if parameter.kind is not inspect.Parameter.VAR_POSITIONAL
+    ]
+
+    assert text
+    if len(takes) > 1 or described:
+        assert [name for name in takes if name not in described] == []
