@@ -19,6 +19,7 @@ from tests.test_readme import LOG_ONE, run, start
 
 DEADLINE = 60  # seconds for a program
 WAIT = """
+assert all(each.flush() for each in dnstap_logging.handlers())
 print("ready", flush=True)
 while True:
     signal.pause()
