@@ -10,11 +10,11 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from types import MappingProxyType
 from typing import (
     TYPE_CHECKING,
     Any,
     Dict,
-    List,
     Mapping,
     MutableMapping,
     Optional,
@@ -22,12 +22,15 @@ from typing import (
     Union,
 )
 
-from .exceptions import InvalidMessage, MessageTooLarge
-from .extras import FIELDS, key_set, take_snapshot
-from .handler import DnstapHandler
-from .message import MessageType, Problem, check
-from .text import format_summary
-from .values import as_message_type
+from .calls import LazyLine, Plan, make_extras, make_plan
+from .direct import DirectWay
+from .extras import (
+    NOT_PLAIN,
+    key_set,
+    plain_size,
+    take_snapshot,
+)
+from .message import MessageType
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -41,26 +44,13 @@ else:
 
 __all__ = ["DnstapAdapter"]
 
-# The keywords of the methods and the keys of records that they become. Dnstap.extra keeps its
-# prefix, because extra= is logging's own.
-_KEYS = {field.name: field.key for field in FIELDS.values() if field.name != "message_type"}
-_KEYS["dns_extra"] = _KEYS.pop("extra")
-_NEED_RECORD = frozenset(("extra", "exc_info", "stack_info"))  # for other handlers to see
-_LOGGING_KEYWORDS = _NEED_RECORD | {"stacklevel"}
+MAX_PLANS = 1024
+"""Types and sets of keywords of which it is remembered what becomes of them."""
 
 OUR_FRAMES = 3
 """Frames between the caller and logging (the method, `_log_dns`, `_log_record`), which other
 handlers leave out when they name the caller."""
 
-# What a record passes through in a logger: as long as these are logging's own, nothing but the
-# handlers can see whether there is a record.
-_LOGGER_METHODS = ("handle", "makeRecord", "callHandlers", "filter", "log", "_log")
-_ORIGINALS = [getattr(logging.Logger, name) for name in _LOGGER_METHODS]
-# What was put in their place before this module was imported is no original.
-_GENUINE = all(
-    getattr(getattr(original, "__code__", None), "co_filename", "") == logging._srcfile
-    for original in _ORIGINALS
-)
 _RECORD_KEYS = frozenset((*logging.makeLogRecord({}).__dict__, "message", "asctime"))
 
 
@@ -96,13 +86,24 @@ class DnstapAdapter(_Adapter):
         *,
         level: Union[int, str] = logging.INFO,
     ) -> None:
-        self._constants = _checked_constants(extra)
-        super().__init__(logger, self._constants)
+        self._plans: Dict[Tuple[object, ...], Plan] = {}
+        self._direct_way = DirectWay()
+        super().__init__(logger, extra)
         self.merge_extra = merge_extra
         self.level = _checked_level(level)
         self._frames = OUR_FRAMES + _frames_of(logger)
+
+    @property
+    def extra(self) -> Mapping[str, object]:
+        """The constants, read-only; to change them, set it."""
+        return MappingProxyType(self._constants)
+
+    @extra.setter
+    def extra(self, extra: Optional[Mapping[str, object]]) -> None:
+        self._constants = _checked_constants(extra)
         # Constants for other handlers' formatters need a LogRecord to carry them.
-        self._direct = all(key.startswith("dns_") for key in self._constants)
+        self._only_dns = all(key.startswith("dns_") for key in self._constants)
+        self._plans = {}
 
     def process(
         self, msg: Any, kwargs: MutableMapping[str, Any]
@@ -217,36 +218,41 @@ class DnstapAdapter(_Adapter):
 
     def _log_dns(self, message_type: object, message: object, keywords: Mapping[str, Any]) -> None:
         now = time.time_ns()
-        extras = self._extras(message_type, message, keywords)
-        if not self.isEnabledFor(self.level):
+        try:
+            plan = self._plans.get((message_type, *keywords))
+        except Exception:  # noqa: BLE001 - a type without a hash
+            plan = None
+        if plan is None:
+            plan = self._make_plan(message_type, tuple(keywords))
+        level = self.level
+        if not self.logger.isEnabledFor(level):
             return
-        if not isinstance(message_type, MessageType):
-            message_type = _known_type(message_type)
-        is_query = message_type is None or message_type.is_query
-        own_message, own_time = _OWN_SIDE[is_query]
-        extras[own_message] = message
-        if extras.get(own_time) is None:
-            extras[own_time] = now
-        handlers = self._direct_way(keywords)
+        handlers = self._direct_way.handlers(self.logger, level) if plan.direct else None
         if handlers is None:
+            extras = make_extras(self._constants, message_type, message, keywords, now)
             self._log_record(extras, keywords)
             return
-        snapshot = take_snapshot(extras, now / 1e9)
+        values = (message, *keywords.values())
+        keys, size = plan.keys, plain_size(values)
+        if keys is None or size == NOT_PLAIN:
+            extras = make_extras(self._constants, message_type, message, keywords, now)
+            snapshot = take_snapshot(extras, now / 1e9)
+        else:
+            snapshot = (now, keys, values, None, size)
         for handler in handlers:
             handler.emit_snapshot(snapshot)
 
-    def _extras(
-        self, message_type: object, message: object, keywords: Mapping[str, Any]
-    ) -> Dict[str, object]:
-        """Return the constants and the keywords as dns extras; the keywords win."""
-        extras = {**self._constants, "dns_message_type": message_type}
-        for keyword, value in keywords.items():
-            key = _KEYS.get(keyword)
-            if key is not None:
-                extras[key] = value
-            elif keyword not in _LOGGING_KEYWORDS:
-                raise TypeError(f"unknown keyword {keyword!r}{_did_you_mean(keyword)}")
-        return extras
+    def _make_plan(self, message_type: object, keywords: Tuple[str, ...]) -> Plan:
+        """Work out, once for each type and set of keywords, what a call with them becomes."""
+        plan = make_plan(self._constants, message_type, keywords)
+        if type(self).process is not DnstapAdapter.process:
+            plan = plan._replace(direct=False)
+        if type(message_type) is MessageType:  # what only equals one need not be one
+            if len(self._plans) >= MAX_PLANS:
+                self._plans.clear()
+            key = (message_type, *keywords)
+            self._plans[key] = plan
+        return plan
 
     def _log_record(self, extras: Dict[str, object], keywords: Mapping[str, Any]) -> None:
         """Go the way of every log record."""
@@ -262,72 +268,6 @@ class DnstapAdapter(_Adapter):
             message, kwargs = self.process(message, kwargs)
         kwargs["stacklevel"] = kwargs.get("stacklevel", 1) + self._frames
         self.logger.log(self.level, message, **kwargs)
-
-    def _direct_way(self, keywords: Mapping[str, Any]) -> Optional[List[DnstapHandler]]:
-        """Return the handlers that would emit, if nobody could tell that there is no LogRecord.
-
-        Mirrors logging.Logger.handle and callHandlers, which is why it asks for their originals.
-        """
-        if not self._direct or not _NEED_RECORD.isdisjoint(keywords):
-            return None
-        if logging.getLogRecordFactory() is not logging.LogRecord:
-            return None
-        if type(self).process is not DnstapAdapter.process or not _is_plain(self.logger):
-            return None
-        logger: Optional[logging.Logger] = self.logger
-        handlers: List[DnstapHandler] = []
-        found = False
-        while logger is not None:
-            for handler in logger.handlers:
-                if not isinstance(handler, DnstapHandler) or not handler.takes_snapshots:
-                    return None
-                found = True
-                if self.level >= handler.level:
-                    handlers.append(handler)
-            logger = logger.parent if logger.propagate else None
-        return handlers if found else None  # without any handler, logging has a last resort
-
-
-class LazyLine:
-    """The readable message of a record, made only when somebody formats it."""
-
-    __slots__ = ("_extras",)
-
-    def __init__(self, extras: Mapping[str, object]) -> None:
-        self._extras = extras
-
-    def __str__(self) -> str:
-        problems: List[Problem] = []
-        try:
-            return format_summary(check(take_snapshot(self._extras, time.time()), problems))
-        except (InvalidMessage, MessageTooLarge) as error:
-            return f"not a dnstap message: {error}"
-
-
-# The extras of a message type's own side, by whether it is a query: its message, its time.
-_OWN_SIDE = {
-    True: ("dns_query_message", "dns_query_time"),
-    False: ("dns_response_message", "dns_response_time"),
-}
-
-
-def _known_type(message_type: object) -> Optional[MessageType]:
-    """Return a message type; None for what is none, which the handler counts."""
-    try:
-        return as_message_type(message_type)
-    except Exception:  # noqa: BLE001 - whatever a value's own methods raise
-        return None
-
-
-def _is_plain(logger: logging.Logger) -> bool:
-    """Tell whether a logger is logging's own in all that a record passes through."""
-    if not _GENUINE or not isinstance(logger, logging.Logger) or logger.filters:
-        return False
-    kind = type(logger)
-    for name, original in zip(_LOGGER_METHODS, _ORIGINALS):
-        if getattr(kind, name) is not original or name in logger.__dict__:
-            return False
-    return True
 
 
 def _frames_of(logger: Any) -> int:
@@ -360,10 +300,3 @@ def _checked_level(level: Union[int, str]) -> int:
     if isinstance(number, bool) or not isinstance(number, int):
         raise ValueError(f"level={level!r}: must be a level of logging, its name or number")
     return number
-
-
-def _did_you_mean(keyword: str) -> str:
-    import difflib  # here, for it is slow to import
-
-    near = difflib.get_close_matches(keyword, [*_KEYS, *_LOGGING_KEYWORDS], n=1)
-    return f", did you mean {near[0]!r}?" if near else ""

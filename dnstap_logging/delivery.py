@@ -148,7 +148,7 @@ class Delivery:
         self._queue.wait(
             min(delay, IDLE_INTERVAL),
             lambda: self.reopen_requested or self.stop_at is not stop_at,
-            records=False,
+            records=0,
         )
         return True
 

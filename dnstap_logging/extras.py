@@ -14,7 +14,7 @@ import sys
 import time
 from datetime import datetime
 from functools import lru_cache
-from typing import Callable, Dict, Mapping, NamedTuple, Optional, Set, Tuple, Union
+from typing import Callable, Dict, Final, Mapping, NamedTuple, Optional, Set, Tuple, Union
 
 from . import enums
 from .policy import Policy, as_policy
@@ -40,11 +40,16 @@ __all__ = [
     "FIELDS",
     "Field",
     "KeySet",
+    "NOT_PLAIN",
+    "PAYLOAD",
+    "SIZE",
     "Snapshot",
     "Unusable",
     "convert",
+    "created_ns",
     "has_dns_keys",
     "key_set",
+    "plain_size",
     "take_snapshot",
 ]
 
@@ -54,7 +59,6 @@ MAX_COMPLAINTS = 64  # remembered texts about unknown keys, for the same reason
 MAX_NAMED_KEYS = 3  # unknown keys named in one complaint
 MAX_KEY = 64  # characters of a key for which a similar one is sought; that takes quadratic time
 SIMILAR = 0.5  # difflib's ratio: "type" still finds "message_type"
-MAX_SHORT = 255  # no good value of a short field is longer; longer ones are not kept in the queue
 
 Converter = Callable[[object], object]
 
@@ -67,16 +71,13 @@ class Field(NamedTuple):
     convert: Converter
 
 
-# Their lengths make the size of a snapshot.
-_SIZED: Dict[str, Converter] = {
+_CONVERTERS: Dict[str, Converter] = {
     "query_message": as_wire_message,
     "response_message": as_wire_message,
     "query_zone": as_domain_name,
     "extra": as_text_octets,
     "identity": as_text_octets,
     "version": as_text_octets,
-}
-_SHORT: Dict[str, Converter] = {
     "message_type": as_message_type,
     "query_address": as_endpoint,
     "response_address": as_endpoint,
@@ -89,9 +90,9 @@ _SHORT: Dict[str, Converter] = {
     "http_protocol": as_http_protocol,
     "policy": as_policy,
 }
-FIELDS = {
-    name: Field(name, PREFIX + name, convert) for name, convert in {**_SIZED, **_SHORT}.items()
-}
+FIELDS = {name: Field(name, PREFIX + name, convert) for name, convert in _CONVERTERS.items()}
+
+NOT_PLAIN = -1  # in place of a size: values that may not be kept as they are
 
 # Types whose values never change and run no code of the caller's. Addresses join when they are
 # first seen, so that nobody pays for importing ipaddress.
@@ -100,30 +101,44 @@ _PLAIN: Set[type] = {
     enums.MessageType, enums.SocketFamily, enums.SocketProtocol, enums.HttpProtocol,
 }  # fmt: skip
 
-
-_NUMBERS = frozenset((int,))
-
 # -- keys --------------------------------------------------------------------------------------
 
 
-class KeySet(NamedTuple):
+class KeySet:
     """The dns keys of a record, worked out once for all records with the same keys.
 
-    Attributes:
-        names: the known keys, in the order of `FIELDS`.
+    Never changed, and compared by identity, so that others can keep by it what they work out.
+
+    Args:
+        fields: the known fields, in the order of their values.
         unknown: keys that begin with ``dns_`` and are none of ours.
-        fields: the fields of `names`.
-        read: reads the values of `names` out of a record's dict, as a tuple.
-        sized: how many of them, from the first, count into the size of a snapshot.
-        type_at: where the message type is among them, or None.
+        fixed: the values of the first fields, where they are the same in all records: plain ones,
+            `Converted` or `Unusable`.
+
+    Attributes:
+        names: the keys of `fields`.
+        read: reads the values that are not fixed out of a record's dict, as a tuple.
+        type_at: where the message type is among `fields`, or None.
     """
 
-    names: Tuple[str, ...]
-    unknown: Tuple[str, ...]
-    fields: Tuple[Field, ...]
-    read: Callable[[Mapping[str, object]], Tuple[object, ...]]
-    sized: int
-    type_at: Optional[int]
+    __slots__ = ("fields", "fixed", "names", "read", "type_at", "unknown")
+
+    def __init__(
+        self,
+        fields: Tuple[Field, ...],
+        unknown: Tuple[str, ...] = (),
+        fixed: Tuple[object, ...] = (),
+    ) -> None:
+        self.fields = fields
+        self.unknown = unknown
+        self.fixed = fixed
+        self.names = tuple(field.key for field in fields)
+        self.read = _reader(self.names[len(fixed) :])
+        at = [number for number, field in enumerate(fields) if field.name == "message_type"]
+        self.type_at = at[0] if at else None
+
+    def __repr__(self) -> str:
+        return f"KeySet({', '.join((*self.names, *self.unknown))})"
 
     @property
     def complaint(self) -> Optional[str]:
@@ -132,6 +147,12 @@ class KeySet(NamedTuple):
 
 
 _key_sets: Dict[Tuple[object, ...], Optional[KeySet]] = {}
+
+
+def _reader(names: Tuple[str, ...]) -> Callable[[Mapping[str, object]], Tuple[object, ...]]:
+    if len(names) > 1:
+        return operator.itemgetter(*names)  # returns a tuple for two and more only
+    return lambda record_dict: tuple([record_dict[name] for name in names])
 
 
 def key_set(record_dict: Mapping[str, object]) -> Optional[KeySet]:
@@ -161,19 +182,11 @@ def has_dns_keys(record_dict: Mapping[str, object]) -> bool:
 def _read_keys(shape: Tuple[object, ...]) -> Optional[KeySet]:
     seen = {str.__str__(key) for key in shape if issubclass(type(key), str)}
     fields = tuple(field for field in FIELDS.values() if field.key in seen)
-    names = tuple(field.key for field in fields)
-    unknown = tuple(sorted(key for key in seen.difference(names) if key.startswith(PREFIX)))
-    if not names and not unknown:
+    known = {field.key for field in fields}
+    unknown = tuple(sorted(key for key in seen - known if key.startswith(PREFIX)))
+    if not fields and not unknown:
         return None
-    type_at = names.index("dns_message_type") if "dns_message_type" in names else None
-    sized = sum(field.name in _SIZED for field in fields)
-    return KeySet(names, unknown, fields, _reader(names), sized, type_at)
-
-
-def _reader(names: Tuple[str, ...]) -> Callable[[Mapping[str, object]], Tuple[object, ...]]:
-    if len(names) > 1:
-        return operator.itemgetter(*names)  # returns a tuple for two and more only
-    return lambda record_dict: tuple([record_dict[name] for name in names])
+    return KeySet(fields, unknown)
 
 
 @lru_cache(maxsize=MAX_COMPLAINTS)
@@ -218,25 +231,25 @@ class Unusable(NamedTuple):
     too_large: bool = False
 
 
-class Snapshot(NamedTuple):
-    """What the calling thread puts on the queue: a record's dns extras, immutable and unchecked.
+Snapshot = Tuple[
+    Union[int, float], KeySet, Tuple[object, ...], Union[str, bytes, Unusable, None], int
+]
+"""What the calling thread puts on the queue: a record's dns extras, immutable and unchecked.
 
-    Attributes:
-        created: the record's creation in nanoseconds since the epoch.
-        keys: the keys, shared by all records that have the same.
-        values: their values, in the order of ``keys.names``.
-        extra: what the handler's formatter rendered.
-        size: bytes (of text: characters) of the wire messages, zone, extra, identity and version.
-    """
+A bare tuple, since to make one of named fields costs as much as all the rest of putting it there:
 
-    created: int
-    keys: KeySet
-    values: Tuple[object, ...]
-    extra: Union[str, bytes, Unusable, None]
-    size: int
+* created: the record's creation; float seconds since the epoch, as logging has it, or int
+  nanoseconds;
+* keys: the `KeySet`, shared by all records that have the same keys;
+* values: the values, in the order of ``keys.names``, without ``keys.fixed``;
+* extra: what the handler's formatter rendered;
+* size: bytes of the values that are bytes, characters of those that are text.
+"""
+SIZE: Final = 4  # the place of the size in a snapshot
 
-
-_NO_KEYS = KeySet((), (), (), _reader(()), 0, None)
+_NO_KEYS = KeySet(())
+PAYLOAD = KeySet(())
+"""The keys of what is no record, but a ready dnstap payload, its one value: it is only framed."""
 
 
 def take_snapshot(
@@ -252,40 +265,42 @@ def take_snapshot(
         extra: what the handler's formatter rendered, or why it could not.
     """
     try:
-        keys = key_set(record_dict) or _NO_KEYS
+        keys = _key_sets.get(tuple(record_dict)) or key_set(record_dict) or _NO_KEYS
         values = keys.read(record_dict)
-        if _is_plain(values, keys.sized) and (extra is None or type(extra) in (str, bytes)):
-            size = len(extra) if extra else 0
-            for value in values[: keys.sized]:
-                if value is not None:
-                    size += len(value)  # type: ignore[arg-type]
-            return Snapshot(ns_from_seconds(created), keys, values, extra, size)
+        size = plain_size(values)
+        if size != NOT_PLAIN and type(created) is float:
+            if extra is None:
+                return created, keys, values, None, size
+            if type(extra) in (str, bytes):
+                return created, keys, values, extra, size + len(extra)
     except Exception:  # noqa: BLE001 - the careful way finds out what it was
         pass
     return _take_carefully(record_dict, created, extra)
 
 
-def _is_plain(values: Tuple[object, ...], sized: int) -> bool:
-    """Tell whether all values may be kept as they are and the first ones have a length."""
-    for value in values[:sized]:
-        if type(value) is not bytes and type(value) is not str and value is not None:
-            return False
-    for value in values[sized:]:
+def plain_size(values: Tuple[object, ...]) -> int:
+    """Return the size of a snapshot of these values; NOT_PLAIN if one may not be kept as it is."""
+    # Types are compared one by one, the usual ones first: cheaper than looking each up in a set.
+    size = 0
+    for value in values:
         kind = type(value)
-        if kind is str or kind is bytes:
-            if len(value) > MAX_SHORT:  # type: ignore[arg-type]
-                return False
-        elif kind not in _PLAIN and not (kind is tuple and _is_socket_address(value)):  # type: ignore[arg-type]
-            return False
-    return True
+        if kind is bytes or kind is str:
+            size += len(value)  # type: ignore[arg-type]
+        elif kind is tuple:
+            host = value[0] if value else None  # type: ignore[index]
+            if type(host) is not str and type(host) is not bytes:
+                return NOT_PLAIN
+            # (host, port) of IPv4 is the usual one
+            if not (len(value) == 2 and type(value[1]) is int) and not _are_numbers(value[1:]):  # type: ignore[arg-type, index]
+                return NOT_PLAIN
+            size += len(host)
+        elif kind not in _PLAIN:
+            return NOT_PLAIN
+    return size
 
 
-def _is_socket_address(value: Tuple[object, ...]) -> bool:
-    """Tell whether a tuple is one as sockets return it: a short host, then numbers."""
-    if not value or not _NUMBERS.issuperset(map(type, value[1:])):
-        return False
-    host = value[0]
-    return (type(host) is str or type(host) is bytes) and len(host) <= MAX_SHORT
+def _are_numbers(values: Tuple[object, ...]) -> bool:
+    return all(type(value) is int for value in values)
 
 
 def _take_carefully(record_dict: Mapping[str, object], created: float, extra: object) -> Snapshot:
@@ -297,12 +312,21 @@ def _take_carefully(record_dict: Mapping[str, object], created: float, extra: ob
     values = tuple([_freeze(field, record_dict) for field in keys.fields])
     if extra is not None and type(extra) not in (str, bytes, Unusable):
         extra = convert(FIELDS["extra"], extra)
+    size = sum(map(_length, (extra, *values)))
+    return _time_of(created), keys, values, extra, size  # type: ignore[return-value]
+
+
+def created_ns(created: Union[int, float]) -> int:
+    """Return a snapshot's creation in nanoseconds since the epoch."""
+    return created if type(created) is int else _time_of(created)
+
+
+def _time_of(seconds: object) -> int:
+    """Return a record's creation in nanoseconds: now, where it is no time."""
     try:
-        created_ns = ns_from_seconds(created)
+        return ns_from_seconds(seconds)  # type: ignore[arg-type]
     except Exception:  # noqa: BLE001 - a record made by hand, or a clock before the epoch
-        created_ns = time.time_ns()
-    size = sum(map(_length, (extra, *values[: keys.sized])))
-    return Snapshot(created_ns, keys, values, extra, size)  # type: ignore[arg-type]
+        return time.time_ns()
 
 
 def _freeze(field: Field, record_dict: Mapping[str, object]) -> object:
@@ -310,7 +334,7 @@ def _freeze(field: Field, record_dict: Mapping[str, object]) -> object:
     value: object = None
     try:
         value = record_dict[field.key]
-        if _is_plain((value,), field.name in _SIZED):
+        if plain_size((value,)) != NOT_PLAIN:
             return value
         _learn(type(value))
     except Exception:  # noqa: BLE001 - its type cannot be hashed, or the like

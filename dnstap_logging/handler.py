@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, List, NoReturn, Optional, Union
 from .address import parse_address
 from .arguments import DEFAULT, Default
 from .diagnostics import LOGGER_NAME
-from .message import Snapshot, Unusable, has_dns_keys, take_snapshot
+from .extras import PAYLOAD
+from .message import Unusable, has_dns_keys, take_snapshot
 from .options import DEFAULT_RESEND_BYTES, make_options
-from .record_queue import Payload
 from .rotation import Rotation
 from .shorten import describe_error
 from .stats import Stats
@@ -143,6 +143,9 @@ class DnstapHandler(logging.Handler):
         self.setLevel(level)
         self._options = options
         self._writer_thread = WriterThread(options, self._rotation)
+        # What `emit` does with a snapshot that somebody else has taken (an adapter): never blocks,
+        # never raises.
+        self.emit_snapshot = self._writer_thread.submit
         # A default flush() that came just before close(): when it began, and when it ended.
         self._flushed = (-math.inf, -math.inf)
         super().__init__(level)
@@ -175,7 +178,10 @@ class DnstapHandler(logging.Handler):
         The library's own diagnostics are passed over in any case, or each loss would make another
         record where a record factory gives dns extras to all.
         """
-        if not has_dns_keys(record.__dict__) or record.name == LOGGER_NAME:
+        values = record.__dict__
+        if "dns_message_type" not in values and not has_dns_keys(values):
+            return False
+        if record.name == LOGGER_NAME:
             return False
         for each in self.filters:
             verdict = _apply(each, record)
@@ -193,30 +199,6 @@ class DnstapHandler(logging.Handler):
         except Exception:  # noqa: BLE001 - nothing is raised into the DNS server
             self.handleError(record)
 
-    @property
-    def takes_snapshots(self) -> bool:
-        """Whether nobody could tell if a snapshot came by `emit_snapshot` instead of `handle`.
-
-        That is so while there is no filter, no formatter, and no override of what a record
-        passes through here.
-        """
-        if self.filters or self.formatter is not None:
-            return False
-        # Bound methods compared by their functions: overrides in a subclass, in the class and in
-        # the instance are all seen.
-        return (
-            getattr(self.handle, "__func__", None) is _HANDLE
-            and getattr(self.emit, "__func__", None) is _EMIT
-            and getattr(self.filter, "__func__", None) is _FILTER
-        )
-
-    def emit_snapshot(self, snapshot: Snapshot) -> None:
-        """Put a snapshot on the queue: what `emit` does when somebody else has taken it."""
-        try:
-            self._writer_thread.submit(snapshot)
-        except Exception:  # noqa: BLE001 - nothing is raised into the DNS server
-            self.handleError(_NO_RECORD)
-
     def emit_payload(self, payload: bytes) -> bool:
         """Put a ready dnstap payload on the queue; it is written byte for byte as it is.
 
@@ -230,7 +212,7 @@ class DnstapHandler(logging.Handler):
         Returns:
             Whether it was accepted; if not, it is counted as dropped.
         """
-        return self._writer_thread.submit(Payload(payload, len(payload)), patient=True)
+        return self._writer_thread.submit((0, PAYLOAD, (payload,), None, len(payload)), True)
 
     def _render_extra(self, record: logging.LogRecord) -> Union[str, Unusable]:
         """Format the record for Dnstap.extra; a formatter that raises loses only that."""
@@ -302,10 +284,6 @@ class DnstapHandler(logging.Handler):
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(f"{self!r} owns a thread and a connection: it cannot be copied or pickled")
-
-
-_HANDLE, _EMIT, _FILTER = DnstapHandler.handle, DnstapHandler.emit, DnstapHandler.filter
-_NO_RECORD = logging.makeLogRecord({})  # for handleError, where no record was made
 
 
 def _apply(each: Any, record: logging.LogRecord) -> Union[bool, logging.LogRecord]:

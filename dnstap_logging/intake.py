@@ -9,12 +9,12 @@ import logging
 from typing import Callable, Dict, List
 
 from .diagnostics import Reporter
-from .encoding import Encoder
 from .exceptions import InvalidMessage, MessageTooLarge
-from .message import Problem, check
+from .message import Problem, Snapshot
 from .options import Options
-from .record_queue import Item, Payload, RecordQueue
+from .record_queue import RecordQueue
 from .shorten import describe_error
+from .templates import RecordEncoder
 
 __all__ = ["Intake"]
 
@@ -24,6 +24,14 @@ a server's threads are not held up."""
 
 MAX_BATCH_BYTES = 64 * 1024
 """Bytes of payload taken in one go: one write that a socket's buffer usually takes whole."""
+
+
+GATHER_TIME = 0.005
+"""Seconds in which records may gather once some came: a first one is written at once, and under
+load a wake-up and a write are shared by all that come in this time, which is the interpreter's own
+switch interval. Waking the thread for each record would cost several times the record itself."""
+
+MOST_BYTES = 65536  # of a record, roughly: a DNS message and little else
 
 
 class Intake:
@@ -38,8 +46,11 @@ class Intake:
     def __init__(self, queue: RecordQueue, options: Options, reporter: Reporter) -> None:
         self._queue = queue
         self._reporter = reporter
-        self._max_frame_size = options.max_frame_size
-        self._encoder = Encoder(
+        # So many records are not left waiting: half of what fits.
+        fit = min(options.queue_size, options.queue_bytes // MOST_BYTES)
+        self._enough = max(1, min(MAX_BATCH_RECORDS, fit // 2))
+        self._under_load = False
+        self._encoder = RecordEncoder(
             options.identity, options.version, options.full, options.max_frame_size
         )
 
@@ -52,21 +63,22 @@ class Intake:
             into: gets one payload for each record that is in flight from now on; the others are
                 dropped and counted.
         """
-        if self._queue.wait(timeout, interrupted):
+        if self._under_load:
+            self._queue.wait(min(timeout, GATHER_TIME), interrupted, self._enough)
+        self._under_load = self._queue.wait(timeout, interrupted)
+        if self._under_load:
             self._encode(self._queue.take(MAX_BATCH_RECORDS, MAX_BATCH_BYTES), into)
 
-    def _encode(self, batch: List[Item], into: List[bytes]) -> None:
+    def _encode(self, batch: List[Snapshot], into: List[bytes]) -> None:
         problems: List[Problem] = []
         dropped: Dict[str, int] = {}
         left = len(batch)
+        encode = self._encoder.encode
         try:
-            for item in batch:
+            for snapshot in batch:
                 left -= 1
                 try:
-                    if isinstance(item, Payload):
-                        into.append(self._checked(item.data))
-                    else:
-                        into.append(self._encoder.encode(check(item, problems), problems))
+                    into.append(encode(snapshot, problems))
                 except MessageTooLarge as error:
                     self._refuse(dropped, "too_large", str(error))
                 except InvalidMessage as error:
@@ -84,15 +96,6 @@ class Intake:
             self._queue.book(invalid_fields=len(problems))
             for kind, text in problems:
                 self._reporter.report(f"field {kind}", logging.WARNING, text)
-
-    def _checked(self, payload: bytes) -> bytes:
-        """Return a ready payload, if it can be a frame."""
-        if not payload:
-            raise InvalidMessage("an empty payload: Frame Streams has no frame for it")
-        if len(payload) > self._max_frame_size:
-            size, limit = len(payload), self._max_frame_size
-            raise MessageTooLarge(f"a payload of {size} bytes, more than max_frame_size={limit}")
-        return payload
 
     def _refuse(self, dropped: Dict[str, int], cause: str, text: str) -> None:
         dropped[cause] = dropped.get(cause, 0) + 1

@@ -40,6 +40,7 @@ from .extras import (
     Snapshot,
     Unusable,
     convert,
+    created_ns,
     has_dns_keys,
     key_set,
     take_snapshot,
@@ -216,32 +217,34 @@ def check(snapshot: Snapshot, problems: List[Problem]) -> DnstapMessage:
         InvalidMessage: there is no message type, or an unknown one.
         MessageTooLarge: a DNS message is longer than 65,535 bytes.
     """
-    keys = snapshot.keys
+    created, keys, own_values, extra, _ = snapshot
+    values = keys.fixed + own_values
 
     def refuse(name: str, why: str) -> None:
         field = FIELDS[name]
-        value = snapshot.values[keys.names.index(field.key)]
+        value = values[keys.names.index(field.key)]
         _leave_out(field, Unusable(why, _shown(value)), problems)
 
-    message_type = _message_type(snapshot)
+    message_type = _message_type(keys, values)
     found: Dict[str, Any] = {}
-    for field, value in zip(keys.fields, snapshot.values):
+    for field, value in zip(keys.fields, values):
         if value is not None:
             found[field.name] = _canonical(field, value, problems)
     found["message_type"] = message_type
     # a field that was given and is unusable is in `found` as None: nothing takes its place
-    found.setdefault("query_time" if message_type.is_query else "response_time", snapshot.created)
-    if snapshot.extra is not None and "extra" not in found:
-        found["extra"] = _canonical(FIELDS["extra"], snapshot.extra, problems)
+    own_time = "query_time" if message_type.is_query else "response_time"
+    if own_time not in found:
+        found[own_time] = created_ns(created)
+    if extra is not None and "extra" not in found:
+        found["extra"] = _canonical(FIELDS["extra"], extra, problems)
     if keys.unknown:
         problems.extend([(UNKNOWN_KEY, keys.complaint or "")] * len(keys.unknown))
     _settle(found, refuse)
     return DnstapMessage._make(map(found.get, DnstapMessage._fields))
 
 
-def _message_type(snapshot: Snapshot) -> MessageType:
-    keys = snapshot.keys
-    value = None if keys.type_at is None else snapshot.values[keys.type_at]
+def _message_type(keys: KeySet, values: Tuple[object, ...]) -> MessageType:
+    value = None if keys.type_at is None else values[keys.type_at]
     if value is None:
         about = f" ({keys.complaint})" if keys.unknown else ""
         raise InvalidMessage(f"dns_message_type is missing; every dnstap message has one{about}")

@@ -8,34 +8,23 @@ from __future__ import annotations
 
 import functools
 import queue
+import sys
 import threading
 import time
 from _thread import RLock  # the C one, which gevent leaves alone
 from collections import deque
-from typing import Any, Callable, Deque, List, Mapping, NamedTuple, Optional, TypeVar, Union, cast
+from itertools import islice
+from typing import Any, Callable, Deque, List, Mapping, Optional, TypeVar, cast
 
-from .message import Snapshot
+from .extras import SIZE, Snapshot
 from .stats import Counters, Stats
 
-__all__ = ["Item", "Payload", "RecordQueue"]
+__all__ = ["RecordQueue"]
 
 ROOM_CHECK_INTERVAL = 1.0
 """Seconds after which a caller that waits for room looks whether anybody still makes room."""
 
-
-class Payload(NamedTuple):
-    """A dnstap payload that only has to be framed; takes a snapshot's place on the queue.
-
-    Attributes:
-        data: its bytes.
-        size: how many.
-    """
-
-    data: bytes
-    size: int
-
-
-Item = Union[Snapshot, Payload]
+NEVER = sys.maxsize  # more records than there can be
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 
@@ -70,7 +59,7 @@ class RecordQueue(queue.Queue):  # type: ignore[type-arg]  # 3.9: generic only f
         address: the address as text, for the books.
     """
 
-    queue: Deque[Item]
+    queue: Deque[Snapshot]
 
     def __init__(self, maxsize: int, max_bytes: int, blocking: bool, address: str) -> None:
         super().__init__(maxsize)
@@ -99,9 +88,9 @@ class RecordQueue(queue.Queue):  # type: ignore[type-arg]  # 3.9: generic only f
         self.full_because: Optional[str] = None
         # Counts the times that waiting callers were sent away.
         self._releases = 0
-        # True only while the writer thread waits for a record: a put that need not wake it
-        # costs nothing.
-        self._idle = False
+        # How many records there are when a further one wakes the writer thread: a put that need
+        # not wake it costs nothing.
+        self._wake_at = NEVER
         # Whether a writer thread takes records, or is about to: nobody waits for room otherwise.
         self.served = False
         # The ident of the thread that drives the delivery, and the writer thread, which is going
@@ -111,7 +100,7 @@ class RecordQueue(queue.Queue):  # type: ignore[type-arg]  # 3.9: generic only f
 
     # -- the calling threads -------------------------------------------------------------------
 
-    def offer(self, record: Item, patient: bool = False) -> bool:
+    def offer(self, record: Snapshot, patient: bool = False) -> bool:
         """Put a record on the queue, or drop and count it; tell whether it was accepted.
 
         Args:
@@ -123,17 +112,31 @@ class RecordQueue(queue.Queue):  # type: ignore[type-arg]  # 3.9: generic only f
             self._reentrant.append(None)
             return False
         with self.mutex:
-            cause = self._shut or self._room_for(record)
-            if cause is not None and self._blocking and self._shut is None:
-                cause = self._wait_for_room(record, cause, patient)
-            if cause is None:
-                self._put(record)
-                if self._idle:
-                    self.not_empty.notify()
-                return True
-            self._counters.logged += 1
-            self._counters.dropped[cause] += 1
-            return False
+            records = self.queue
+            before = len(records)
+            size = self._bytes + record[SIZE]
+            if before >= self.maxsize or size > self._max_bytes or self._shut:
+                if not self._find_room(record, patient):
+                    return False
+                size = self._bytes + record[SIZE]
+            # The call last: where a signal handler raises, it does so behind a call.
+            self._bytes = size
+            records.append(record)
+            if before >= self._wake_at:
+                self._wake_at = NEVER
+                self.not_empty.notify()
+            return True
+
+    def _find_room(self, record: Snapshot, patient: bool) -> bool:
+        """Wait for room if callers may; drop and count the record if there is none."""
+        cause = self._shut or self._room_for(record)
+        if cause is not None and self._blocking and self._shut is None:
+            cause = self._wait_for_room(record, cause, patient)
+        if cause is None:
+            return True
+        self._counters.dropped[cause] += 1
+        self._counters.refused += 1
+        return False
 
     def _mark_reentrant(self, *_: object) -> None:
         self._reentrant.append(None)
@@ -141,7 +144,7 @@ class RecordQueue(queue.Queue):  # type: ignore[type-arg]  # 3.9: generic only f
     @_guarded(inside=_mark_reentrant)
     def refuse(self, cause: str) -> None:
         """Count a record that never got as far as the queue."""
-        self._counters.logged += 1
+        self._counters.refused += 1
         self._counters.dropped[cause] += 1
 
     @_guarded(inside=lambda self: self._last_snapshot)
@@ -158,7 +161,8 @@ class RecordQueue(queue.Queue):  # type: ignore[type-arg]  # 3.9: generic only f
         Args:
             deadline: monotonic time; math.inf waits for ever.
         """
-        target = self._counters.accepted
+        target = self._counters.taken + len(self.queue)
+        self.not_empty.notify()  # the writer thread may be letting records gather
         return self._wait_for(lambda: self._settled() >= target, deadline)
 
     @_guarded(inside=lambda self, reached, deadline: False)
@@ -198,34 +202,46 @@ class RecordQueue(queue.Queue):  # type: ignore[type-arg]  # 3.9: generic only f
     # (or the thread that drains in its place, which `WriterThread` lets only if it is not inside)
 
     @_guarded(inside=lambda self, *_, **__: False)
-    def wait(self, timeout: float, interrupted: Callable[[], bool], records: bool = True) -> bool:
-        """Wait for a record, a `wake` or the timeout; tell whether there is a record.
+    def wait(self, timeout: float, interrupted: Callable[[], bool], records: int = 1) -> bool:
+        """Wait for records, a `wake` or the timeout; tell whether there are any.
 
         Args:
             timeout: seconds.
             interrupted: asked under the lock before waiting, so that no `wake` is missed.
-            records: False: records do not end the wait, only `wake` does.
+            records: so many end the wait; 0: only `wake` does.
         """
-        if timeout > 0 and not (records and self.queue) and not interrupted():
-            self._idle = records
+        enough = records and len(self.queue) >= records
+        if timeout > 0 and not enough and not interrupted():
+            self._wake_at = records - 1 if records else NEVER
             try:
                 self.not_empty.wait(timeout)
             finally:
-                self._idle = False
+                self._wake_at = NEVER
         return bool(self.queue)
 
     @_guarded()
-    def take(self, max_records: int, max_bytes: int) -> List[Item]:
+    def take(self, max_records: int, max_bytes: int) -> List[Snapshot]:
         """Take what has gathered, in order, under one hold of the lock, without waiting.
 
         Args:
             max_records: at most so many records.
             max_bytes: no further record once so many bytes of payload were taken.
         """
-        batch: List[Item] = []
-        floor = self._bytes - max_bytes
-        while self.queue and len(batch) < max_records and self._bytes > floor:
-            batch.append(self._get())
+        records = self.queue
+        before = len(records)
+        batch = list(islice(records, max_records))
+        size = sum([record[SIZE] for record in batch])
+        while batch and size - batch[-1][SIZE] >= max_bytes:
+            size -= batch.pop()[SIZE]
+        try:
+            for _ in batch:
+                records.popleft()
+        except BaseException:  # Ctrl-C, where the main thread delivers: nothing is taken
+            records.extendleft(reversed(batch[: before - len(records)]))
+            raise
+        self._bytes -= size
+        self._counters.taken += len(batch)
+        self._counters.in_flight += len(batch)
         if self._blocking:
             self.not_full.notify_all()
         return batch
@@ -257,6 +273,7 @@ class RecordQueue(queue.Queue):  # type: ignore[type-arg]  # 3.9: generic only f
         number = len(self.queue)
         self.queue.clear()
         self._bytes = 0
+        self._counters.taken += number
         self._counters.dropped[cause] += number
         self.all_tasks_done.notify_all()
         self.not_full.notify_all()
@@ -287,19 +304,6 @@ class RecordQueue(queue.Queue):  # type: ignore[type-arg]  # 3.9: generic only f
     def _qsize(self) -> int:
         return len(self.queue)
 
-    def _put(self, item: Item) -> None:
-        # The call last: where a signal handler raises, it does so behind a call.
-        self._bytes += item.size
-        self._counters.logged += 1
-        self._counters.accepted += 1
-        self.queue.append(item)
-
-    def _get(self) -> Item:
-        item = self.queue.popleft()
-        self._bytes -= item.size
-        self._counters.in_flight += 1
-        return item
-
     def _wait_for(self, reached: Callable[[], bool], deadline: float) -> bool:
         while not reached():
             remaining = deadline - time.monotonic()
@@ -309,7 +313,7 @@ class RecordQueue(queue.Queue):  # type: ignore[type-arg]  # 3.9: generic only f
         return True
 
     def _settled(self) -> int:
-        return self._counters.accepted - len(self.queue) - self._counters.in_flight
+        return self._counters.taken - self._counters.in_flight
 
     def _call(self) -> None:
         """Wake whoever waits."""
@@ -318,21 +322,22 @@ class RecordQueue(queue.Queue):  # type: ignore[type-arg]  # 3.9: generic only f
         self.not_full.notify_all()
         self.all_tasks_done.notify_all()
 
-    def _room_for(self, record: Item) -> Optional[str]:
+    def _room_for(self, record: Snapshot) -> Optional[str]:
         """Return why there is no room for the record, or None."""
         if len(self.queue) >= self.maxsize:
             return self.full_because or "queue_full"
-        if self._bytes + record.size > self._max_bytes:
+        if self._bytes + record[SIZE] > self._max_bytes:
             return self.full_because or "queue_bytes"
         return None
 
-    def _wait_for_room(self, record: Item, cause: str, patient: bool) -> Optional[str]:
+    def _wait_for_room(self, record: Snapshot, cause: str, patient: bool) -> Optional[str]:
         """Wait until there is room, the caller is sent away, or there can never be room."""
         releases = self._releases
+        self.not_empty.notify()  # the writer thread may be letting records gather
         if self.driven_here():  # a __del__ that logs, in the thread that makes room
             return cause
         missing: Optional[str] = cause
-        while missing is not None and record.size <= self._max_bytes and self.served:
+        while missing is not None and record[SIZE] <= self._max_bytes and self.served:
             self.not_full.wait(ROOM_CHECK_INTERVAL)
             missing = self._shut or self._room_for(record)
             if self._shut or (self._releases != releases and not patient):
@@ -343,5 +348,5 @@ class RecordQueue(queue.Queue):  # type: ignore[type-arg]  # 3.9: generic only f
         """Book the records that came while their own thread was in here."""
         while self._reentrant:
             self._reentrant.popleft()
-            self._counters.logged += 1
+            self._counters.refused += 1
             self._counters.dropped["reentrant"] += 1

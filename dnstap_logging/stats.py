@@ -68,10 +68,17 @@ class Stats(NamedTuple):
 
 
 class Counters:
-    """The numbers behind `Stats`. Change and read them only under the queue's lock."""
+    """The numbers behind `Stats`. Change and read them only under the queue's lock.
+
+    What is accepted and logged is not counted for each record, but follows from the rest: it is
+    what was taken from the queue and what is still there, and with what was refused all of it.
+
+    Attributes:
+        taken: records that have left the queue, whatever became of them.
+        refused: records dropped before they were on the queue.
+    """
 
     __slots__ = (
-        "accepted",
         "address",
         "bytes_written",
         "confirmed",
@@ -82,15 +89,16 @@ class Counters:
         "in_flight",
         "invalid_fields",
         "last_error",
-        "logged",
+        "refused",
         "resent",
+        "taken",
         "unconfirmed",
         "written",
     )
 
     def __init__(self, address: str) -> None:
         self.address = address
-        self.logged = self.accepted = self.written = self.bytes_written = self.in_flight = 0
+        self.taken = self.refused = self.written = self.bytes_written = self.in_flight = 0
         self.invalid_fields = self.resent = self.confirmed = self.unconfirmed = 0
         self.connects = self.disconnects = 0
         self.connected = False
@@ -99,9 +107,10 @@ class Counters:
 
     def snapshot(self, queued: int) -> Stats:
         """Freeze the numbers as they stand."""
+        accepted = self.taken + queued
         return Stats(
-            logged=self.logged,
-            accepted=self.accepted,
+            logged=accepted + self.refused,
+            accepted=accepted,
             written=self.written,
             bytes_written=self.bytes_written,
             queued=queued,

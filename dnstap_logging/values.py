@@ -295,7 +295,7 @@ def ns_from_seconds(seconds: float) -> int:
     if not 0.0 <= seconds < MAX_SECONDS:
         raise ValueError("before the epoch" if seconds < 0.0 else "must end before the year 10000")
     whole = int(seconds)
-    return whole * NS + round((seconds - whole) * NS)
+    return whole * NS + int((seconds - whole) * NS + 0.5)
 
 
 def _ns_from_datetime(value: datetime) -> int:

@@ -103,10 +103,9 @@ class Writer:
             WriteError: with the number of frames that were taken whole.
             RemoteProtocolError: the peer sent what a reader must not send.
         """
-        parts: List[bytes] = []
-        header = self._session.header
-        for payload in payloads:
-            parts += (header(len(payload)), payload)
+        parts = [b""] * (2 * len(payloads))
+        parts[::2] = self._session.headers(list(map(len, payloads)))
+        parts[1::2] = payloads
         data = b"".join(parts)
         try:
             self.look()

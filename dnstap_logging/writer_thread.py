@@ -24,8 +24,10 @@ from typing import Optional, Set
 from .delivery import Delivery
 from .destination import Destination
 from .diagnostics import Reporter, renew_desk, start_desk
+from .extras import Snapshot
+from .forks import here, settle_here
 from .options import Options
-from .record_queue import Item, RecordQueue
+from .record_queue import RecordQueue
 from .rotation import Rotation
 from .shorten import describe_error
 from .stats import Stats
@@ -80,7 +82,6 @@ class WriterThread:
         options = self._options
         self.rotation = destination.rotation  # a forked child's own
         address = str(destination.address)
-        self._pid = os.getpid()
         self._queue = RecordQueue(
             options.queue_size, options.queue_bytes, options.blocking, address
         )
@@ -100,18 +101,18 @@ class WriterThread:
 
     # -- calling threads -----------------------------------------------------------------------
 
-    def submit(self, item: Item, patient: bool = False) -> bool:
+    def submit(self, snapshot: Snapshot, patient: bool = False) -> bool:
         """Put a record on the queue, or drop and count it; tell whether it was accepted.
 
         Never waits unless overflow="block".
 
         Args:
-            item: a record's snapshot, or a payload.
+            snapshot: of the record, or a ready payload.
             patient: a reopen does not send it away while it waits.
         """
-        if self._pid != os.getpid():  # where no at-fork hook ran, as in some uWSGI set-ups
-            self.reset_in_child()
-        accepted = self._queue.offer(item, patient)
+        if not here[0]:  # where no at-fork hook ran, as in some uWSGI set-ups
+            _reset_children()
+        accepted = self._queue.offer(snapshot, patient)
         try:
             if not accepted:
                 self._reporter.report("drops", logging.WARNING, self._delivery.losses)
@@ -348,7 +349,6 @@ class WriterThread:
 
         Takes no lock and logs nothing, since any lock may be held by a thread that is not there.
         """
-        renew_desk()  # where no at-fork hook ran
         self._set_up(self._delivery.abandon(os.getpid()))
 
 
@@ -358,6 +358,8 @@ _orphans: Set[WriterThread] = set()
 
 
 def _reset_children() -> None:
+    settle_here()
+    renew_desk()
     _orphans.clear()
     for instance in list(_instances):
         instance.reset_in_child()

@@ -20,6 +20,8 @@ from dnstap_logging import (
     DnstapReader,
     MessageType,
     Policy,
+    SocketFamily,
+    SocketProtocol,
 )
 from tests.support import assert_balanced
 
@@ -243,6 +245,37 @@ def test_the_direct_way_is_left_where_somebody_could_tell(
     assert len(bench.messages()) == 2
 
 
+METHODS = [
+    *((logging.Logger, name) for name in ("handle", "makeRecord", "callHandlers", "filter")),
+    *((logging.Logger, name) for name in ("log", "_log")),
+    *((DnstapHandler, name) for name in ("handle", "emit", "filter")),
+]
+
+
+@pytest.mark.parametrize(("kind", "name"), METHODS)
+def test_a_method_that_is_replaced_in_a_class_is_honoured_at_once(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, kind: type, name: str
+) -> None:
+    """Instrumentation that replaces a method of logging, or of ours, sees the very next message."""
+    tap = DnstapAdapter(bench.logger)
+    tap.client_query(WIRE)
+    original = getattr(kind, name)
+    seen: List[Any] = []
+
+    def replaced(self: Any, *args: Any, **kwargs: Any) -> Any:
+        seen.append(self)
+        return original(self, *args, **kwargs)
+
+    monkeypatch.setattr(kind, name, replaced)
+    tap.client_query(WIRE)
+    monkeypatch.undo()
+    tap.client_query(WIRE)
+
+    assert len(seen) == 1
+    assert bench.snapshots == 2
+    assert len(bench.messages()) == 3
+
+
 @pytest.mark.parametrize("keywords", [{"extra": {"a": 1}}, {"stack_info": True}, {"exc_info": 1}])
 def test_loggings_own_keywords_need_a_record(bench: Bench, keywords: Dict[str, Any]) -> None:
     """extra=, exc_info= and stack_info= are for other handlers' eyes: a record is made."""
@@ -261,7 +294,6 @@ def test_subclasses_and_factories_see_every_record(bench: Bench, tmp_path: Path)
     logger = logging.Logger("other", logging.INFO)
     handler = OtherHandler(tmp_path / "other.fstrm")
     logger.addHandler(handler)
-    assert not handler.takes_snapshots
     DnstapAdapter(logger).client_query(WIRE)
     handler.close()
     made: List[logging.LogRecord] = []
@@ -279,6 +311,35 @@ def test_subclasses_and_factories_see_every_record(bench: Bench, tmp_path: Path)
     assert len(made) == 1
     assert bench.snapshots == 0
     assert len(bench.messages()) == 3
+
+
+def test_constants_are_read_only_and_can_be_set(bench: Bench) -> None:
+    """`extra` cannot be changed behind the adapter's back; what is set in its place is used."""
+    tap = DnstapAdapter(bench.logger, {"dns_socket_protocol": "UDP"})
+    tap.client_query(WIRE)
+    with pytest.raises(TypeError):
+        tap.extra["dns_socket_protocol"] = "TCP"  # type: ignore[index]
+    tap.extra = {"dns_socket_protocol": "TCP"}
+    tap.client_query(WIRE)
+    with pytest.raises(ValueError, match="did you mean dns_socket_protocol"):
+        tap.extra = {"dns_socket_protocl": "TCP"}
+
+    protocols = [message.socket_protocol for message in bench.messages()]
+    assert protocols == [SocketProtocol.UDP, SocketProtocol.TCP]
+
+
+def test_clients_of_both_families_with_one_server_address(bench: Bench) -> None:
+    """Where a constant address is of the other family it is left out, as for every record."""
+    tap = DnstapAdapter(bench.logger, {"dns_response_address": ("192.0.2.53", 53)})
+    clients = [("192.0.2.1", 1), ("2001:db8::1", 2, 0, 0), ("192.0.2.2", 3)]
+    for client in clients * 2:
+        tap.client_query(WIRE, query_address=client)
+
+    messages = bench.messages()
+    families = [message.socket_family for message in messages]
+    assert families == [SocketFamily.INET, SocketFamily.INET6, SocketFamily.INET] * 2
+    assert [message.response_ip is not None for message in messages] == [True, False, True] * 2
+    assert bench.handler.stats().invalid_fields == 2
 
 
 def test_levels_and_disabled_loggers_apply(bench: Bench) -> None:

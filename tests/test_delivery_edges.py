@@ -251,15 +251,15 @@ def test_shutdown_in_a_signal_handler_inside_the_queue_is_bounded(tmp_path: Path
     """logging.shutdown() called by a signal handler in the middle of a log call hangs nobody."""
     run(
         """
-        import signal
+        from collections import deque
         handler = attach(sys.argv[1], close_timeout=5)
         queue = handler._writer_thread._queue
-        put = queue._put
-        def interrupted_put(item):
-            put(item)
-            queue._put = put
-            logging.shutdown()              # as a signal handler in this place would
-        queue._put = interrupted_put
+        class Interrupted(deque):
+            def append(self, item):
+                deque.append(self, item)
+                queue.queue = deque(self)
+                logging.shutdown()          # as a signal handler in this place would
+        queue.queue = Interrupted()
         query(1)
         query(2)
         assert handler.stats().dropped["closed"] == 1, handler.stats()

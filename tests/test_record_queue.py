@@ -9,14 +9,14 @@ from typing import List
 
 import pytest
 
-from dnstap_logging.message import Snapshot, take_snapshot
+from dnstap_logging.message import MessageType, Snapshot, take_snapshot
 from dnstap_logging.record_queue import RecordQueue
 from dnstap_logging.stats import CAUSES
 from tests.support import assert_balanced, wait_until
 
 
 def snapshot(payload: bytes = b"x" * 10) -> Snapshot:
-    extras = {"dns_message_type": "CLIENT_QUERY", "dns_query_message": payload}
+    extras = {"dns_message_type": MessageType.CLIENT_QUERY, "dns_query_message": payload}
     return take_snapshot(extras, created=1.7e9)
 
 
@@ -154,12 +154,45 @@ def test_a_waiting_writer_is_woken_by_a_record() -> None:
     results: List[bool] = []
     waiter = threading.Thread(target=lambda: results.append(queue.wait(3600, never)))
     waiter.start()
-    wait_until(lambda: queue._idle, "the waiting writer")
+    wait_until(lambda: queue._wake_at == 0, "the waiting writer")
 
     queue.offer(snapshot())
     waiter.join(20)
 
     assert results == [True]
+
+
+@pytest.mark.parametrize("what", ["records", "flush", "no room"])
+def test_a_writer_that_lets_records_gather_is_woken_in_time(what: str) -> None:
+    """Fewer records than it waits for leave it alone; enough, a flush, and a full queue do not."""
+    queue = make_queue(maxsize=4, blocking=what == "no room")
+    queue.served = True
+    results: List[bool] = []
+    waiter = threading.Thread(
+        target=lambda: results.append(queue.wait(3600, never, records=3)), daemon=True
+    )
+    waiter.start()
+    wait_until(lambda: queue._wake_at == 2, "the waiting writer")
+    queue.offer(snapshot())
+    queue.offer(snapshot())
+    assert queue.not_empty._waiters, "two records woke it"  # type: ignore[attr-defined]
+
+    if what == "records":
+        queue.offer(snapshot())
+    elif what == "flush":
+        assert queue.wait_settled(time.monotonic()) is False
+    else:
+        queue._wake_at = 1 << 40  # so that only the caller who waits can wake it
+        for _ in range(2):
+            queue.offer(snapshot())
+        caller = blocked_offer(queue, results)
+        waiter.join(20)
+        assert len(queue.take(1, 1 << 20)) == 1
+        caller.join(20)
+    waiter.join(20)
+
+    assert all(results)
+    assert results
 
 
 def test_a_wait_for_attention_is_ended_by_wake_and_not_by_records() -> None:
@@ -168,7 +201,7 @@ def test_a_wait_for_attention_is_ended_by_wake_and_not_by_records() -> None:
     results: List[bool] = []
     called = threading.Event()
     waiter = threading.Thread(
-        target=lambda: results.append(queue.wait(3600, called.is_set, records=False))
+        target=lambda: results.append(queue.wait(3600, called.is_set, records=0))
     )
     waiter.start()
     wait_until(lambda: queue.not_empty._waiters, "the waiting writer")  # type: ignore[attr-defined]

@@ -135,10 +135,10 @@ def test_header_and_payload_are_a_frame() -> None:
     reader = ReaderSession(DNSTAP)
     reader.receive(writer.start())
     payloads = [b"1", b"22", b"333"]
-    batch = b"".join(
-        part for payload in payloads for part in (writer.header(len(payload)), payload)
-    )
+    headers = writer.headers([len(payload) for payload in payloads])
+    batch = b"".join(part for pair in zip(headers, payloads) for part in pair)
 
+    assert headers == [writer.header(len(payload)) for payload in payloads]
     assert batch == b"".join(map(writer.frame, payloads))
     for byte in single_bytes(batch):
         reader.receive(byte)

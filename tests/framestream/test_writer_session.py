@@ -186,7 +186,7 @@ def test_the_refusal_says_what_comes_first() -> None:
         LocalProtocolError,
         match="cannot send a data frame while negotiating, expected ACCEPT from the reader",
     ):
-        session.header(5)
+        session.headers([5])
 
 
 def test_a_failed_session_tells_why_ever_after() -> None:
@@ -225,6 +225,9 @@ def test_a_size_that_no_length_can_say_is_refused(size: int) -> None:
 
     with pytest.raises(LocalProtocolError, match=f"data frame of {size} bytes"):
         session.header(size)
+    with pytest.raises(LocalProtocolError, match=f"data frame of {size} bytes"):
+        session.headers([5, size, 7])
+    assert session.headers([]) == []
     assert session.streaming
 
 
