@@ -52,44 +52,56 @@ class DirectWay:
         # Read where getLogRecordFactory() reads it: a call less.
         if logging._logRecordFactory is not logging.LogRecord:  # type: ignore[attr-defined]
             return None
-        if not isinstance(logger, Logger):
-            return None
-        attributes = self._attributes.get
+        attributes = self._attributes
         handlers: List[Any] = []
         found = False
-        while logger is not None:
-            kind = type(logger)
-            if (
-                (attributes(logger) != len(logger.__dict__) and not self._is_plain(logger))
-                or logger.filters
-                or kind.handle is not _handle
-                or kind.makeRecord is not _make_record
-                or kind.callHandlers is not _call_handlers
-                or kind.filter is not _filter
-                or kind.log is not _log
-                or kind._log is not _log_itself
-            ):
-                return None
-            for handler in logger.handlers:
-                if attributes(handler) != len(handler.__dict__) and not self._is_plain(handler):
-                    return None
-                if handler.filters or handler.formatter is not None:
-                    return None
-                ours: Any = type(handler)
-                if ours.handle is not _take or ours.emit is not _emit or ours.filter is not _choose:
-                    return None
-                found = True
-                if level >= handler.level:
-                    handlers.append(handler)
-            logger = logger.parent if logger.propagate else None
+        each: Any = logger
+        try:
+            while each is not None:
+                kind = type(each)
+                if (
+                    attributes[each] != len(each.__dict__)
+                    or each.filters
+                    or kind.handle is not _handle
+                    or kind.makeRecord is not _make_record
+                    or kind.callHandlers is not _call_handlers
+                    or kind.filter is not _filter
+                    or kind.log is not _log
+                    or kind._log is not _log_itself
+                ):
+                    return self._look_again(each, logger, level)
+                for handler in each.handlers:
+                    kind = type(handler)
+                    if (
+                        attributes[handler] != len(handler.__dict__)
+                        or handler.filters
+                        or handler.formatter is not None
+                        or kind.handle is not _take
+                        or kind.emit is not _emit
+                        or kind.filter is not _choose
+                    ):
+                        return self._look_again(handler, logger, level)
+                    found = True
+                    if level >= handler.level:
+                        handlers.append(handler)
+                each = each.parent if each.propagate else None
+        except KeyError as error:
+            return self._look_again(error.args[0], logger, level)
         return handlers if found else None  # without any handler, logging has a last resort
 
-    def _is_plain(self, each: object) -> bool:
-        """Tell whether a logger or dnstap handler has no override in itself; note that."""
+    def _look_again(self, each: Any, logger: Any, level: int) -> Optional[List[DnstapHandler]]:
+        """Go on if a logger or handler is only new, or has got an attribute that is none of ours.
+
+        Returns:
+            None, if it has an override in itself, or was known as it is: something else is amiss.
+        """
         methods = _LOGGER_METHODS if isinstance(each, Logger) else _HANDLER_METHODS
-        if not isinstance(each, (Logger, DnstapHandler)) or not _GENUINE:
-            return False
+        if not _GENUINE or not isinstance(each, (Logger, DnstapHandler)):
+            return None
+        number = len(each.__dict__)
+        if self._attributes.get(each) == number:
+            return None
         if not each.__dict__.keys().isdisjoint(methods):
-            return False
-        self._attributes[each] = len(each.__dict__)
-        return True
+            return None
+        self._attributes[each] = number
+        return self.handlers(logger, level)

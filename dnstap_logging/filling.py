@@ -15,7 +15,6 @@ from . import proto
 from .extras import FIELDS, Snapshot
 from .message import SocketFamily
 from .values import (
-    MAX_PORT,
     MAX_SECONDS,
     MAX_WIRE_MESSAGE,
     MIN_TIME_INT,
@@ -43,6 +42,7 @@ MAX_HOSTS = 4096
 _FAMILIES = {4: SocketFamily.INET, 16: SocketFamily.INET6}
 CREATION = -1  # in place of a position: the time is the record's creation
 MAX_TIME = MAX_SECONDS * NS
+PORT_BITS = 16  # shifted by these, what is left of a number that is no port is not 0
 
 PLAIN_SECONDS = 10**9
 """A creation before this (2001) is left to the plain way: so early, a float of seconds holds
@@ -83,28 +83,26 @@ def make_fill(
     query_is_tuple = query_address is not None and type(values[query_address]) is tuple
     query_has_port = query_is_tuple and _sets_port("query", at, fixed)
     response = _Responder(body, values, at, fixed, hosts) if "response_address" in at else None
-    known_host, pack_host = hosts.known.get, hosts.pack
     has_extra = dnstap.HasField("extra") and "extra" not in at and "extra" not in fixed
     rare = [(name, at[name]) for name in _RARE if name in at]
     # The family is that of the addresses, unless one of them, or itself, is fixed.
     family_is_fixed = not fixed.isdisjoint(("socket_family", "query_address", "response_address"))
     size = len(body.query_address or body.response_address)
-    query_second = response_second = 0  # the seconds that are filled in
+    # The seconds that are filled in, and their beginnings in nanoseconds.
+    query_second = response_second = query_start = response_start = 0
 
     def fill(snapshot: Snapshot) -> Optional[bytes]:
-        nonlocal size, query_second, response_second
+        nonlocal size, query_second, response_second, query_start, response_start
         created, _, values, extra, _ = snapshot
         if query_address is not None:
             value: Any = values[query_address]
             if (type(value) is tuple) is not query_is_tuple:
                 return None
-            host = value[0] if query_is_tuple else value
-            packed = known_host(host) or pack_host(host)
+            packed = hosts[value[0] if query_is_tuple else value]
             if query_has_port:
-                port = value[1]
-                if not 0 <= port <= MAX_PORT:
+                if value[1] >> PORT_BITS:
                     return None
-                body.query_port = port
+                body.query_port = value[1]
             if len(packed) != size:
                 if family_is_fixed:
                     return None
@@ -136,23 +134,25 @@ def make_fill(
         if query_time is not None:
             time = created if query_time == CREATION else values[query_time]
             # Most are of the same second as the last one, whose seconds are there already.
-            if type(time) is int and 0 <= time - query_second * NS < NS:
-                body.query_time_nsec = time - query_second * NS
+            if type(time) is int and 0 <= time - query_start < NS:
+                body.query_time_nsec = time - query_start
             elif type(time) is float and 0 <= time - query_second < 1:
                 body.query_time_nsec = int((time - query_second) * NS + 0.5)
             else:
                 query_second, body.query_time_nsec = split_time(time)
                 body.query_time_sec = query_second
+                query_start = query_second * NS
         if response_time is not None:
             time = created if response_time == CREATION else values[response_time]
             # Most are of the same second as the last one, whose seconds are there already.
-            if type(time) is int and 0 <= time - response_second * NS < NS:
-                body.response_time_nsec = time - response_second * NS
+            if type(time) is int and 0 <= time - response_start < NS:
+                body.response_time_nsec = time - response_start
             elif type(time) is float and 0 <= time - response_second < 1:
                 body.response_time_nsec = int((time - response_second) * NS + 0.5)
             else:
                 response_second, body.response_time_nsec = split_time(time)
                 body.response_time_sec = response_second
+                response_start = response_second * NS
         if rare and not _fill_rare(dnstap, values, rare):
             return None
         if extra is not None or has_extra:
@@ -235,10 +235,10 @@ class _Responder:
         if (type(value) is tuple) is not self._is_tuple:
             return False
         host = value[0] if self._is_tuple else value
-        packed = self._hosts.known.get(host) or self._hosts.pack(host)
+        packed = self._hosts[host]
         self.last = None  # until it is filled in whole
         if self._has_port:
-            if not 0 <= value[1] <= MAX_PORT:
+            if value[1] >> PORT_BITS:
                 return False
             self._body.response_port = value[1]
         self._body.response_address = packed
@@ -247,22 +247,17 @@ class _Responder:
         return True
 
 
-class Hosts:
-    """The packed form of addresses seen before.
+class Hosts(Dict[object, bytes]):
+    """The packed form of addresses seen before, by their text, or whatever they were given as.
 
-    Attributes:
-        known: them, by their text, or whatever else they were given as.
+    Raises for what is no address, or means that none is known.
     """
 
-    def __init__(self) -> None:
-        self.known: Dict[object, bytes] = {}
-
-    def pack(self, host: object) -> bytes:
-        """Convert an address, and remember it; raise if it is none, or means that none is known."""
+    def __missing__(self, host: object) -> bytes:
         packed = as_endpoint(host).address
         if packed is None:
             raise ValueError("no address is known")
-        if len(self.known) >= MAX_HOSTS:
-            self.known.clear()
-        self.known[host] = packed
+        if len(self) >= MAX_HOSTS:
+            self.clear()
+        self[host] = packed
         return packed

@@ -224,7 +224,7 @@ def test_what_is_remembered_is_bounded() -> None:
     assert len(encoder._layouts) <= templates.MAX_LAYOUTS
     assert len(encoder._fills) <= templates.MAX_LAYOUTS
     assert all(len(each._fills) <= templates.MAX_TEMPLATES for each in encoder._layouts.values())
-    assert len(encoder._hosts.known) <= MAX_HOSTS
+    assert len(encoder._hosts) <= MAX_HOSTS
 
 
 def test_every_field_is_steady_or_filled_in_or_seldom() -> None:
