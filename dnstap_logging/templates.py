@@ -124,7 +124,7 @@ class _Layout:
 
     Attributes:
         at: the positions of the values that are filled in, by name.
-        fixed: the names of the fields that are no values of a record.
+        fixed: the names of all other fields: the same in all records of a template.
     """
 
     def __init__(self, keys: KeySet) -> None:
@@ -133,11 +133,11 @@ class _Layout:
         at = {name: number for number, name in enumerate(names[fixed:])}
         steady = [at[name] for name in STEADY if name in at]
         self.at = {name: at[name] for name in FILLED if name in at}
-        self.fixed = frozenset(names[:fixed])
+        self.fixed = frozenset(names).difference(self.at)
         self._is_usual = (
             not keys.unknown
             and len(self.at) + len(steady) == len(at)
-            and self.fixed.isdisjoint(NEVER_FIXED)
+            and frozenset(names[:fixed]).isdisjoint(NEVER_FIXED)
         )
         # Returns of the values those that must be the same in all records of one template. Of the
         # adapter's there are none.

@@ -209,6 +209,18 @@ def test_both_families_share_a_template(monkeypatch: pytest.MonkeyPatch) -> None
     assert len(plain) == 1
 
 
+def test_a_family_that_is_given_is_held_against_each_address() -> None:
+    """With dns_socket_family="INET" an IPv6 client is a problem, whatever came before it."""
+    plain, encoder = Encoder(b"ns1", b"test"), RecordEncoder(b"ns1", b"test")
+    for client in [("192.0.2.1", 1), ("192.0.2.2", 2), ("2001:db8::1", 3), ("192.0.2.3", 4)]:
+        values = {"dns_message_type": "CLIENT_QUERY", "dns_query_address": client}
+        snapshot = take_snapshot({**values, "dns_socket_family": "INET"}, 1.7e9)
+        problems = by_template(encoder, snapshot)
+
+        assert problems == plainly(plain, snapshot)
+        assert len(problems[1]) == (":" in client[0]), problems
+
+
 def test_what_is_remembered_is_bounded() -> None:
     """Ever new sets of keys, kinds and addresses do not fill the memory."""
     encoder = RecordEncoder(b"ns1", b"test")
