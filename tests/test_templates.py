@@ -209,6 +209,21 @@ def test_both_families_share_a_template(monkeypatch: pytest.MonkeyPatch) -> None
     assert len(plain) == 1
 
 
+@pytest.mark.parametrize("given", [False, True])
+def test_times_go_on_into_the_next_second_and_back(given: bool) -> None:
+    """Seconds and nanoseconds are those of each record, in whatever order the times come."""
+    plain, encoder = Encoder(b"ns1", b"test"), RecordEncoder(b"ns1", b"test")
+    second = 1_700_000_000
+    fractions = [0.0, 0.25, 0.999, 1.0, 1.5, 0.75, 2.25, 1.0, 0.0, -0.5]
+    for fraction in fractions:
+        for time in (second + fraction, int((second + fraction) * 10**9)):
+            values = {**QUERY, "dns_query_time": time} if given else QUERY
+            created, *rest = take_snapshot(values, 1.7e9)
+            snapshot = (created if given else time, *rest)
+
+            assert by_template(encoder, snapshot) == plainly(plain, snapshot), time
+
+
 def test_a_family_that_is_given_is_held_against_each_address() -> None:
     """With dns_socket_family="INET" an IPv6 client is a problem, whatever came before it."""
     plain, encoder = Encoder(b"ns1", b"test"), RecordEncoder(b"ns1", b"test")
