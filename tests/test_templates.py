@@ -215,13 +215,14 @@ def test_times_go_on_into_the_next_second_and_back(given: bool) -> None:
     plain, encoder = Encoder(b"ns1", b"test"), RecordEncoder(b"ns1", b"test")
     second = 1_700_000_000
     fractions = [0.0, 0.25, 0.999, 1.0, 1.5, 0.75, 2.25, 1.0, 0.0, -0.5]
-    for fraction in fractions:
-        for time in (second + fraction, int((second + fraction) * 10**9)):
-            values = {**QUERY, "dns_query_time": time} if given else QUERY
-            created, *rest = take_snapshot(values, 1.7e9)
-            snapshot = (created if given else time, *rest)
+    floats = [second + fraction for fraction in fractions]
+    integers = [int(time * 10**9) for time in floats]
+    for time in [*floats, *integers, *(each for pair in zip(floats, integers) for each in pair)]:
+        values = {**QUERY, "dns_query_time": time} if given else QUERY
+        created, *rest = take_snapshot(values, 1.7e9)
+        snapshot: Any = (created if given else time, *rest)
 
-            assert by_template(encoder, snapshot) == plainly(plain, snapshot), time
+        assert by_template(encoder, snapshot) == plainly(plain, snapshot), time
 
 
 def test_a_family_that_is_given_is_held_against_each_address() -> None:
