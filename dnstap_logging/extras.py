@@ -92,6 +92,7 @@ _CONVERTERS: Dict[str, Converter] = {
 }
 FIELDS = {name: Field(name, PREFIX + name, convert) for name, convert in _CONVERTERS.items()}
 
+SHORT = 255  # characters of a text that does not count: a name, an address, no payload
 NOT_PLAIN = -1  # in place of a size: values that may not be kept as they are
 
 # Types whose values never change and run no code of the caller's. Addresses join when they are
@@ -243,7 +244,7 @@ A bare tuple, since to make one of named fields costs as much as all the rest of
 * keys: the `KeySet`, shared by all records that have the same keys;
 * values: the values, in the order of ``keys.names``, without ``keys.fixed``;
 * extra: what the handler's formatter rendered;
-* size: bytes of the values that are bytes, characters of those that are text.
+* size: bytes of the values that are bytes, characters of those that are long texts.
 """
 SIZE: Final = 4  # the place of the size in a snapshot
 
@@ -272,7 +273,7 @@ def take_snapshot(
             if extra is None:
                 return created, keys, values, None, size
             if type(extra) in (str, bytes):
-                return created, keys, values, extra, size + len(extra)
+                return created, keys, values, extra, size + _length(extra)
     except Exception:  # noqa: BLE001 - the careful way finds out what it was
         pass
     return _take_carefully(record_dict, created, extra)
@@ -284,8 +285,11 @@ def plain_size(values: Tuple[object, ...]) -> int:
     size = 0
     for value in values:
         kind = type(value)
-        if kind is bytes or kind is str:
+        if kind is bytes:
             size += len(value)  # type: ignore[arg-type]
+        elif kind is str:
+            if len(value) > SHORT:  # type: ignore[arg-type]
+                size += len(value)  # type: ignore[arg-type]
         elif kind is tuple:
             host = value[0] if value else None  # type: ignore[index]
             if type(host) is not str and type(host) is not bytes:
@@ -293,7 +297,8 @@ def plain_size(values: Tuple[object, ...]) -> int:
             # (host, port) of IPv4 is the usual one
             if not (len(value) == 2 and type(value[1]) is int) and not _are_numbers(value[1:]):  # type: ignore[arg-type, index]
                 return NOT_PLAIN
-            size += len(host)
+            if len(host) > SHORT:
+                size += len(host)
         elif kind not in _PLAIN:
             return NOT_PLAIN
     return size
@@ -360,4 +365,6 @@ def _learn(kind: type) -> None:
 
 def _length(value: object) -> int:
     value = value.value if type(value) is Converted else value
+    if isinstance(value, str) and len(value) <= SHORT:
+        return 0
     return len(value) if isinstance(value, (bytes, str)) else 0

@@ -208,23 +208,24 @@ def test_objects_are_rendered_in_the_calling_thread() -> None:
 @pytest.mark.parametrize(
     ("values", "formatted", "size"),
     [
-        ({"dns_message_type": "CLIENT_QUERY", "dns_query_address": b"1234"}, None, 12 + 4),
-        ({"dns_query_address": ("192.0.2.1", 53), "dns_query_port": 53}, None, 9),
+        ({"dns_message_type": "CLIENT_QUERY", "dns_query_address": b"1234"}, None, 4),
+        ({"dns_query_address": ("192.0.2.1", 53), "dns_query_port": 53}, None, 0),
         ({"dns_query_message": WIRE}, None, len(WIRE)),
         ({"dns_query_message": bytearray(WIRE)}, None, len(WIRE)),
         ({"dns_query_message": WIRE, "dns_response_message": bytes(100)}, None, len(WIRE) + 100),
         ({"dns_query_message": WIRE, "dns_query_port": []}, None, len(WIRE)),
-        ({"dns_query_zone": "example.com", "dns_extra": "1234"}, None, 15),
+        ({"dns_query_zone": "example.com", "dns_extra": "x" * 256}, None, 256),
         ({"dns_query_zone": bytearray(b"\1a\0")}, None, 3),
-        ({"dns_extra": "1234"}, "12345", 9),
+        ({"dns_extra": "1234"}, "x" * 255, 0),
+        ({"dns_extra": "1234"}, "x" * 256, 256),
         ({"dns_extra": None}, b"12345", 5),
         ({"dns_extra": []}, bytearray(b"12345"), 5),
-        ({"dns_identity": "ns1", "dns_version": b"1"}, None, 4),
+        ({"dns_identity": "ns1", "dns_version": b"1"}, None, 1),
         ({"dns_query_message": []}, Unusable("no"), 0),
     ],
 )
 def test_size(values: Dict[str, Any], formatted: Any, size: int) -> None:
-    """The size is the length of all values that have one, whatever they are for."""
+    """The size is that of all octets and of long texts, whatever they are for."""
     assert take_snapshot(values, 1.0, formatted)[SIZE] == size
 
 
