@@ -23,8 +23,12 @@ help:
 demo: $(VENV)/.installed-demo
 	$(BIN)/dnstap-logging demo $(ARGS)
 
+# So many processes at once, a file of tests in each: most of their time the tests wait for something
+# to happen. 0: none but this one, for -s and --pdb.
+TESTERS ?= 3
+
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(TESTERS) --dist loadfile $(ARGS)
 
 lint: $(VENV)/.installed-lint
 	$(BIN)/ruff format --check .
