@@ -9,6 +9,7 @@ Belongs to whoever drives the delivery, which is the writer thread.
 
 from __future__ import annotations
 
+import math
 from typing import Any, Callable, Dict, FrozenSet, List, Mapping, Optional, Tuple
 
 from . import proto
@@ -88,8 +89,8 @@ def make_fill(
     # The family is that of the addresses, unless one of them, or itself, is fixed.
     family_is_fixed = not fixed.isdisjoint(("socket_family", "query_address", "response_address"))
     size = len(body.query_address or body.response_address)
-    # The seconds that are filled in, and their beginnings in nanoseconds.
-    query_second = response_second = query_start = response_start = 0
+    # The seconds that are filled in, and their beginnings in nanoseconds; at first, near no time.
+    query_second = response_second = query_start = response_start = -math.inf
 
     def fill(snapshot: Snapshot) -> Optional[bytes]:
         nonlocal size, query_second, response_second, query_start, response_start

@@ -225,6 +225,16 @@ def test_times_go_on_into_the_next_second_and_back(given: bool) -> None:
         assert by_template(encoder, snapshot) == plainly(plain, snapshot), time
 
 
+@pytest.mark.parametrize("time", [5, 0, -5, -2 * 10**9, 0.5, -0.5, 999_999_999])
+def test_a_time_that_is_none_is_left_out_by_a_new_template_too(time: float) -> None:
+    """What looks like a time of 1970 is a problem, also where no other time came before it."""
+    plain, encoder = Encoder(b"ns1", b"test"), RecordEncoder(b"ns1", b"test")
+    for each in (NOW, time, time, NOW):
+        snapshot = take_snapshot({**QUERY, "dns_query_time": each}, 1.7e9)
+
+        assert by_template(encoder, snapshot) == plainly(plain, snapshot)
+
+
 def test_a_family_that_is_given_is_held_against_each_address() -> None:
     """With dns_socket_family="INET" an IPv6 client is a problem, whatever came before it."""
     plain, encoder = Encoder(b"ns1", b"test"), RecordEncoder(b"ns1", b"test")
