@@ -11,13 +11,14 @@ from .values import AddressSource, NameSource, Octets, TimeSource, WireSource
 __all__ = ["AllKeywords", "FileArguments", "Keywords", "QueryKeywords", "ResponseKeywords"]
 
 class Keywords(TypedDict, total=False):
-    """What every method takes: the dns extras, and what logging's own methods take."""
+    """What every method takes: the dns extras, and what logging's own methods take.
 
-    query_address: Optional[AddressSource]
+    But for query_address and query_time, which are parameters.
+    """
+
     response_address: Optional[AddressSource]
     query_port: Optional[int]
     response_port: Optional[int]
-    query_time: Optional[TimeSource]
     response_time: Optional[TimeSource]
     socket_family: Union[SocketFamily, str, int, None]
     socket_protocol: Union[SocketProtocol, str, int, None]

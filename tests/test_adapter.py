@@ -313,6 +313,38 @@ def test_subclasses_and_factories_see_every_record(bench: Bench, tmp_path: Path)
     assert len(bench.messages()) == 3
 
 
+def test_an_adapter_that_decides_for_itself_is_asked(bench: Bench) -> None:
+    """A subclass with an isEnabledFor of its own is asked before each message."""
+
+    class Picky(DnstapAdapter):
+        answers = [True, False, True]
+
+        def isEnabledFor(self, level: int) -> bool:  # noqa: N802
+            return self.answers.pop()
+
+    tap = Picky(bench.logger)
+    for number in range(3):
+        tap.client_query(WIRE, query_address=("192.0.2.1", number))
+
+    assert [message.query_port for message in bench.messages()] == [0, 2]
+
+
+@pytest.mark.parametrize("given", [{}, {"query_time": 1_700_000_000 * 10**9}])
+@pytest.mark.parametrize("address", [CLIENT, ["192.0.2.1", 5353], None, "nowhere", 5])
+def test_the_usual_call_and_any_other_write_the_same(
+    bench: Bench, given: Dict[str, Any], address: Any
+) -> None:
+    """The keywords that are parameters mean what they mean among others, whatever their values."""
+    tap = DnstapAdapter(bench.logger, {"dns_query_address": "198.51.100.1"})
+    for _ in range(3):
+        tap.client_response(WIRE, query_address=address, **given)
+        tap.client_response(WIRE, query_address=address, socket_protocol=None, **given)
+
+    messages = [message._replace(response_time=0) for message in bench.messages()]
+    assert len(messages) == 6
+    assert len(set(messages)) == 1, messages
+
+
 def test_constants_are_read_only_and_can_be_set(bench: Bench) -> None:
     """`extra` cannot be changed behind the adapter's back; what is set in its place is used."""
     tap = DnstapAdapter(bench.logger, {"dns_socket_protocol": "UDP"})

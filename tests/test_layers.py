@@ -53,6 +53,7 @@ ROOMS: Tuple[Tuple[int, Tuple[str, ...]], ...] = (
     (4, ("writer_thread",)),
     (5, ("handler", "filters")),
     (5, ("direct",)),
+    (5, ("adapter_base",)),
     (5, ("adapter", "rotating")),
     (6, ("integrations", "cli")),
     (7, ("__init__",)),
