@@ -7,7 +7,7 @@ import io
 import logging
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List
+from typing import Any, Callable, ClassVar, Dict, Iterator, List
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -317,7 +317,7 @@ def test_an_adapter_that_decides_for_itself_is_asked(bench: Bench) -> None:
     """A subclass with an isEnabledFor of its own is asked before each message."""
 
     class Picky(DnstapAdapter):
-        answers = [True, False, True]
+        answers: ClassVar[List[bool]] = [True, False, True]
 
         def isEnabledFor(self, level: int) -> bool:  # noqa: N802
             return self.answers.pop()
