@@ -14,6 +14,7 @@ from time import sleep
 from typing import TYPE_CHECKING, List, Optional
 
 from ..exceptions import TransportError, TransportTimeout
+from .inherited import close_in_child
 from .reasons import explain, explain_unix_connect
 from .resolve import AddressInfo, Resolver, SockAddr
 from .stream import StreamTransport
@@ -88,6 +89,7 @@ def _connect_unix(address: Address, deadline: Deadline, resend_bytes: int) -> so
     sock: Optional[socket.socket] = None
     try:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        close_in_child(sock, type(sock).close)
         _bound_send_buffer(sock, resend_bytes)
         sock.setblocking(False)
         while not _try_unix(sock, address.path):
@@ -158,6 +160,7 @@ def _connect_one(candidate: AddressInfo, deadline: Deadline, resend_bytes: int) 
     sock: Optional[socket.socket] = None
     try:
         sock = socket.socket(family, kind, protocol)
+        close_in_child(sock, type(sock).close)
         _set_options(sock)
         _bound_send_buffer(sock, resend_bytes)
         _finish_connect(sock, socket_address, deadline)
@@ -245,6 +248,7 @@ def _connect_tls(
     sock = _connect_host(address, deadline, until, resolver, resend_bytes)
     try:
         sock = context.wrap_socket(sock, do_handshake_on_connect=False, server_hostname=name)
+        close_in_child(sock, type(sock).close)
         transport = StreamTransport(sock, str(address), deadline.timeout, until)
         transport.handshake()
     except BaseException as error:

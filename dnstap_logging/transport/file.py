@@ -13,6 +13,7 @@ import stat
 from typing import Dict, Optional, Union
 
 from ..exceptions import DiskFull, FileLocked, PeerClosed, TransportError
+from .inherited import close_in_child
 from .reasons import explain
 
 try:
@@ -102,6 +103,7 @@ class FileTransport:
         self._loose = False
         self._emptied = False
         self._descriptor = -1
+        close_in_child(self, FileTransport.abandon)
         try:
             self._open_locked(_FLAGS | _MODE_FLAGS[mode], permissions)
             if mode == "w":
