@@ -103,14 +103,13 @@ class FileTransport:
         self._loose = False
         self._emptied = False
         self._descriptor = -1
+        self._identity = (0, 0)
         close_in_child(self, FileTransport.abandon)
         try:
             self._open_locked(_FLAGS | _MODE_FLAGS[mode], permissions)
             if mode == "w":
                 os.ftruncate(self._descriptor, 0)
-            opened = os.fstat(self._descriptor)
-            self.size = opened.st_size
-            self._identity = opened.st_dev, opened.st_ino
+            self.size = os.fstat(self._descriptor).st_size
         except OSError as error:
             self.close()
             raise self._error(error) from error
@@ -150,11 +149,14 @@ class FileTransport:
         later.
 
         Raises:
-            PeerClosed: another program emptied the file; none of the data is in it.
+            PeerClosed: another program emptied the file, or this one closed the descriptor; none
+                of the data is in it.
             DiskFull: there was no room for all of it.
             TransportError: not all could be written for another reason. In all three cases, none
                 of it is in the file.
         """
+        if self._fstat() is None:
+            raise PeerClosed(self.name, CLOSED)
         try:
             if self._loose:
                 self._cut_off()
@@ -198,10 +200,6 @@ class FileTransport:
         """
         opened = self._fstat()
         if opened is None:
-            # Closed by the program, as some do with all descriptors when they become daemons. The
-            # number may be another file's by now: not one byte more to it.
-            self._descriptor = -1
-            self.end = CLOSED
             return b""
         try:
             found = os.stat(self._path)
@@ -220,12 +218,21 @@ class FileTransport:
         return None
 
     def _fstat(self) -> Optional[os.stat_result]:
-        """Return the state of the open file; None: the descriptor is not ours any more."""
+        """Return the state of the open file; None: the descriptor is not ours any more.
+
+        Some programs close all descriptors when they become daemons, and the number may be another
+        file's by now: not one byte to that, and it is not ours to cut, unlock or close.
+        """
         try:
             opened = os.fstat(self._descriptor)
         except OSError:
-            return None
-        return opened if (opened.st_dev, opened.st_ino) == self._identity else None
+            pass
+        else:
+            if (opened.st_dev, opened.st_ino) == self._identity:
+                return opened
+        self._descriptor = -1
+        self.end = CLOSED
+        return None
 
     def unread(self) -> float:
         """Return 0: what is in the file is in the file."""
@@ -237,7 +244,7 @@ class FileTransport:
 
     def close(self) -> None:
         """Unlock and close the file; may be called again; never raises."""
-        if self._descriptor >= 0 and fcntl is not None:
+        if self._fstat() is not None and fcntl is not None:
             try:
                 # Closing would do, were there no forked child that holds the same open file.
                 fcntl.flock(self._descriptor, fcntl.LOCK_UN)
@@ -247,8 +254,8 @@ class FileTransport:
 
     def abandon(self) -> None:
         """Close only the descriptor, in a forked child: unlocking would unlock the parent's."""
-        descriptor, self._descriptor = self._descriptor, -1
-        if descriptor >= 0:
+        if self._fstat() is not None:
+            descriptor, self._descriptor = self._descriptor, -1
             try:
                 os.close(descriptor)
             except OSError:
@@ -263,6 +270,7 @@ class FileTransport:
             self._refuse_other_kinds(self._stat_path())
             self._descriptor = self._open(flags, permissions)
             opened = os.fstat(self._descriptor)
+            self._identity = opened.st_dev, opened.st_ino
             self._refuse_other_kinds(opened)
             self._lock()
             found = self._stat_path()

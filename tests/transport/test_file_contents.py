@@ -11,8 +11,9 @@ import pytest
 
 from dnstap_logging.exceptions import DiskFull, PeerClosed, TransportError
 from dnstap_logging.transport import FileTransport
+from tests.captures.small_disk import Disk, on_a_small_disk
 
-from .peers import in_child, linux_only
+from .peers import NOBODY, in_child, linux_only
 
 
 @pytest.fixture
@@ -88,15 +89,16 @@ def test_look_goes_on_when_the_path_is_out_of_sight(tmp_path: Path) -> None:
     """A program that gives up its privileges goes on with the file that it opened before."""
     directory = tmp_path / "captures"
     directory.mkdir()
-    transport = FileTransport(directory / "dns.dnstap")
 
     def child() -> str:
+        transport = FileTransport(directory / "dns.dnstap")
+        directory.chmod(0)
+        if os.getuid() == 0:  # whom no permission stops
+            os.setuid(NOBODY)
         return f"{transport.look()!r}"
 
-    directory.chmod(0)
-    told = in_child(child, unprivileged=True)
+    told = in_child(child)
     directory.chmod(0o700)
-    transport.close()
 
     assert told == "None"
 
@@ -120,11 +122,11 @@ def test_a_write_that_is_cut_leaves_nothing_behind(path: Path) -> None:
 
 
 @pytest.mark.skipif(not linux_only, reason="/dev/full is Linux's")
-def test_a_full_disk_keeps_its_cause(path: Path, transport: FileTransport) -> None:
+@on_a_small_disk
+def test_a_full_disk_keeps_its_cause(disk: Disk) -> None:
     """A full disk can be told from other errors, and keeps its cause."""
-    full = os.open("/dev/full", os.O_WRONLY)
-    os.dup2(full, transport.fileno())
-    os.close(full)
+    transport = FileTransport(disk.capture)
+    disk.fill()
 
     with pytest.raises(DiskFull, match="no space left on the device") as caught:
         transport.send(b"x")
