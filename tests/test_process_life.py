@@ -16,23 +16,19 @@ import pytest
 
 import dnstap_logging
 from dnstap_logging import DnstapHandler, DnstapMessage, DnstapReader, DnstapReceiver
+from tests.life.scripts import HELPERS
 from tests.support import assert_balanced, wait_until
 
 DEADLINE = 60  # seconds for a child process: generous, since nothing here is a matter of speed
 
-PRELUDE = """
-import logging, sys, os, threading
-import dnstap_logging
-logger = logging.getLogger("dns")
-logger.setLevel(logging.INFO)
-logger.propagate = False
-def attach(address, **arguments):
-    handler = dnstap_logging.DnstapHandler(address, **arguments)
-    logger.addHandler(handler)
-    return handler
+PRELUDE = (
+    HELPERS
+    + """
+import os
 def query(port):
     logger.info("query", extra={"dns_message_type": "CLIENT_QUERY", "dns_query_port": port})
 """
+)
 
 
 def run(script: str, *arguments: object, status: int = 0) -> str:

@@ -3,42 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import subprocess
-import sys
 import threading
 from pathlib import Path
-from typing import Callable, Iterator, List
-
-import pytest
+from typing import Iterator, List
 
 from dnstap_logging import DnstapHandler, Stats
 from tests.captures.whole import log_mark
+from tests.namespaces import in_namespaces
 from tests.support import assert_balanced, wait_until
 
 PAGE = 4096
 DISK_SIZE = 64 * PAGE
 INODES = 16
-DEADLINE = 120  # seconds for one test's process: generous, since nothing here is a matter of speed
-
 NO_RETRY = 30.0
 """A reconnect_interval so long that only reopen() tries again within a test."""
-
-# Whoever is not root becomes it in a user namespace.
-NAMESPACE = ["unshare", *([] if os.geteuid() == 0 else ["--map-root-user"]), "--mount"]
-REPOSITORY = Path(__file__).parents[2]
-
-RUN = f"""
-import importlib, subprocess, sys
-from pathlib import Path
-module, name, folder = sys.argv[1:]
-options = "size={DISK_SIZE},nr_inodes={INODES}"
-subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], check=True)
-print("mounted", flush=True)
-module = importlib.import_module(module)
-getattr(module, name).body(module.Disk(Path(folder)))
-"""
 
 
 class Disk:
@@ -70,31 +50,15 @@ class Disk:
         return sorted(found, key=lambda path: int(path.name.split(".")[2]), reverse=True)
 
 
-def on_a_small_disk(body: Callable[[Disk], None]) -> Callable[[Path], None]:
-    """Run the body of a test in a process of its own that has a small disk."""
+def mount(folder: Path) -> Disk:
+    """Mount a small disk on a folder."""
+    options = f"size={DISK_SIZE},nr_inodes={INODES}"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)], check=True)
+    return Disk(folder)
 
-    @functools.wraps(body)
-    def test(tmp_path: Path) -> None:
-        done = subprocess.run(
-            [
-                *(*NAMESPACE, sys.executable, "-W", "error", "-c", RUN),
-                *(body.__module__, body.__name__, str(tmp_path)),
-            ],
-            cwd=REPOSITORY,
-            capture_output=True,
-            text=True,
-            timeout=DEADLINE,
-        )
-        if "mounted" not in done.stdout:
-            pytest.fail(
-                f"this test needs a mount namespace with a tmpfs in it: {' '.join(NAMESPACE)}; "
-                f"a container must allow them (CAP_SYS_ADMIN). Here: {done.stderr}"
-            )
-        assert done.returncode == 0, done.stdout + done.stderr
 
-    test.body = body  # type: ignore[attr-defined]
-    del test.__wrapped__  # pytest would look there for the arguments, and ask for a fixture "disk"
-    return test
+on_a_small_disk = in_namespaces(mount, "mount")
+"""Decorator: run the body of a test in a process of its own that has a small disk."""
 
 
 @contextlib.contextmanager

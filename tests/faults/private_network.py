@@ -6,51 +6,32 @@ collector can listen on an address, or packets to it are thrown away without a w
 
 from __future__ import annotations
 
-import functools
-import os
 import socket
 import subprocess
-import sys
 from pathlib import Path
-from typing import Callable
 
-import pytest
+from tests.namespaces import in_namespaces
 
 HOST = "198.51.100.2"
 NETWORK = "198.51.100.0/24"
-DEADLINE = 120  # seconds for one test's process: generous, since nothing here is a matter of speed
 
 FEW_RETRIES = 3
 """How often the system sends again what is not acknowledged: some seconds and not a quarter of an
 hour."""
-
-# Whoever is not root becomes it in a user namespace.
-NAMESPACE = [
-    *("unshare", *([] if os.geteuid() == 0 else ["--map-root-user"])),
-    *("--net", "--mount"),
-]
-REPOSITORY = Path(__file__).parents[2]
-
-RUN = """
-import importlib, sys
-from pathlib import Path
-module, name, folder = sys.argv[1:]
-module = importlib.import_module(module)
-network = module.PrivateNetwork(Path(folder))
-print("set up", flush=True)
-getattr(module, name).body(network, Path(folder))
-"""
 
 
 class PrivateNetwork:
     """The network of this process, as it was just made.
 
     Args:
-        folder: for the file that takes the place of resolv.conf.
+        folder: the test's; also for the file that takes the place of resolv.conf.
+
+    Attributes:
+        folder: as given.
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         _ip("link", "set", "lo", "up")
         # What is sent there and is nobody's address comes back in, and is thrown away.
         _ip("route", "add", NETWORK, "dev", "lo")
@@ -68,7 +49,7 @@ class PrivateNetwork:
         """Have names looked up at a DNS server that never answers; return its socket."""
         server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         server.bind(("127.0.0.1", 53))
-        configuration = self._folder / "resolv.conf"
+        configuration = self.folder / "resolv.conf"
         configuration.write_text("nameserver 127.0.0.1\n")
         command = ["mount", "--bind", str(configuration), "/etc/resolv.conf"]
         subprocess.run(command, check=True)
@@ -79,31 +60,5 @@ def _ip(*arguments: str) -> None:
     subprocess.run(["ip", *arguments], check=True)
 
 
-def on_a_private_network(
-    body: Callable[[PrivateNetwork, Path], None],
-) -> Callable[[Path], None]:
-    """Run the body of a test in a process of its own, on a network of its own."""
-
-    @functools.wraps(body)
-    def test(tmp_path: Path) -> None:
-        done = subprocess.run(
-            [
-                *(*NAMESPACE, sys.executable, "-W", "error", "-c", RUN),
-                *(body.__module__, body.__name__, str(tmp_path)),
-            ],
-            cwd=REPOSITORY,
-            capture_output=True,
-            text=True,
-            timeout=DEADLINE,
-        )
-        if "set up" not in done.stdout:
-            pytest.fail(
-                f"this test needs network and mount namespaces: {' '.join(NAMESPACE)}; "
-                f"a container must allow them (CAP_SYS_ADMIN), and ip must be there (iproute2). "
-                f"Here: {done.stderr}"
-            )
-        assert done.returncode == 0, done.stdout + done.stderr
-
-    test.body = body  # type: ignore[attr-defined]
-    del test.__wrapped__  # pytest would look there for the arguments, and ask for fixtures
-    return test
+on_a_private_network = in_namespaces(PrivateNetwork, "net", "mount")
+"""Decorator: run the body of a test in a process of its own, on a network of its own."""

@@ -10,18 +10,17 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
 from pathlib import Path
-from types import TracebackType
-from typing import Iterable, List, NamedTuple, Optional, Type
+from typing import Iterable, List, NamedTuple, Optional
 
 from dnstap_logging import Stats
 from tests.interop.captures import read_capture, split_frames
 from tests.interop.collectors import FstrmCapture
 from tests.interop.taps import Tap, marks_in
 from tests.support import ACCEPT, CONTENT_TYPE, FINISH, READY, START, control, wait_until
+from tests.workers import WatchedLoad
 
 LONG = bool(os.environ.get("DNSTAP_LOGGING_LONG_TESTS"))
 """Environment variable: set where minutes do not matter."""
@@ -198,8 +197,8 @@ class Captures:
         return [int(mark) for part in payloads for mark in marks_in(part)]
 
 
-class Load:
-    """Log numbered records at a steady rate; another thread looks at the books all the time.
+class Load(WatchedLoad):
+    """Log numbered records at a steady rate.
 
     Args:
         tap: what to log to.
@@ -207,53 +206,16 @@ class Load:
     """
 
     def __init__(self, tap: Tap, rate: int) -> None:
-        self._tap = tap
+        super().__init__(tap, self._log)
         self._burst = rate // BURSTS_PER_SECOND
-        self._stop = threading.Event()
-        self.logged = self.snapshots = 0
-        self.failures: List[BaseException] = []
-        self._threads = [
-            threading.Thread(target=self._guard, args=(work,)) for work in (self._log, self._look)
-        ]
-
-    def __enter__(self) -> Load:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(
-        self,
-        exc_type: Optional[Type[BaseException]],
-        exc: Optional[BaseException],
-        traceback: Optional[TracebackType],
-    ) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(DEADLINE)
-
-    def _guard(self, work: object) -> None:
-        try:
-            work()  # type: ignore[operator]
-        except BaseException as error:  # noqa: BLE001 - the test's thread raises it again
-            self.failures.append(error)
+        self.logged = 0
 
     def _log(self) -> None:
         due = time.monotonic()
-        while not self._stop.wait(max(0.0, due - time.monotonic())):
-            self._tap.log_numbers(range(self.logged, self.logged + self._burst))
+        while not self.stopping.wait(max(0.0, due - time.monotonic())):
+            self.tap.log_numbers(range(self.logged, self.logged + self._burst))
             self.logged += self._burst
             due = max(due + 1 / BURSTS_PER_SECOND, time.monotonic() - 1.0)
-
-    def _look(self) -> None:
-        while not self._stop.wait(0.005):
-            self._tap.stats()  # asserts that the books balance
-            self.snapshots += 1
-
-    def check(self) -> None:
-        """Raise what went wrong in the threads."""
-        for failure in self.failures:
-            raise failure
-        assert self.snapshots > 10, f"only {self.snapshots} looks at the books"
 
 
 class Outcome(NamedTuple):

@@ -9,7 +9,6 @@ import contextlib
 import importlib
 import logging
 from collections import Counter
-from pathlib import Path
 from typing import Iterator
 
 from tests.conftest import Said
@@ -36,7 +35,7 @@ def collected() -> Iterator[Said]:
 
 
 @on_a_private_network
-def test_a_black_hole(network: PrivateNetwork, folder: Path) -> None:
+def test_a_black_hole(network: PrivateNetwork) -> None:
     """An address that swallows every packet is given up at the timeout; no log call waits."""
     with collected() as said:
         check_one_line(said, "no answer in 0.3 s", address=ADDRESS)
@@ -44,7 +43,7 @@ def test_a_black_hole(network: PrivateNetwork, folder: Path) -> None:
 
 
 @on_a_private_network
-def test_a_dns_that_does_not_answer(network: PrivateNetwork, folder: Path) -> None:
+def test_a_dns_that_does_not_answer(network: PrivateNetwork) -> None:
     """A name that a real resolver waits for is given up at the timeout; no log call waits."""
     address = "tcp://collector.example:6000"
     with network.silence_dns() as server:
@@ -55,10 +54,10 @@ def test_a_dns_that_does_not_answer(network: PrivateNetwork, folder: Path) -> No
 
 
 @on_a_private_network
-def test_a_connection_that_is_cut_under_load(network: PrivateNetwork, folder: Path) -> None:
+def test_a_connection_that_is_cut_under_load(network: PrivateNetwork) -> None:
     """Packets vanish with records under way: ETIMEDOUT, a new session, and all is there."""
     network.join()
-    path = folder / "capture.fstrm"
+    path = network.folder / "capture.fstrm"
     with FstrmCapture(ADDRESS, path) as collector, collected() as said:
         with tapped(ADDRESS, **OPTIONS) as tap:
             first_records(tap)
@@ -75,13 +74,13 @@ def test_a_connection_that_is_cut_under_load(network: PrivateNetwork, folder: Pa
 
 
 @on_a_private_network
-def test_a_connection_that_is_cut_while_idle(network: PrivateNetwork, folder: Path) -> None:
+def test_a_connection_that_is_cut_while_idle(network: PrivateNetwork) -> None:
     """Packets vanish while nothing is logged: keepalive finds out, and the session is renewed."""
     network.join()
     connect = importlib.import_module("dnstap_logging.transport.connect")
     for name, soon in (("IDLE", 1), ("INTERVAL", 1), ("COUNT", 2)):  # not two minutes
         setattr(connect, f"KEEPALIVE_{name}", soon)
-    path = folder / "capture.fstrm"
+    path = network.folder / "capture.fstrm"
     with FstrmCapture(ADDRESS, path) as collector, collected() as said:
         with tapped(ADDRESS, **OPTIONS) as tap:
             first_records(tap)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import threading
 from collections import Counter
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from types import TracebackType
-from typing import Dict, List, Optional, Tuple, Type
+from typing import Dict, List, Tuple
 
 import pytest
 
@@ -19,6 +17,7 @@ from tests.interop.captures import read_capture
 from tests.interop.collectors import FstrmCapture, free_address
 from tests.interop.taps import Tap, marks_in, numbers_in, tapped
 from tests.support import wait_until
+from tests.workers import WatchedLoad
 
 THREADS = 4
 BURST = 10
@@ -40,58 +39,19 @@ GRACE = 5.0
 """Seconds more for a machine that is busy with other things."""
 
 
-class Load:
-    """Threads that log marked records, and one that looks at the books all the time."""
+class Load(WatchedLoad):
+    """Threads that log marked records."""
 
     def __init__(self, tap: Tap) -> None:
-        self._tap = tap
-        self._stop = threading.Event()
+        super().__init__(tap, *(partial(self._log, name) for name in range(THREADS)))
         self.logged: Counter[int] = Counter()
-        self.snapshots = 0
-        self.failures: List[BaseException] = []
-        self._threads = [
-            threading.Thread(target=self._guard, args=(self._log, name)) for name in range(THREADS)
-        ]
-        self._threads.append(threading.Thread(target=self._guard, args=(self._look, 0)))
-
-    def __enter__(self) -> Load:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(
-        self,
-        exc_type: Optional[Type[BaseException]],
-        exc: Optional[BaseException],
-        traceback: Optional[TracebackType],
-    ) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(20)
-
-    def _guard(self, work: object, name: int) -> None:
-        try:
-            work(name)  # type: ignore[operator]
-        except BaseException as error:  # noqa: BLE001 - the test's thread raises it again
-            self.failures.append(error)
 
     def _log(self, name: int) -> None:
         for number in itertools.count():
-            if number % BURST == 0 and self._stop.wait(BREATH):
+            if number % BURST == 0 and self.stopping.wait(BREATH):
                 return
-            self._tap.log_marked(f"{name}:{number}")
+            self.tap.log_marked(f"{name}:{number}")
             self.logged[name] = number + 1
-
-    def _look(self, _: int) -> None:
-        while not self._stop.wait(BREATH / 4):
-            self._tap.stats()  # asserts that the books balance
-            self.snapshots += 1
-
-    def check(self) -> None:
-        """Raise what went wrong in the threads."""
-        for failure in self.failures:
-            raise failure
-        assert self.snapshots > 10, f"only {self.snapshots} looks at the books"
 
     def state(self) -> Dict[int, int]:
         """Return how many records each thread has logged by now."""

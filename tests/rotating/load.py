@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 import logging
-import threading
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Dict, Iterable, List, Optional, Tuple, Type
@@ -14,6 +14,7 @@ from dnstap_logging import DnstapHandler, DnstapMessage, DnstapReader
 from tests.conftest import Said
 from tests.interop.captures import dnstap_quiet
 from tests.support import wait_until
+from tests.workers import Workers
 
 WIRE = bytes.fromhex("a1b20100000100000000000003777777076578616d706c65036f72670000010001")
 PADDING = [WIRE + bytes(size) for size in (0, 1, 40, 99, 250)]
@@ -33,13 +34,13 @@ def log(handler: logging.Handler, number: int = 0, thread: int = 0) -> None:
     handler.handle(logging.makeLogRecord(record))
 
 
-class Load:
+class Load(Workers):
     """Threads that log marked records as fast as they can, inside its ``with``.
 
     Args:
         handler: gets the records.
         threads: how many threads.
-        most: how many records each may log at most; None: until the end of the ``with``.
+        most: how many records each logs; None: until the end of the ``with``.
         pause: seconds that each waits before a record, for a handler that does not block.
     """
 
@@ -50,18 +51,11 @@ class Load:
         most: Optional[int] = None,
         pause: float = 0.0,
     ) -> None:
+        super().__init__(*(partial(self._log, name) for name in range(threads)))
         self._handler = handler
         self._most = most
         self._pause = pause
-        self._stop = threading.Event()
-        self._failures: List[BaseException] = []
         self.logged: Dict[int, int] = dict.fromkeys(range(threads), 0)
-        self._threads = [threading.Thread(target=self._run, args=(name,)) for name in self.logged]
-
-    def __enter__(self) -> Load:
-        for thread in self._threads:
-            thread.start()
-        return self
 
     def __exit__(
         self,
@@ -74,23 +68,17 @@ class Load:
     def stop(self) -> None:
         """End the threads, and raise what went wrong in one."""
         if self._most is None:
-            self._stop.set()
-        for thread in self._threads:
-            thread.join(120)
-            assert not thread.is_alive(), "a thread cannot get its records logged"
-        for failure in self._failures:
-            raise failure
+            self.stopping.set()
+        self.join()
+        self.check()
 
-    def _run(self, name: int) -> None:
+    def _log(self, name: int) -> None:
         numbers: Iterable[int] = itertools.count() if self._most is None else range(self._most)
-        try:
-            for number in numbers:
-                if self._stop.wait(self._pause) if self._pause else self._stop.is_set():
-                    return
-                log(self._handler, number, name)
-                self.logged[name] = number + 1
-        except BaseException as error:  # noqa: BLE001 - raised again by stop()
-            self._failures.append(error)
+        for number in numbers:
+            if self.stopping.wait(self._pause) if self._pause else self.stopping.is_set():
+                return
+            log(self._handler, number, name)
+            self.logged[name] = number + 1
 
     @property
     def total(self) -> int:

@@ -7,7 +7,7 @@ import re
 import shutil
 import time
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Tuple
 
 import pytest
 
@@ -162,9 +162,12 @@ def test_by_time_nothing_is_lost_or_doubled(utc: bool, capture: Path, said: Said
     assert all(path.name.rpartition(".")[2] in names for path in dated(capture)), (files, names)
 
 
-def test_by_time_each_time_that_is_set_is_kept(capture: Path) -> None:
-    """With rolloverAt set back by hand, again and again, every one of ten rollovers is whole."""
-    handler = TimedRotatingDnstapHandler(capture, "S", interval=1000, utc=True, **LOSSLESS)
+def roll_over_ten_times(handler: TimedRotatingDnstapHandler) -> Tuple[int, Load]:
+    """Set rolloverAt back again and again under load, then close.
+
+    Returns:
+        The time, a hundred seconds after the first that was set, and the load.
+    """
     now = int(time.time())
     with Load(handler) as load:
         for number in range(10):
@@ -172,6 +175,13 @@ def test_by_time_each_time_that_is_set_is_kept(capture: Path) -> None:
             handler.rolloverAt = now - 100 + number
             wait_until(lambda n=number: handler.stats().connects == n + 2, "the next file", 60)
     handler.close()
+    return now, load
+
+
+def test_by_time_each_time_that_is_set_is_kept(capture: Path) -> None:
+    """With rolloverAt set back by hand, again and again, every one of ten rollovers is whole."""
+    handler = TimedRotatingDnstapHandler(capture, "S", interval=1000, utc=True, **LOSSLESS)
+    now, load = roll_over_ten_times(handler)
 
     expected = [
         time.strftime("%Y-%m-%d_%H-%M-%S", time.gmtime(now - 1100 + number)) for number in range(10)
@@ -189,13 +199,7 @@ def test_by_time_the_backup_count_is_kept(capture: Path) -> None:
     handler = TimedRotatingDnstapHandler(
         capture, "S", interval=1000, backupCount=3, utc=True, **LOSSLESS
     )
-    now = int(time.time())
-    with Load(handler) as load:
-        for number in range(10):
-            load.wait_for_more()
-            handler.rolloverAt = now - 100 + number
-            wait_until(lambda n=number: handler.stats().connects == n + 2, "the next file", 60)
-    handler.close()
+    _, load = roll_over_ten_times(handler)
 
     assert stranger.read_text() == "not a backup"
     stranger.unlink()
