@@ -18,6 +18,9 @@ from dnstap_logging.stats import Stats
 INTEROP_IS_REQUIRED = "DNSTAP_LOGGING_REQUIRE_INTEROP"
 """Environment variable: set where the external programs are installed, so no test is skipped."""
 
+LONG = bool(os.environ.get("DNSTAP_LOGGING_LONG_TESTS"))
+"""Environment variable: set where minutes do not matter, for more rounds of what takes long."""
+
 T = TypeVar("T")
 
 

@@ -15,9 +15,8 @@ from tests.namespaces import in_namespaces
 HOST = "198.51.100.2"
 NETWORK = "198.51.100.0/24"
 
-FEW_RETRIES = 3
-"""How often the system sends again what is not acknowledged: some seconds and not a quarter of an
-hour."""
+FEW_RETRIES = 1
+"""How often the system sends again what is not acknowledged, for about a second in all."""
 
 
 class PrivateNetwork:

@@ -6,7 +6,6 @@ before it takes it out, so that what it had read when it was killed is in the fi
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -21,9 +20,6 @@ from tests.interop.collectors import FstrmCapture
 from tests.interop.taps import Tap, marks_in
 from tests.support import ACCEPT, CONTENT_TYPE, FINISH, READY, START, control, wait_until
 from tests.workers import WatchedLoad
-
-LONG = bool(os.environ.get("DNSTAP_LOGGING_LONG_TESTS"))
-"""Environment variable: set where minutes do not matter."""
 
 DEADLINE = 60.0
 """Generous: only a test that fails waits so long."""

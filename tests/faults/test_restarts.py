@@ -14,7 +14,6 @@ from dnstap_logging import Stats
 from tests.faults.receivers import (
     BURSTS_PER_SECOND,
     DEADLINE,
-    LONG,
     OPTIONS,
     Captures,
     Load,
@@ -26,7 +25,7 @@ from tests.faults.receivers import (
 )
 from tests.interop.collectors import FstrmCapture, free_address
 from tests.interop.taps import numbers_in, tapped
-from tests.support import wait_until
+from tests.support import LONG, wait_until
 
 pytestmark = pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason="other systems do not tell what was unread"
