@@ -35,7 +35,7 @@ RETRY_INTERVAL = 1.0
 RESUME_WITHIN = RETRY_INTERVAL + 1.0
 """What is promised: the current retry interval and a second."""
 
-GRACE = 5.0
+GRACE = 15.0
 """Seconds more for a machine that is busy with other things."""
 
 

@@ -24,7 +24,7 @@ from tests.support import (
 
 def test_a_silent_client_blocks_nobody(make: Make, inbox: Inbox, said: Said) -> None:
     """It is closed when its time is over; until then, and afterwards, others are served."""
-    receiver = make(TCP, handshake_timeout=1.0)
+    receiver = make(TCP, handshake_timeout=2.0)
 
     with Client(receiver) as silent:
         assert_serves(receiver, inbox)
@@ -32,7 +32,7 @@ def test_a_silent_client_blocks_nobody(make: Make, inbox: Inbox, said: Said) -> 
         silent.expect_closed()
 
     wait_for(receiver, protocol_errors=1)
-    said.wait_for("no START within 1 s")
+    said.wait_for("no START within 2 s")
     assert_serves(receiver, inbox)
 
 
@@ -58,13 +58,11 @@ def test_a_dripping_client_has_no_more_time(make: Make, unix: str) -> None:
 
 def test_an_idle_stream_is_left_alone(make: Make, inbox: Inbox, unix: str) -> None:
     """After START the handshake's time no longer counts: a DNS server may have nothing to say."""
-    receiver = make(unix, handshake_timeout=0.2)
+    receiver = make(unix, handshake_timeout=1.0)
 
     with Client(receiver) as idle, Client(receiver) as silent:
         idle.shake_hands()
-        silent.expect_closed()
-        with Client(receiver) as later:
-            later.expect_closed()
+        silent.expect_closed()  # whose time was over later
         idle.send(data(dnstap_payload(1)), control(STOP))
         idle.expect(control(FINISH))
 

@@ -86,7 +86,7 @@ def test_tls_shakes_hands_outside_the_accept_loop(
     make: Make, inbox: Inbox, authority: Authority, said: Said
 ) -> None:
     """Clients that say nothing, or speak no TLS, on a TLS port keep nobody waiting."""
-    receiver = make(TLS, ssl_context=authority.server(), handshake_timeout=1.0)
+    receiver = make(TLS, ssl_context=authority.server(), handshake_timeout=2.0)
 
     with Client(receiver) as silent, Client(receiver) as plain:
         plain.send(control(READY, CONTENT_TYPE))

@@ -58,8 +58,8 @@ def test_a_silent_address_leaves_time_for_the_next() -> None:
         named = address._replace(host="collector.example")
         started = monotonic()
 
-        assert says_echo(named, timeout=2 * SHORT, resolver=resolver) == b"ECHO"
-        assert monotonic() - started >= SHORT
+        assert says_echo(named, timeout=4 * SHORT, resolver=resolver) == b"ECHO"
+        assert monotonic() - started >= 2 * SHORT
 
 
 @pytest.mark.skipif(not linux_only, reason="other systems answer when their queue is full")
