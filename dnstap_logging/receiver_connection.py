@@ -115,7 +115,7 @@ class Connection:
         # Between START, the end and `give_way`: whoever is the first settles it. While it is held
         # the descriptor stays what it is.
         self._settling = threading.Lock()
-        self._settled = False
+        self._settled = self._ended = False
         self._gave_way = False
         self._opening = b""
         self._session = ReaderSession(DNSTAP_CONTENT_TYPE, settings.max_frame_size)
@@ -146,10 +146,11 @@ class Connection:
                 pass  # the sender was faster
             return True
 
-    def _settle(self) -> bool:
-        """Make sure that it gives way no more; False if it had to already."""
+    def _settle(self, ended: bool = False) -> bool:
+        """Make sure that it gives way no more, nor is cut off at its end; False if it gave way."""
         with self._settling:
             self._settled = True
+            self._ended = ended
             return not self._gave_way
 
     def cut(self) -> None:
@@ -164,9 +165,11 @@ class Connection:
         except OSError:
             return  # no descriptor to be had: the sender waits for the callback
         try:
-            os.dup2(spare, self._sock.fileno(), inheritable=False)
+            with self._settling:
+                if not self._ended:
+                    os.dup2(spare, self._sock.fileno(), inheritable=False)
         except OSError:
-            pass  # closed in the meantime
+            pass  # TLS could not even be put on it
         finally:
             os.close(spare)
 
@@ -188,18 +191,15 @@ class Connection:
         try:
             transport.handshake()
             self._stream(transport)
-        except BaseException:
-            self._settle()
-            transport.abandon()
-            raise
-        self._settle()
-        if self.end is End.FINISHED:
-            transport.close()
-        else:
-            # Only the descriptor: close would throw away what we have not read, and say that all
-            # is well. So the kernel resets the connection if there is something, and the sender
-            # knows that it has to send it again.
-            transport.abandon()
+        finally:
+            self._settle(ended=True)
+            if self.end is End.FINISHED:
+                transport.close()
+            else:
+                # Only the descriptor: close would throw away what we have not read, and say that
+                # all is well. So the kernel resets the connection if there is something, and the
+                # sender knows that it has to send it again.
+                transport.abandon()
 
     def _make_transport(self) -> StreamTransport:
         settings = self._settings
@@ -213,7 +213,7 @@ class Connection:
                 self._sock, self.name, settings.handshake_timeout, until=self._until
             )
         except BaseException as exc:
-            self._settle()
+            self._settle(ended=True)
             self._sock.close()
             if isinstance(exc, OSError):
                 raise TransportError(self.name, f"gone at once: {exc}") from exc

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from pathlib import Path
 from typing import List, Optional, Set
 
 import pytest
@@ -107,6 +108,35 @@ def test_close_is_bounded(make: Make, unix: str) -> None:
 
     assert 0.3 < took < 15
     wait_for(receiver, active=0, interrupted=1)
+
+
+def test_a_callback_that_returns_while_it_is_cut_off(
+    make: Make, unix: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The descriptor is taken away only while it is the connection's: not from who has it next."""
+    gate = threading.Event()
+    receiver = make(unix, lambda message: gate.wait(60))
+    (tmp_path / "file").write_bytes(b"somebody's")
+    taken: List[int] = []
+    dup2 = os.dup2
+
+    def dup2_later(spare: int, number: int, inheritable: bool = True) -> int:
+        gate.set()  # the callback returns in just this moment, and its thread comes to its end
+        thread.join(1.0)
+        taken.append(os.open(tmp_path / "file", os.O_RDONLY))
+        return dup2(spare, number, inheritable)
+
+    with Client(receiver) as client:
+        client.send(capture([dnstap_payload(1)], stop=False))
+        wait_for(receiver, active=1)
+        (thread,) = (each for each in threading.enumerate() if "connection 1" in each.name)
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "dup2", dup2_later)
+            receiver.close(timeout=0.1)
+        wait_for(receiver, active=0)
+
+    assert os.read(taken[0], 100) == b"somebody's"
+    os.close(taken[0])
 
 
 def test_unread_data_resets_the_connection(make: Make, unix: str) -> None:
