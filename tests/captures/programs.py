@@ -36,6 +36,7 @@ logger.propagate = False
 
 def attach(*address, kind=DnstapHandler, **arguments):
     global handler
+    arguments.setdefault("close_timeout", 60)       # this machine may be slow
     handler = kind(*address, **arguments)
     logger.addHandler(handler)
 

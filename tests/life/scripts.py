@@ -43,6 +43,7 @@ logger = logging.getLogger("dns")
 logger.setLevel(logging.INFO)
 logger.propagate = False
 def attach(address, **arguments):
+    arguments.setdefault("close_timeout", 60)       # this machine may be slow
     handler = dnstap_logging.DnstapHandler(address, **arguments)
     logger.addHandler(handler)
     return handler

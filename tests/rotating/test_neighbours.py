@@ -67,7 +67,7 @@ from dnstap_logging import RotatingDnstapHandler
 from tests.rotating.load import log
 
 warnings.simplefilter("ignore", DeprecationWarning)  # threads and fork: our very subject
-handler = RotatingDnstapHandler(sys.argv[1], maxBytes=2000, backupCount=1000)
+handler = RotatingDnstapHandler(sys.argv[1], maxBytes=2000, backupCount=1000, close_timeout=60)
 for number in range(100):
     log(handler, number)
 child = os.fork()

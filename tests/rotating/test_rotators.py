@@ -175,7 +175,8 @@ from tests.rotating.load import log
 
 dnstap_logging.capture_writer.ROLLOVER_RETRY_INTERVAL = 0.001
 folder = Path(sys.argv[1])
-handler = RotatingDnstapHandler(folder / "capture.fstrm", maxBytes=5000, backupCount=1000)
+handler = RotatingDnstapHandler(
+    folder / "capture.fstrm", maxBytes=5000, backupCount=1000, close_timeout=60)
 folder.chmod(0o500)
 for number in range(1000):
     log(handler, number)
