@@ -10,6 +10,7 @@ from typing import Any, Dict, Iterator, Tuple
 
 import pytest
 
+import dnstap_logging.delivery
 from dnstap_logging.transport.stream import RESET_PATIENCE
 from tests.faults.receivers import DEADLINE, OPTIONS
 from tests.faults.scripted import Scripted, begin, finish, wait_for_end, wait_until_blocked
@@ -29,6 +30,12 @@ SMALL_RING = 5000
 HUNDREDS = 300
 LARGE_PADDING = bytes(8000)
 FAST: Dict[str, Any] = {**OPTIONS, "reconnect_interval": 0.01, "max_reconnect_interval": 0.05}
+
+
+@pytest.fixture(autouse=True)
+def _looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Notice an end sooner than after half a second, which is tested elsewhere."""
+    monkeypatch.setattr(dnstap_logging.delivery, "IDLE_INTERVAL", 0.05)
 
 
 @pytest.fixture(params=["unix", "tcp"])
