@@ -18,7 +18,7 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 from . import proto
 from .encoding import DEFAULT_MAX_PAYLOAD, Encoder
 from .exceptions import InvalidMessage, MessageTooLarge
-from .extras import PAYLOAD, KeySet, Snapshot
+from .extras import PAYLOAD, Converted, KeySet, Snapshot, Unusable
 from .filling import FILLED, STEADY, Fill, Hosts, make_fill
 from .message import DnstapMessage, Problem, check
 from .shorten import shorten
@@ -30,6 +30,9 @@ MAX_LAYOUTS = 256
 
 MAX_TEMPLATES = 64
 """Templates for one set of keys: 14 types and some protocols."""
+
+# What the calling thread had to look at is no usual value, and tells not what it was.
+CONVERTED = frozenset((Converted, Unusable))
 
 # What would have to be the same in all records, and is in nobody's.
 NEVER_FIXED = ("query_time", "response_time", "policy")
@@ -148,7 +151,9 @@ class _Layout:
 
     def takes(self, message: DnstapMessage, values: Tuple[object, ...]) -> bool:
         """Tell whether a record can be, and is not yet, the first of a kind."""
-        if not self._is_usual or self._kind(values) in self._fills:
+        if not self._is_usual or not CONVERTED.isdisjoint(map(type, values)):
+            return False
+        if self._kind(values) in self._fills:
             return False
         return all(getattr(message, name) is not None for name in self.at)
 

@@ -235,6 +235,16 @@ def test_a_time_that_is_none_is_left_out_by_a_new_template_too(time: float) -> N
         assert by_template(encoder, snapshot) == plainly(plain, snapshot)
 
 
+def test_no_template_is_made_of_a_record_that_was_converted() -> None:
+    """A list gives a port as a socket address does: none of it may stay for a bare address."""
+    plain, encoder = Encoder(b"ns1", b"test"), RecordEncoder(b"ns1", b"test")
+    for address in (["192.0.2.1", 5], "192.0.2.1", ("192.0.2.1", 7), ["192.0.2.1", 5]):
+        values = {"dns_message_type": "CLIENT_QUERY", "dns_query_address": address}
+        snapshot = take_snapshot(values, 1.7e9)
+
+        assert by_template(encoder, snapshot) == plainly(plain, snapshot)
+
+
 def test_a_family_that_is_given_is_held_against_each_address() -> None:
     """With dns_socket_family="INET" an IPv6 client is a problem, whatever came before it."""
     plain, encoder = Encoder(b"ns1", b"test"), RecordEncoder(b"ns1", b"test")
