@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from .keywords import AllKeywords, QueryKeywords, ResponseKeywords
     from .values import AddressSource, TimeSource, WireSource
 
-    Address = Union[AddressSource, Default, None]
-    Time = Union[TimeSource, Default, None]
-
 __all__ = ["DnstapAdapter"]
 
 
@@ -53,8 +50,8 @@ class DnstapAdapter(BaseAdapter):
         self,
         query_message: Optional[WireSource],
         *,
-        query_address: Address = DEFAULT,
-        query_time: Time = DEFAULT,
+        query_address: Union[AddressSource, Default, None] = DEFAULT,
+        query_time: Union[TimeSource, Default, None] = DEFAULT,
         **keywords: Unpack[QueryKeywords],
     ) -> None:
         """Log a query that a client sent to this server, a resolver (CLIENT_QUERY)."""
@@ -64,8 +61,8 @@ class DnstapAdapter(BaseAdapter):
         self,
         response_message: Optional[WireSource],
         *,
-        query_address: Address = DEFAULT,
-        query_time: Time = DEFAULT,
+        query_address: Union[AddressSource, Default, None] = DEFAULT,
+        query_time: Union[TimeSource, Default, None] = DEFAULT,
         **keywords: Unpack[ResponseKeywords],
     ) -> None:
         """Log what this server, a resolver, answered to a client (CLIENT_RESPONSE)."""
@@ -77,8 +74,8 @@ class DnstapAdapter(BaseAdapter):
         self,
         query_message: Optional[WireSource],
         *,
-        query_address: Address = DEFAULT,
-        query_time: Time = DEFAULT,
+        query_address: Union[AddressSource, Default, None] = DEFAULT,
+        query_time: Union[TimeSource, Default, None] = DEFAULT,
         **keywords: Unpack[QueryKeywords],
     ) -> None:
         """Log a query that a resolver sent to this server, an authority (AUTH_QUERY)."""
@@ -88,8 +85,8 @@ class DnstapAdapter(BaseAdapter):
         self,
         response_message: Optional[WireSource],
         *,
-        query_address: Address = DEFAULT,
-        query_time: Time = DEFAULT,
+        query_address: Union[AddressSource, Default, None] = DEFAULT,
+        query_time: Union[TimeSource, Default, None] = DEFAULT,
         **keywords: Unpack[ResponseKeywords],
     ) -> None:
         """Log what this server, an authority, answered to a resolver (AUTH_RESPONSE)."""
@@ -101,8 +98,8 @@ class DnstapAdapter(BaseAdapter):
         self,
         query_message: Optional[WireSource],
         *,
-        query_address: Address = DEFAULT,
-        query_time: Time = DEFAULT,
+        query_address: Union[AddressSource, Default, None] = DEFAULT,
+        query_time: Union[TimeSource, Default, None] = DEFAULT,
         **keywords: Unpack[QueryKeywords],
     ) -> None:
         """Log a query that this resolver sent to an authority (RESOLVER_QUERY)."""
@@ -114,8 +111,8 @@ class DnstapAdapter(BaseAdapter):
         self,
         response_message: Optional[WireSource],
         *,
-        query_address: Address = DEFAULT,
-        query_time: Time = DEFAULT,
+        query_address: Union[AddressSource, Default, None] = DEFAULT,
+        query_time: Union[TimeSource, Default, None] = DEFAULT,
         **keywords: Unpack[ResponseKeywords],
     ) -> None:
         """Log what an authority answered to this resolver (RESOLVER_RESPONSE)."""
@@ -127,8 +124,8 @@ class DnstapAdapter(BaseAdapter):
         self,
         query_message: Optional[WireSource],
         *,
-        query_address: Address = DEFAULT,
-        query_time: Time = DEFAULT,
+        query_address: Union[AddressSource, Default, None] = DEFAULT,
+        query_time: Union[TimeSource, Default, None] = DEFAULT,
         **keywords: Unpack[QueryKeywords],
     ) -> None:
         """Log a query that this forwarder sent upstream (FORWARDER_QUERY)."""
@@ -140,8 +137,8 @@ class DnstapAdapter(BaseAdapter):
         self,
         response_message: Optional[WireSource],
         *,
-        query_address: Address = DEFAULT,
-        query_time: Time = DEFAULT,
+        query_address: Union[AddressSource, Default, None] = DEFAULT,
+        query_time: Union[TimeSource, Default, None] = DEFAULT,
         **keywords: Unpack[ResponseKeywords],
     ) -> None:
         """Log what the upstream answered to this forwarder (FORWARDER_RESPONSE)."""
@@ -153,8 +150,8 @@ class DnstapAdapter(BaseAdapter):
         self,
         query_message: Optional[WireSource],
         *,
-        query_address: Address = DEFAULT,
-        query_time: Time = DEFAULT,
+        query_address: Union[AddressSource, Default, None] = DEFAULT,
+        query_time: Union[TimeSource, Default, None] = DEFAULT,
         **keywords: Unpack[QueryKeywords],
     ) -> None:
         """Log a query that this stub resolver sent to its resolver (STUB_QUERY)."""
@@ -164,8 +161,8 @@ class DnstapAdapter(BaseAdapter):
         self,
         response_message: Optional[WireSource],
         *,
-        query_address: Address = DEFAULT,
-        query_time: Time = DEFAULT,
+        query_address: Union[AddressSource, Default, None] = DEFAULT,
+        query_time: Union[TimeSource, Default, None] = DEFAULT,
         **keywords: Unpack[ResponseKeywords],
     ) -> None:
         """Log what the resolver answered to this stub resolver (STUB_RESPONSE)."""
@@ -177,8 +174,8 @@ class DnstapAdapter(BaseAdapter):
         self,
         query_message: Optional[WireSource],
         *,
-        query_address: Address = DEFAULT,
-        query_time: Time = DEFAULT,
+        query_address: Union[AddressSource, Default, None] = DEFAULT,
+        query_time: Union[TimeSource, Default, None] = DEFAULT,
         **keywords: Unpack[QueryKeywords],
     ) -> None:
         """Log a query that this tool sent to a server (TOOL_QUERY)."""
@@ -188,8 +185,8 @@ class DnstapAdapter(BaseAdapter):
         self,
         response_message: Optional[WireSource],
         *,
-        query_address: Address = DEFAULT,
-        query_time: Time = DEFAULT,
+        query_address: Union[AddressSource, Default, None] = DEFAULT,
+        query_time: Union[TimeSource, Default, None] = DEFAULT,
         **keywords: Unpack[ResponseKeywords],
     ) -> None:
         """Log what a server answered to this tool (TOOL_RESPONSE)."""
@@ -201,8 +198,8 @@ class DnstapAdapter(BaseAdapter):
         self,
         query_message: Optional[WireSource],
         *,
-        query_address: Address = DEFAULT,
-        query_time: Time = DEFAULT,
+        query_address: Union[AddressSource, Default, None] = DEFAULT,
+        query_time: Union[TimeSource, Default, None] = DEFAULT,
         **keywords: Unpack[QueryKeywords],
     ) -> None:
         """Log a dynamic update that was sent to this authority (UPDATE_QUERY)."""
@@ -212,8 +209,8 @@ class DnstapAdapter(BaseAdapter):
         self,
         response_message: Optional[WireSource],
         *,
-        query_address: Address = DEFAULT,
-        query_time: Time = DEFAULT,
+        query_address: Union[AddressSource, Default, None] = DEFAULT,
+        query_time: Union[TimeSource, Default, None] = DEFAULT,
         **keywords: Unpack[ResponseKeywords],
     ) -> None:
         """Log what this authority answered to a dynamic update (UPDATE_RESPONSE)."""
@@ -226,8 +223,8 @@ class DnstapAdapter(BaseAdapter):
         message_type: Union[MessageType, str, int],
         message: Optional[WireSource] = None,
         *,
-        query_address: Address = DEFAULT,
-        query_time: Time = DEFAULT,
+        query_address: Union[AddressSource, Default, None] = DEFAULT,
+        query_time: Union[TimeSource, Default, None] = DEFAULT,
         **keywords: Unpack[AllKeywords],
     ) -> None:
         """Log a message of any type.
