@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import os
 import random
-import struct
 import tempfile
 import time
 from pathlib import Path
@@ -20,22 +19,11 @@ from dnstap_logging.capture_end import find_end
 from dnstap_logging.encoding import DNSTAP_CONTENT_TYPE, Encoder
 from dnstap_logging.framestream import ControlFrame, ControlType, encode_control, encode_data
 from dnstap_logging.message import DnstapMessage, MessageType, SocketFamily, SocketProtocol
+from tests.benchmarks.traffic import wire
 
 GIGABYTE = 1_000_000_000
 MESSAGES_IN_A_BLOCK = 20_000
 READ_SIZE = 1024 * 1024
-
-
-def wire(source: random.Random, answers: int) -> bytes:
-    """Return a DNS message about a random name: a query, or a response with so many addresses."""
-    label = bytes(source.choices(b"abcdefghijklmnopqrstuvwxyz", k=source.randint(3, 20)))
-    name = bytes([len(label)]) + label + b"\x07example\x03org\x00"
-    flags = 0x8180 if answers else 0x0100
-    header = struct.pack(">6H", source.getrandbits(16), flags, 1, answers, 0, 1)
-    answer = b"\xc0\x0c" + struct.pack(">HHIH", 1, 1, source.randint(0, 86400), 4)
-    rest = b"".join(answer + source.randbytes(4) for _ in range(answers))
-    options = b"\0" + struct.pack(">HHIH", 41, 1232, 0, 0)
-    return header + name + struct.pack(">HH", 1, 1) + rest + options
 
 
 def block(source: random.Random) -> bytes:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Callable, ContextManager, Dict, Iterator, List, NamedTuple
 
 from dnstap_logging import DnstapAdapter, DnstapHandler, Stats
-from tests.benchmarks.__main__ import EXTRA, WIRE
+from tests.benchmarks.traffic import CONSTANTS, EXTRA, WIRE
 from tests.interop.collectors import FstrmCapture
 
 SETTLE = 0.05
@@ -96,8 +96,7 @@ PEERS: Dict[str, Peer] = {
 
 def ways(logger: logging.Logger) -> Dict[str, Log]:
     """Return the two ways to log one query."""
-    shared = {key[4:]: EXTRA[key] for key in ("dns_response_address", "dns_socket_protocol")}
-    tap = DnstapAdapter(logger, {f"dns_{key}": value for key, value in shared.items()})
+    tap = DnstapAdapter(logger, CONSTANTS)
     return {
         "logger.info": lambda: logger.info("query", extra=EXTRA),
         "adapter": lambda: tap.client_query(WIRE, query_address=EXTRA["dns_query_address"]),
