@@ -1,106 +1,86 @@
-"""What one logged query costs, beside what it cannot go below and what servers do today.
+"""What `make bench` runs: all that the package is measured by, and the table of it.
 
-Each contender logs the same records with the same extras; the rounds alternate, so that a machine
-that slows down slows all of them, and the medians are compared. CPU time is that of the whole
-process, the writer thread's share included.
+Every figure is a ratio of two things that were measured side by side, in alternating rounds of this
+run, of which the medians are taken; so a slow machine changes it little. It judges nothing by
+itself: the goals stand beside the figures.
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
-import platform
-import statistics
+import shutil
 import sys
-import tempfile
-import time
 from pathlib import Path
-from typing import Callable, Dict, List, Tuple
+from typing import Callable, Dict, List, NamedTuple, Optional
 
-import google.protobuf
+from tests.benchmarks import cost, dns_server, memory, reading, steps, threads, throughput
+from tests.benchmarks.figures import FULL, TINY, Scale, Section
+from tests.benchmarks.machine import describe
+from tests.benchmarks.results import Results, as_text, save
 
-from dnstap_logging import DnstapHandler
 
-WIRE = bytes.fromhex("a1b20100000100000000000003777777076578616d706c65036f72670000010001")
-EXTRA = {
-    "dns_message_type": "CLIENT_QUERY",
-    "dns_query_message": WIRE,
-    "dns_query_address": ("192.0.2.1", 5353),
-    "dns_response_address": ("192.0.2.53", 53),
-    "dns_socket_protocol": "UDP",
+class Benchmark(NamedTuple):
+    """What measures a section, and the programs that it needs."""
+
+    measure: Callable[[Scale], Section]
+    programs: List[str]
+
+
+BENCHMARKS: Dict[str, Benchmark] = {
+    "cost": Benchmark(cost.measure, []),
+    "steps": Benchmark(steps.measure, []),
+    "throughput": Benchmark(throughput.measure, ["fstrm_capture"]),
+    "server": Benchmark(dns_server.measure, ["fstrm_capture", "dnsperf"]),
+    "memory": Benchmark(memory.measure, []),
+    "threads": Benchmark(threads.measure, []),
+    "reading": Benchmark(reading.measure, []),
 }
-
-Measure = Tuple[float, float]  # microseconds for a message: CPU of the process, time of the calls
-
-
-class Floor(logging.Handler):
-    """A handler that does nothing: nobody who uses logging can go below it."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        pass
+SCALES = {"usual": Scale(), "full": FULL, "tiny": TINY}
 
 
-def make_text(folder: Path) -> logging.Handler:
-    """Return the standard library's file handler, writing one line of the same data."""
-    handler = logging.FileHandler(folder / "text.log")
-    handler.setFormatter(
-        logging.Formatter(
-            "%(asctime)s %(dns_message_type)s %(dns_query_address)s %(dns_response_address)s "
-            "%(dns_socket_protocol)s %(dns_query_message)s"
-        )
+def say(line: str) -> None:
+    """Tell whoever waits what goes on; the table alone is the output."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def run(names: List[str], scale: Scale) -> Dict[str, Section]:
+    """Run these benchmarks; without those whose programs are missing, which is said."""
+    sections = {}
+    for name in names:
+        benchmark = BENCHMARKS[name]
+        missing = [program for program in benchmark.programs if shutil.which(program) is None]
+        if missing:
+            say(f"{name}: left out, for {' and '.join(missing)} is not installed")
+            continue
+        say(f"{name} ...")
+        sections[name] = benchmark.measure(scale)
+    return sections
+
+
+def main(arguments: Optional[List[str]] = None) -> None:
+    """Measure, and print the table."""
+    parser = argparse.ArgumentParser(
+        prog="make bench", description=__doc__, usage='make bench ARGS="[options] [name ...]"'
     )
-    return handler
-
-
-def make_dnstap(folder: Path) -> logging.Handler:
-    """Return our handler, writing a capture; "block" so that it pays for every record."""
-    return DnstapHandler(folder / "capture.fstrm", mode="w", overflow="block", close_timeout=600)
-
-
-CONTENDERS: Dict[str, Callable[[Path], logging.Handler]] = {
-    "floor": lambda folder: Floor(),
-    "text": make_text,
-    "dnstap": make_dnstap,
-}
-
-
-def run_round(name: str, messages: int) -> Measure:
-    """Log so many messages with one contender, up to the last byte written."""
-    with tempfile.TemporaryDirectory() as folder:
-        logger = logging.Logger("bench", logging.INFO)
-        handler = CONTENDERS[name](Path(folder))
-        logger.addHandler(handler)
-        cpu, started = time.process_time(), time.perf_counter()
-        for _ in range(messages):
-            logger.info("query", extra=EXTRA)
-        called = time.perf_counter() - started
-        handler.close()
-        cpu = time.process_time() - cpu
-    return cpu / messages * 1e6, called / messages * 1e6
-
-
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(prog="make bench ARGS=...", description=main.__doc__)
-    parser.add_argument("--messages", type=int, default=50000, help="messages in a round")
-    parser.add_argument("--rounds", type=int, default=5, help="alternating rounds")
-    arguments = parser.parse_args()
-    measures: Dict[str, List[Measure]] = {name: [] for name in CONTENDERS}
-    for _ in range(arguments.rounds):
-        for name in CONTENDERS:
-            measures[name].append(run_round(name, arguments.messages))
-    print(
-        f"Python {platform.python_version()}, protobuf {google.protobuf.__version__}, "
-        f"{arguments.rounds} rounds of {arguments.messages:,} messages, {sys.platform}"
-    )
-    print(f"{'':8} {'CPU us/message':>15} {'x floor':>8} {'x text':>8} {'call us':>9}")
-    median = {
-        name: [statistics.median(column) for column in zip(*rounds)]
-        for name, rounds in measures.items()
-    }
-    for name, (cpu, called) in median.items():
-        floor, text = median["floor"][0], median["text"][0]
-        print(f"{name:8} {cpu:15.2f} {cpu / floor:8.2f} {cpu / text:8.2f} {called:9.2f}")
+    parser.add_argument("names", nargs="*", help=f"only these of {', '.join(BENCHMARKS)}")
+    parser.add_argument("--full", action="store_true", help="more rounds, and 10 million messages")
+    parser.add_argument("--tiny", action="store_true", help="everything once, to see that it runs")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there, too")
+    options = parser.parse_args(arguments)
+    unknown = sorted(set(options.names) - set(BENCHMARKS))
+    if unknown:
+        parser.error(f"{', '.join(unknown)}: there is only {', '.join(BENCHMARKS)}")
+    size = "full" if options.full else "tiny" if options.tiny else "usual"
+    logging.getLogger("dnstap_logging").setLevel(logging.CRITICAL)
+    machine = describe()
+    sections = run(options.names or list(BENCHMARKS), SCALES[size])
+    shown = " ".join([*options.names, *([] if size == "usual" else [f"--{size}"])])
+    command = f'make bench ARGS="{shown}"' if shown else "make bench"
+    results = Results(command, machine, sections)
+    if options.json is not None:
+        save(results, options.json)
+    print(as_text(results))
 
 
 if __name__ == "__main__":

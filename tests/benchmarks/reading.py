@@ -18,29 +18,27 @@ The rounds alternate, so that a machine that slows down slows all, and the media
 from __future__ import annotations
 
 import argparse
+import functools
 import platform
 import random
-import statistics
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, NamedTuple, Optional, Tuple
 
 import google.protobuf
 
 from dnstap_logging import DnstapMessage, DnstapReader, MessageType, SocketFamily, SocketProtocol
 from dnstap_logging.encoding import DNSTAP_CONTENT_TYPE, Encoder
 from dnstap_logging.framestream import Direction, WriterSession
-from tests.benchmarks.append import wire
+from tests.benchmarks.figures import AT_LEAST, Figure, Quantities, Scale, Section, alternate
+from tests.benchmarks.traffic import wire
 
 GOAL = 3.0
 """Messages a second, beside the yardstick."""
 
 MESSAGES_A_SECOND = 20_000  # of the server that wrote the capture
 START = 1_700_000_000_000_000_000
-
-Row = Tuple[str, float, Optional[float]]
-"""A figure's name, what was measured, and the goal; None: for orientation."""
 
 
 def traffic(count: int) -> Iterator[bytes]:
@@ -168,33 +166,34 @@ WAYS: Dict[str, Callable[[Path], Iterator[Any]]] = {
 }
 
 
-def seconds_of_cpu(way: Callable[[Path], Iterator[Any]], path: Path) -> float:
-    """Read the whole capture in one way; return the time."""
+def cost_of(way: Callable[[Path], Iterator[Any]], path: Path, messages: int) -> Quantities:
+    """Read a whole capture in one way; return microseconds of CPU for a message."""
     started = time.process_time()
     for _ in way(path):
         pass
-    return time.process_time() - started
+    return {"cpu": (time.process_time() - started) / messages * 1e6}
 
 
-def measure(messages: int = 50_000, rounds: int = 5) -> Dict[str, float]:
+def measure_ways(messages: int, rounds: int) -> Dict[str, Quantities]:
     """Return microseconds of CPU for a message, the median of so many rounds, for each way."""
-    found: Dict[str, List[float]] = {name: [] for name in WAYS}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "capture.fstrm"
         write_capture(path, messages)
-        for _ in range(rounds):
-            for name, way in WAYS.items():
-                found[name].append(seconds_of_cpu(way, path) / messages * 1e6)
-    return {name: statistics.median(times) for name, times in found.items()}
+        return alternate(
+            {name: functools.partial(cost_of, way, path, messages) for name, way in WAYS.items()},
+            rounds,
+        )
 
 
-def rows(messages: int = 50_000, rounds: int = 5) -> List[Row]:
-    """Return the figures for the table of all benchmarks."""
-    ours, same, bare, _ = measure(messages, rounds).values()
-    return [
-        ("reading: messages a second x dnstap-pb + fstrm", same / ours, GOAL),
-        ("reading: the same, beside no field looked at", bare / ours, None),
+def measure(scale: Scale) -> Section:
+    """Measure all ways."""
+    details = measure_ways(scale.reading, scale.rounds)
+    ours, same, bare, _ = [found["cpu"] for found in details.values()]
+    figures = [
+        Figure("reading a capture: rate / dnstap-pb + fstrm", same / ours, "x", GOAL, AT_LEAST),
+        Figure("reading a capture: rate / those, no field looked at", bare / ours),
     ]
+    return Section("reading a capture: microseconds for a message", figures, details)
 
 
 def main() -> None:
@@ -209,7 +208,8 @@ def main() -> None:
         f"Python {platform.python_version()}, protobuf {google.protobuf.__version__}, "
         f"{arguments.rounds} rounds of {arguments.messages:,} messages"
     )
-    found = measure(arguments.messages, arguments.rounds)
+    measured = measure_ways(arguments.messages, arguments.rounds)
+    found = {name: quantities["cpu"] for name, quantities in measured.items()}
     print(f"{'':40}{'CPU us/message':>16}{'messages/s':>14}{'DnstapReader x':>16}")
     for name, cost in found.items():
         ratio = cost / found["DnstapReader"]

@@ -1,0 +1,182 @@
+"""What logging costs a DNS server as its clients see it: queries a second, and latency.
+
+A threaded server (`served.py`) is put under load by dnsperf on loopback, without logging, with
+dnstap into fstrm_capture, and with a text log. Each time, the server is a new process; it is asked
+as fast as it answers, and then at half of the rate that it reached without logging, which is the
+same for all. Every query is logged with its response.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import re
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Callable, Dict, Iterator, List, Optional, Pattern
+
+from tests.benchmarks.figures import AT_LEAST, Figure, Quantities, Scale, Section, alternate
+from tests.benchmarks.served import NAMES
+from tests.interop.collectors import FstrmCapture
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+VARIANTS = ("none", "dnstap", "text")
+
+OUTSTANDING = 20
+"""Queries that wait for an answer at once: enough to keep the server busy; with more, they only
+wait longer."""
+
+WARM_UP = 500  # queries
+LEAST_RATE = 50
+"""Queries a second at which latency is measured at least, or there would be no percentiles."""
+
+DEADLINE = 60  # seconds for a server to begin and to end
+TIMEOUT = 2  # seconds after which dnsperf counts a query as lost
+RATE = re.compile(r"Queries per second:\s+([\d.]+)")
+ANSWERED = re.compile(r"Queries completed:\s+(\d+)")
+LOST = re.compile(r"Queries lost:\s+(\d+)")
+LATENCY = re.compile(r"^> \w+ \S+ \w+ ([\d.]+)$", re.MULTILINE)
+
+
+class Server:
+    """A server under load, and what dnsperf found out about it.
+
+    Args:
+        port: on loopback.
+        folder: for files.
+
+    Attributes:
+        answered: the queries that it has answered.
+    """
+
+    def __init__(self, port: int, folder: Path) -> None:
+        self.answered = 0
+        names = folder / "queries"
+        names.write_text("".join(f"{name}.example.org A\n" for name in NAMES))
+        self._command = ["dnsperf", "-s", "127.0.0.1", "-p", str(port), "-d", str(names)]
+        self._command += ["-c", "4", "-q", str(OUTSTANDING), "-t", str(TIMEOUT)]
+
+    def ask(self, *options: object) -> str:
+        """Put load on it; return what dnsperf prints."""
+        done = subprocess.run(
+            [*self._command, *map(str, options)], capture_output=True, text=True, check=True
+        )
+        self.answered += int(number(ANSWERED, done.stdout))
+        return done.stdout
+
+    def best_rate(self, seconds: float) -> Quantities:
+        """Return how many queries a second it answers at most, and those not answered."""
+        printed = self.ask("-l", seconds)
+        return {"rate": number(RATE, printed), "lost": number(LOST, printed)}
+
+    def latency(self, seconds: float, rate: float) -> Quantities:
+        """Return the latency of its answers at a rate, in milliseconds, and those missing."""
+        rate = max(LEAST_RATE, int(rate))
+        printed = self.ask("-l", seconds, "-Q", rate, "-v")
+        taken = [float(each) * 1e3 for each in LATENCY.findall(printed)]
+        percent = statistics.quantiles(taken, n=100)
+        return {
+            "latency at": rate,
+            "mean ms": statistics.fmean(taken),
+            "median ms": percent[49],
+            "99 % ms": percent[98],
+            "lost at half": number(LOST, printed),
+        }
+
+
+def number(pattern: Pattern[str], printed: str) -> float:
+    """Return a number that dnsperf has printed."""
+    found = pattern.search(printed)
+    if found is None:
+        raise RuntimeError(f"dnsperf printed no {pattern.pattern}: {printed}")
+    return float(found[1])
+
+
+@contextlib.contextmanager
+def serving(variant: str, folder: Path, found: Quantities) -> Iterator[Server]:
+    """Start a server, and what it logs to; raise if it lost a record.
+
+    Args:
+        variant: of VARIANTS.
+        folder: for files.
+        found: gets, at the end, the server's CPU for a query, in microseconds.
+    """
+    with contextlib.ExitStack() as stack:
+        destination = str(folder / "text.log")
+        if variant == "dnstap":
+            destination = f"unix://{folder}/dnstap.sock"
+            stack.enter_context(FstrmCapture(destination, folder / "capture.fstrm"))
+        process = stack.enter_context(
+            subprocess.Popen(
+                [sys.executable, "-m", "tests.benchmarks.served", variant, destination],
+                cwd=REPOSITORY,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        )
+        stack.callback(process.kill)
+        assert process.stdout is not None
+        server = Server(int(process.stdout.readline()), folder)
+        server.ask("-n", WARM_UP // len(NAMES))
+        yield server
+        process.send_signal(signal.SIGTERM)
+        printed, _ = process.communicate(timeout=DEADLINE)
+        books = json.loads(printed)
+        logged = 2 * server.answered if variant == "dnstap" else 0
+        if not books["logged"] == books["written"] >= logged:
+            raise RuntimeError(f"{books}, where {server.answered} queries were answered")
+        found["CPU us"] = books["cpu"] / server.answered * 1e6
+
+
+def load(variant: str, seconds: float, rate: Optional[float] = None) -> Quantities:
+    """Put one server under load.
+
+    Args:
+        variant: of VARIANTS.
+        seconds: of each load.
+        rate: queries a second at which latency is measured; None: it is not.
+    """
+    found: Quantities = {}
+    with tempfile.TemporaryDirectory() as folder:
+        with serving(variant, Path(folder), found) as server:
+            found.update(server.best_rate(seconds))
+            if rate is not None:
+                found.update(server.latency(seconds, rate))
+    return found
+
+
+def measure(scale: Scale) -> Section:
+    """Measure all variants."""
+    alone = alternate({"none": lambda: load("none", scale.seconds)}, min(3, scale.server_rounds))
+    half = alone["none"]["rate"] / 2
+    ways: Dict[str, Callable[[], Quantities]] = {
+        variant: functools.partial(load, variant, scale.seconds, half) for variant in VARIANTS
+    }
+    details = alternate(ways, scale.server_rounds)
+    title = (
+        "a DNS server under dnsperf: queries a second, and latency at half of the rate without log"
+    )
+    return Section(title, figures(details), details)
+
+
+def figures(details: Dict[str, Quantities]) -> List[Figure]:
+    """Return the lines of the table."""
+    none, dnstap, text = (details[variant] for variant in VARIANTS)
+
+    def beside(other: Quantities, quantity: str) -> float:
+        return dnstap[quantity] / other[quantity]
+
+    without, lines = "/ without logging", "/ with a text log"
+    return [
+        Figure(f"DNS server: queries a second {without}", beside(none, "rate"), "x", 0.9, AT_LEAST),
+        Figure(f"DNS server: queries a second {lines}", beside(text, "rate"), "x", 1, AT_LEAST),
+        Figure(f"DNS server: CPU for a query {without}", beside(none, "CPU us")),
+        Figure(f"DNS server: CPU for a query {lines}", beside(text, "CPU us")),
+        Figure(f"DNS server: mean latency {without}", beside(none, "mean ms"), "x", 1.2),
+        Figure(f"DNS server: 99th percentile {without}", beside(none, "99 % ms"), "x", 1.2),
+    ]
