@@ -14,11 +14,11 @@ PROTO_COMPILER := grpcio-tools==1.76.0
 BIN := $(VENV)/bin
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test lint bench bench-append bench-faults fuzz docs proto check-proto clean
+.PHONY: help demo test lint bench bench-append bench-faults performance fuzz docs proto check-proto clean
 .DELETE_ON_ERROR:
 
 help:
-	@echo "make demo | test | lint | bench | bench-append | bench-faults | fuzz | docs | proto | check-proto | clean"
+	@echo "make demo | test | lint | bench | bench-append | bench-faults | performance | fuzz | docs | proto | check-proto | clean"
 
 demo: $(VENV)/.installed-demo
 	$(BIN)/dnstap-logging demo $(ARGS)
@@ -43,6 +43,12 @@ bench-faults: $(VENV)/.installed-test
 
 bench-append: $(VENV)/.installed-test
 	$(BIN)/python -m tests.benchmarks.append $(ARGS)
+
+# The figures, the table and the plots of docs/performance.md anew, on a machine that does nothing else.
+performance: $(VENV)/.installed-test $(VENV)/.installed-docs
+	$(BIN)/python -m tests.benchmarks --json docs/performance.json $(ARGS)
+	$(BIN)/python -m tests.benchmarks.page docs/performance.json docs/performance.md
+	$(BIN)/python -m tests.benchmarks.plot docs/performance.json docs/images
 
 # For so long; hypothesis runs the same promises in the tests.
 SECONDS ?= 60
