@@ -341,7 +341,9 @@ def test_collector_example_collects(tmp_path: Path) -> None:
 
 def test_signals_example_reopens_and_ends(tmp_path: Path, collector: Collector) -> None:
     """With the README's handlers SIGHUP begins a new session and SIGTERM loses nothing."""
-    wait = "\nhandler.flush()\nprint('ready', flush=True)\nwhile True:\n    signal.pause()\n"
+    # Not signal.pause(): a signal that came just before it would wait there for the next one.
+    wait = "\nhandler.flush()\nprint('ready', flush=True)\nwhile True:\n    time.sleep(0.1)\n"
+    wait = "\nimport time\n" + wait
     with start(tmp_path, QUICK_START + SIGNALS + wait) as process:
         try:
             assert process.stdout is not None
