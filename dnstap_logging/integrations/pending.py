@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from typing import Any, Deque, Dict, Tuple
+from typing import Any, Deque, Dict, Optional, Tuple
 
 from ..dnswire import read_question
 
@@ -41,26 +41,45 @@ class PendingQueries:
     """
 
     def __init__(self) -> None:
+        # The first query as it came: where no other comes, as on UDP, its question is never read.
+        self._first: Optional[Tuple[bytes, object, bool]] = None
         self._queries: Dict[Tuple[bytes, object], _Query] = {}
         self._lock = threading.Lock()
 
     def add(self, wire: bytes, time: object) -> None:
         """Remember a query and its time."""
-        key = _identity(wire)
         with self._lock:
-            query = self._queries.pop(key, None) or _Query()
-            if query.answered:
-                query.times.popleft()
-                query.answered = False
-            query.times.append(time)
-            self._queries[key] = query  # at the end: the oldest stand first
-            if len(self._queries) > MAX_QUERIES:
-                del self._queries[next(iter(self._queries))]
+            if self._first is None and not self._queries:
+                self._first = wire, time, False
+                return
+            if self._first is not None:
+                first, its_time, answered = self._first
+                self._first = None
+                self._add(first, its_time).answered = answered
+            self._add(wire, time)
+
+    def _add(self, wire: bytes, time: object) -> _Query:
+        key = _identity(wire)
+        query = self._queries.pop(key, None) or _Query()
+        if query.answered:
+            query.times.popleft()
+            query.answered = False
+        query.times.append(time)
+        self._queries[key] = query  # at the end: the oldest stand first
+        if len(self._queries) > MAX_QUERIES:
+            del self._queries[next(iter(self._queries))]
+        return query
 
     def time_of(self, wire: bytes) -> Any:
         """Return the time of the query that a response belongs to, or None."""
-        key = _identity(wire)
         with self._lock:
+            if self._first is not None:
+                first, time, _ = self._first
+                if first[:2] != wire[:2]:
+                    return None
+                self._first = first, time, True
+                return time
+            key = _identity(wire)
             query = self._queries.get(key) or self._latest_of(key[0])
             if query is None:
                 return None

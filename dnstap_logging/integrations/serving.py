@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 import sys
 import time
+import weakref
 from typing import Any, Dict, Optional
 
 from ..enums import SocketProtocol
@@ -102,11 +103,36 @@ def _conversation(handler: Any, protocol: Optional[SocketProtocol]) -> Conversat
 def _ends(handler: Any, protocol: Optional[SocketProtocol]) -> Dict[str, Any]:
     """Return both ends of the conversation and its protocol, as far as the socket knows them."""
     request = handler.request
-    datagram = isinstance(request, tuple)  # (data, socket), as socketserver.UDPServer has it
-    sock = request[1] if datagram else request
-    fields: Dict[str, Any] = {"socket_protocol": protocol or _protocol_of(sock, datagram)}
+    if isinstance(request, tuple):  # (data, socket), as socketserver.UDPServer has it
+        fields = _own_end_of_datagrams(request[1])
+    else:
+        fields = _own_end(request, datagram=False)
+    if protocol is not None:
+        fields["socket_protocol"] = protocol
     if isinstance(handler.client_address, tuple):  # a unix socket's is text
         fields["query_address"] = handler.client_address
+    return fields
+
+
+_datagram_sockets: weakref.WeakKeyDictionary[Any, Dict[str, Any]] = weakref.WeakKeyDictionary()
+"""What is known of the sockets that all queries of a server come through. To ask them each time
+costs more than the rest: during getsockname() Python lets another thread run, which may take long
+to come back."""
+
+
+def _own_end_of_datagrams(sock: Any) -> Dict[str, Any]:
+    try:
+        known = _datagram_sockets.get(sock)
+        if known is None:
+            known = _datagram_sockets[sock] = _own_end(sock, datagram=True)
+        return dict(known)
+    except TypeError:  # no socket of Python's: nothing can refer to it weakly
+        return _own_end(sock, datagram=True)
+
+
+def _own_end(sock: Any, datagram: bool) -> Dict[str, Any]:
+    """Return this end of the conversation and its protocol, as far as the socket knows them."""
+    fields: Dict[str, Any] = {"socket_protocol": _protocol_of(sock, datagram)}
     try:
         local = sock.getsockname()
     except OSError:  # closed meanwhile

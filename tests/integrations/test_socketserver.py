@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import socket
 import subprocess
 import threading
 import time
@@ -74,6 +75,34 @@ def test_query_and_response_as_on_the_wire(
     assert query.query_time is not None
     assert response.response_time is not None
     assert before <= query.query_time <= response.response_time <= after
+
+
+class AskedSocket(socket.socket):
+    """A socket that counts how often it is asked for its address."""
+
+    asked = 0
+
+    def getsockname(self) -> Any:
+        self.asked += 1
+        return super().getsockname()
+
+
+def test_the_socket_of_datagrams_is_asked_once(capture: Capture) -> None:
+    """A server's one socket need not be asked for its address with every query."""
+    wire = question("www.example.org")
+    with AskedSocket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        own = sock.getsockname()
+        for port in range(1000, 1010):
+            client = ("192.0.2.1", port)
+            handler: Any = LoggedDatagrams.__new__(logged(LoggedDatagrams, capture))
+            handler.request, handler.client_address = (wire, sock), client
+            handler.dnstap_query(wire)
+            handler.dnstap_response(wire)
+
+        assert sock.asked == 2
+    for number, message in enumerate(capture.messages(20)):
+        assert ends(message) == [("192.0.2.1", 1000 + number // 2), own]
 
 
 class Backwards(DnstapMixin, StreamHandler):
