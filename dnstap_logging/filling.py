@@ -18,7 +18,6 @@ from .message import SocketFamily
 from .values import (
     MAX_SECONDS,
     MAX_WIRE_MESSAGE,
-    MIN_TIME_INT,
     NS,
     as_endpoint,
     as_text_octets,
@@ -42,12 +41,13 @@ MAX_HOSTS = 4096
 
 _FAMILIES = {4: SocketFamily.INET, 16: SocketFamily.INET6}
 CREATION = -1  # in place of a position: the time is the record's creation
-MAX_TIME = MAX_SECONDS * NS
+_NOTHING = object()  # in place of a value: equal to none
 PORT_BITS = 16  # shifted by these, what is left of a number that is no port is not 0
 
 PLAIN_SECONDS = 10**9
-"""A creation before this (2001) is left to the plain way: so early, a float of seconds holds
-fractions that could be rounded up to a whole second."""
+"""A time before this (2001) is left to the plain way: so early, a float of seconds holds fractions
+that could be rounded up to a whole second."""
+MIN_TIME, MAX_TIME = PLAIN_SECONDS * NS, MAX_SECONDS * NS
 
 Fill = Callable[[Snapshot], Optional[bytes]]
 """Returns the payload of a record, or None if it has to go the plain way. It has to, too, where
@@ -69,7 +69,7 @@ def make_fill(
         dnstap: the message of a first record, encoded the plain way.
         values: of the same record.
         at: the positions of the values that are filled in.
-        fixed: the names of all other fields.
+        fixed: the names of all other fields that have a value.
         hosts: the addresses known so far.
         full: whether the DNS messages themselves are sent.
         max_frame_size: bytes of the longest payload.
@@ -189,7 +189,7 @@ def _fill_rare(
 
 def split_time(time: object) -> Tuple[int, int]:
     """Return seconds and nanoseconds of a usual time; raise for any other."""
-    if type(time) is int and MIN_TIME_INT <= time < MAX_TIME:
+    if type(time) is int and MIN_TIME <= time < MAX_TIME:
         return divmod(time, NS)
     if type(time) is float and PLAIN_SECONDS <= time < MAX_SECONDS:
         seconds = int(time)
@@ -204,12 +204,12 @@ class _Responder:
         body: the message to fill.
         values: of a first record.
         at: the positions of the values that are filled in.
-        fixed: the names of all other fields.
+        fixed: the names of all other fields that have a value.
         hosts: the addresses known so far.
 
     Attributes:
         at: the position of the address.
-        last: the value that is filled in now.
+        last: the value that is filled in now, or what is no value.
         size: the bytes of its address.
     """
 
@@ -228,7 +228,7 @@ class _Responder:
         self.at = at["response_address"]
         self._is_tuple = type(values[self.at]) is tuple
         self._has_port = self._is_tuple and _sets_port("response", at, fixed)
-        self.last: object = None
+        self.last: object = _NOTHING
         self.size = 0
 
     def take(self, value: Any) -> bool:
@@ -237,7 +237,7 @@ class _Responder:
             return False
         host = value[0] if self._is_tuple else value
         packed = self._hosts[host]
-        self.last = None  # until it is filled in whole
+        self.last = _NOTHING  # until it is filled in whole
         if self._has_port:
             if value[1] >> PORT_BITS:
                 return False

@@ -127,20 +127,21 @@ class _Layout:
 
     Attributes:
         at: the positions of the values that are filled in, by name.
-        fixed: the names of all other fields: the same in all records of a template.
+        fixed: the names of all other fields that have a value: the same in all records of a
+            template. What is fixed as None is as good as not there.
     """
 
     def __init__(self, keys: KeySet) -> None:
-        fixed = len(keys.fixed)
         names = [field.name for field in keys.fields]
-        at = {name: number for number, name in enumerate(names[fixed:])}
+        fixed = [name for name, value in zip(names, keys.fixed) if value is not None]
+        at = {name: number for number, name in enumerate(names[len(keys.fixed) :])}
         steady = [at[name] for name in STEADY if name in at]
         self.at = {name: at[name] for name in FILLED if name in at}
-        self.fixed = frozenset(names).difference(self.at)
+        self.fixed = frozenset((*fixed, *at)).difference(self.at)
         self._is_usual = (
             not keys.unknown
             and len(self.at) + len(steady) == len(at)
-            and frozenset(names[:fixed]).isdisjoint(NEVER_FIXED)
+            and frozenset(fixed).isdisjoint(NEVER_FIXED)
         )
         # Returns of the values those that must be the same in all records of one template. Of the
         # adapter's there are none.
