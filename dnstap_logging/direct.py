@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from logging import Logger
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
 from .handler import DnstapHandler
 
@@ -37,7 +37,8 @@ class DirectWay:
     """Find the dnstap handlers that would emit what a logger is given, if nobody could tell."""
 
     def __init__(self) -> None:
-        # How many attributes a logger or handler had when none of them was an override.
+        # How many attributes a logger had when none of them was an override. Handlers note that
+        # themselves: to be kept here would keep alive one that was dropped without a close.
         self._attributes: Dict[object, int] = {}
 
     def handlers(self, logger: Any, level: int) -> Optional[List[DnstapHandler]]:
@@ -73,12 +74,12 @@ class DirectWay:
                 for handler in each.handlers:
                     kind = type(handler)
                     if (
-                        attributes[handler] != len(handler.__dict__)
-                        or handler.filters
-                        or handler.formatter is not None
-                        or kind.handle is not _take
+                        kind.handle is not _take
                         or kind.emit is not _emit
                         or kind.filter is not _choose
+                        or handler.attributes_known != len(handler.__dict__)
+                        or handler.filters
+                        or handler.formatter is not None
                     ):
                         return self._look_again(handler, logger, level)
                     found = True
@@ -95,13 +96,19 @@ class DirectWay:
         Returns:
             None, if it has an override in itself, or was known as it is: something else is amiss.
         """
-        methods = _LOGGER_METHODS if isinstance(each, Logger) else _HANDLER_METHODS
         if not _GENUINE or not isinstance(each, (Logger, DnstapHandler)):
             return None
         number = len(each.__dict__)
-        if self._attributes.get(each) == number:
-            return None
-        if not each.__dict__.keys().isdisjoint(methods):
-            return None
-        self._attributes[each] = number
+        if isinstance(each, Logger):
+            if self._attributes.get(each) == number or _overrides(each, _LOGGER_METHODS):
+                return None
+            self._attributes[each] = number
+        else:
+            if each.attributes_known == number or _overrides(each, _HANDLER_METHODS):
+                return None
+            each.attributes_known = number
         return self.handlers(logger, level)
+
+
+def _overrides(each: object, methods: Tuple[str, ...]) -> bool:
+    return not each.__dict__.keys().isdisjoint(methods)

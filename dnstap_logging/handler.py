@@ -146,6 +146,8 @@ class DnstapHandler(logging.Handler):
         # What `emit` does with a snapshot that somebody else has taken (an adapter): never blocks,
         # never raises.
         self.emit_snapshot = self._writer_thread.submit
+        # How many attributes this had when none of them was an override, noted in `direct.py`.
+        self.attributes_known = 0
         # A default flush() that came just before close(): when it began, and when it ended.
         self._flushed = (-math.inf, -math.inf)
         super().__init__(level)

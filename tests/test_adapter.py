@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 import io
 import logging
 import time
+import weakref
 from pathlib import Path
 from typing import Any, Callable, ClassVar, Dict, Iterator, List
 
@@ -23,11 +25,12 @@ from dnstap_logging import (
     SocketFamily,
     SocketProtocol,
 )
-from tests.support import assert_balanced
+from tests.support import STOP, assert_balanced, control, wait_until
 
 WIRE = bytes.fromhex("a1b20100000100000000000003777777076578616d706c65036f72670000010001")
 REPLY = bytes.fromhex("a1b28183000100000000000003777777076578616d706c65036f72670000010001")
 CLIENT = ("192.0.2.1", 5353)
+STOP_FRAME = control(STOP)
 
 
 class Bench:
@@ -311,6 +314,27 @@ def test_subclasses_and_factories_see_every_record(bench: Bench, tmp_path: Path)
     assert len(made) == 1
     assert bench.snapshots == 0
     assert len(bench.messages()) == 3
+
+
+def test_a_handler_that_is_dropped_without_a_close_is_not_kept(tmp_path: Path) -> None:
+    """An adapter does not hold on to handlers that its logger had: they end, and are written."""
+    logger = logging.Logger("dns", logging.INFO)
+    tap = DnstapAdapter(logger)
+    paths = [tmp_path / f"{number}.fstrm" for number in range(3)]
+    for path in paths:
+        handler = DnstapHandler(path)
+        logger.addHandler(handler)
+        tap.client_query(WIRE)
+        logger.removeHandler(handler)
+        dropped = weakref.ref(handler)
+        del handler
+        gc.collect()
+
+        assert dropped() is None
+    for path in paths:
+        wait_until(lambda: path.read_bytes().endswith(STOP_FRAME))  # noqa: B023 - called at once
+        with DnstapReader(path) as reader:
+            assert len(list(reader)) == 1
 
 
 def test_an_adapter_that_decides_for_itself_is_asked(bench: Bench) -> None:

@@ -88,7 +88,7 @@ def test_arguments_are_those_of_the_rotating_handlers(handler: Any) -> None:
 def test_methods_are_those_of_the_handler() -> None:
     """The section on methods names every public method that a program calls."""
     own = {name for name in vars(DnstapHandler) if not name.startswith("_")}
-    for_logging = {"handle", "filter", "emit", "handleError", "takes_snapshots", "emit_snapshot"}
+    for_logging = {"handle", "filter", "emit", "handleError"}
     named = {name.partition("(")[0] for name in names(section("arguments", "Methods"))}
 
     assert own - for_logging <= named
