@@ -280,27 +280,33 @@ def take_snapshot(
 
 
 def plain_size(values: Tuple[object, ...]) -> int:
-    """Return the size of a snapshot of these values; NOT_PLAIN if one may not be kept as it is."""
+    """Return the size of a snapshot of these values; NOT_PLAIN if one may not be kept as it is.
+
+    Raises for no value whatever.
+    """
     # Types are compared one by one, the usual ones first: cheaper than looking each up in a set.
     size = 0
-    for value in values:
-        kind = type(value)
-        if kind is bytes:
-            size += len(value)  # type: ignore[arg-type]
-        elif kind is str:
-            if len(value) > SHORT:  # type: ignore[arg-type]
+    try:
+        for value in values:
+            kind = type(value)
+            if kind is bytes:
                 size += len(value)  # type: ignore[arg-type]
-        elif kind is tuple:
-            host = value[0] if value else None  # type: ignore[index]
-            if type(host) is not str and type(host) is not bytes:
+            elif kind is str:
+                if len(value) > SHORT:  # type: ignore[arg-type]
+                    size += len(value)  # type: ignore[arg-type]
+            elif kind is tuple:
+                host = value[0] if value else None  # type: ignore[index]
+                if type(host) is not str and type(host) is not bytes:
+                    return NOT_PLAIN
+                # (host, port) of IPv4 is the usual one
+                if not (len(value) == 2 and type(value[1]) is int) and not _are_numbers(value[1:]):  # type: ignore[arg-type, index]
+                    return NOT_PLAIN
+                if len(host) > SHORT:
+                    size += len(host)
+            elif kind not in _PLAIN:
                 return NOT_PLAIN
-            # (host, port) of IPv4 is the usual one
-            if not (len(value) == 2 and type(value[1]) is int) and not _are_numbers(value[1:]):  # type: ignore[arg-type, index]
-                return NOT_PLAIN
-            if len(host) > SHORT:
-                size += len(host)
-        elif kind not in _PLAIN:
-            return NOT_PLAIN
+    except Exception:  # noqa: BLE001 - a type that cannot be hashed, or the like
+        return NOT_PLAIN
     return size
 
 

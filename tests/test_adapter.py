@@ -174,6 +174,27 @@ def test_a_message_may_be_missing(bench: Bench) -> None:
     assert bench.message().response_message is None
 
 
+class NoHash(type):
+    """The class of classes that cannot be looked up in a set."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Odd(metaclass=NoHash):
+    """No DNS message, and no address."""
+
+
+@pytest.mark.parametrize("keywords", [{}, {"query_address": CLIENT}, {"query_address": Odd()}])
+def test_no_value_raises_whatever_its_type_is(bench: Bench, keywords: Dict[str, Any]) -> None:
+    """What cannot be used is left out and counted, also where its class cannot even be hashed."""
+    tap = DnstapAdapter(bench.logger)
+    for _ in range(2):
+        tap.client_query(Odd(), **keywords)  # type: ignore[arg-type]
+
+    assert [message.query_message for message in bench.messages()] == [None, None]
+    assert bench.handler.stats().invalid_fields >= 2
+
+
 def test_the_direct_way_is_taken_where_nobody_could_tell(bench: Bench) -> None:
     """With only dnstap handlers on the way, no LogRecord is made, whatever stacklevel says."""
     tap = DnstapAdapter(bench.logger, {"dns_socket_protocol": "UDP"})
