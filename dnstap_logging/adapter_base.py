@@ -76,7 +76,7 @@ class BaseAdapter(_Adapter):
 
     @extra.setter
     def extra(self, extra: Optional[Mapping[str, object]]) -> None:
-        self._constants = _checked_constants(extra)
+        self._constants = _checked_constants(extra)  # first: see `_make_plan`
         self._plans: Dict[Tuple[object, ...], Plan] = {}
         self._keys_with_address: Dict[MessageType, KeySet] = {}
         self._keys_with_time: Dict[MessageType, KeySet] = {}
@@ -151,19 +151,23 @@ class BaseAdapter(_Adapter):
 
     def _make_plan(self, message_type: object, keywords: Tuple[str, ...]) -> Plan:
         """Work out, once for each type and set of keywords, what a call with them becomes."""
+        # Before the constants are read: where another thread sets them now, what follows from the
+        # old ones is kept in what is not used any more.
+        plans = self._plans
+        with_address, with_time = self._keys_with_address, self._keys_with_time
         plan = make_plan(self._constants, message_type, keywords)
         if not self._is_plain():
             plan = plan._replace(direct=False)
         if type(message_type) is MessageType:
-            if len(self._plans) >= MAX_PLANS:
-                self._plans.clear()
+            if len(plans) >= MAX_PLANS:
+                plans.clear()
             key = (message_type, *keywords)
-            self._plans[key] = plan
+            plans[key] = plan
             if plan.direct and plan.keys is not None:
                 if keywords == ("query_address",):
-                    self._keys_with_address[message_type] = plan.keys
+                    with_address[message_type] = plan.keys
                 elif keywords == ("query_address", "query_time"):
-                    self._keys_with_time[message_type] = plan.keys
+                    with_time[message_type] = plan.keys
         return plan
 
     def _is_plain(self) -> bool:

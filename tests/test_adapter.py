@@ -24,6 +24,7 @@ from dnstap_logging import (
     Policy,
     SocketFamily,
     SocketProtocol,
+    adapter_base,
 )
 from tests.support import STOP, assert_balanced, control, wait_until
 
@@ -403,6 +404,28 @@ def test_constants_are_read_only_and_can_be_set(bench: Bench) -> None:
 
     protocols = [message.socket_protocol for message in bench.messages()]
     assert protocols == [SocketProtocol.UDP, SocketProtocol.TCP]
+
+
+@pytest.mark.parametrize("keywords", [{}, {"query_address": CLIENT}, {"query_port": 5}])
+def test_constants_are_set_while_another_thread_logs(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, keywords: Dict[str, Any]
+) -> None:
+    """What a call has worked out from the old constants is not used with the new ones."""
+    tap = DnstapAdapter(bench.logger, {"dns_socket_protocol": "UDP"})
+    make_plan = adapter_base.make_plan
+
+    def make_it_slowly(*args: Any) -> Any:
+        plan = make_plan(*args)
+        if dict(tap.extra)["dns_socket_protocol"] == "UDP":
+            tap.extra = {"dns_socket_protocol": "TCP"}
+        return plan
+
+    monkeypatch.setattr(adapter_base, "make_plan", make_it_slowly)
+    for _ in range(3):
+        tap.client_query(WIRE, **keywords)
+
+    protocols = [message.socket_protocol for message in bench.messages()]
+    assert protocols[1:] == [SocketProtocol.TCP] * 2
 
 
 def test_clients_of_both_families_with_one_server_address(bench: Bench) -> None:
