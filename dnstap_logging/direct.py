@@ -13,6 +13,7 @@ import logging
 from logging import Logger
 from typing import Any, Dict, List, Optional, Tuple
 
+from .diagnostics import LOGGER_NAME
 from .handler import DnstapHandler
 
 __all__ = ["DirectWay"]
@@ -97,6 +98,8 @@ class DirectWay:
             None, if it has an override in itself, or was known as it is: something else is amiss.
         """
         if not _GENUINE or not isinstance(each, (Logger, DnstapHandler)):
+            return None
+        if isinstance(each, Logger) and each.name == LOGGER_NAME:  # which handlers pass over
             return None
         number = len(each.__dict__)
         if isinstance(each, Logger):

@@ -428,6 +428,18 @@ def test_constants_are_set_while_another_thread_logs(
     assert protocols[1:] == [SocketProtocol.TCP] * 2
 
 
+def test_the_logger_of_our_own_diagnostics_is_passed_over(tmp_path: Path) -> None:
+    """Handlers take nothing from it, neither by a record nor by the way without one."""
+    logger = logging.Logger("dnstap_logging", logging.INFO)
+    handler = DnstapHandler(tmp_path / "capture.fstrm")
+    logger.addHandler(handler)
+    DnstapAdapter(logger).client_query(WIRE)
+    DnstapAdapter(logger).client_query(WIRE, extra={"other": 1})
+    handler.close()
+
+    assert handler.stats().logged == 0
+
+
 def test_clients_of_both_families_with_one_server_address(bench: Bench) -> None:
     """Where a constant address is of the other family it is left out, as for every record."""
     tap = DnstapAdapter(bench.logger, {"dns_response_address": ("192.0.2.53", 53)})
