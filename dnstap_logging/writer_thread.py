@@ -19,6 +19,7 @@ import sys
 import threading
 import time
 import weakref
+from _thread import RLock
 from typing import Optional, Set
 
 from .delivery import Delivery
@@ -44,6 +45,10 @@ runs in a signal handler that interrupted the start; then waiting does not help.
 
 JOIN_GRACE = 0.5
 """Seconds beyond its deadline in which the writer thread notices it: waits last at most 0.1 s."""
+
+RENEW_PATIENCE = 1.0
+"""Seconds that a thread of a forked child waits while another one begins anew there. That takes no
+time, unless the parent was just at it itself when it forked: then waiting does not help."""
 
 LAST_WORDS = 0.25
 """Seconds that close() waits for pending diagnostics: enough to print some lines, short because
@@ -357,12 +362,25 @@ _instances: weakref.WeakSet[WriterThread] = weakref.WeakSet()
 _orphans: Set[WriterThread] = set()
 
 
+# Held while a forked child begins anew: where no hook ran, several of its threads may come at once,
+# and none may go on with what is still the parent's. The C one, since a signal handler may log.
+_renewing = RLock()
+
+
 def _reset_children() -> None:
-    settle_here()
-    renew_desk()
-    _orphans.clear()
-    for instance in list(_instances):
-        instance.reset_in_child()
+    """Begin anew in a forked child, once for all instances, and all its threads."""
+    held = _renewing.acquire(timeout=RENEW_PATIENCE)
+    try:
+        if here[0]:
+            return
+        renew_desk()
+        _orphans.clear()
+        for instance in list(_instances):
+            instance.reset_in_child()
+    finally:
+        settle_here()
+        if held:
+            _renewing.release()
 
 
 def _join_orphans() -> None:

@@ -158,6 +158,49 @@ def test_a_fork_that_runs_no_hook_is_noticed(tmp_path: Path) -> None:
     assert sorted(found) == [["0", "1"], ["child"]]
 
 
+def test_all_threads_of_a_child_whose_fork_ran_no_hook_begin_anew(tmp_path: Path) -> None:
+    """A second thread that logs while the first one has the child begin anew waits for that."""
+    with sessions(f"unix://{tmp_path}/tap.sock") as collector:
+        run(
+            """
+            import sys
+            from dnstap_logging.writer_thread import WriterThread
+            from tests.support import wait_until
+
+            handler = attach(sys.argv[1])
+            log(0)
+            assert handler.flush()
+            begin_anew = WriterThread.reset_in_child
+            begun, logged = threading.Event(), threading.Event()
+            def log_too():
+                assert begun.wait(60)
+                log("second")
+                logged.set()
+            def seen(self):
+                begun.set()
+                waits = lambda: sys._current_frames()[second.ident].f_code.co_name
+                wait_until(lambda: logged.is_set() or waits() == "_reset_children")
+                begin_anew(self)
+            child = os.fork()
+            if child == 0:
+                WriterThread.reset_in_child = seen
+                second = threading.Thread(target=log_too)
+                second.start()
+                log("first")
+                second.join()
+                handler.close()
+                assert books(handler)["written"] == 2, books(handler)
+                os._exit(0)
+            assert os.waitpid(child, 0)[1] == 0
+            """,
+            collector.receiver.address,
+            first=NO_HOOKS + IGNORE,
+        )
+        found = collector.all_ended(2)
+
+    assert sorted(map(sorted, found)) == [["0"], ["first", "second"]]
+
+
 WORKERS = """
 import multiprocessing
 attach(sys.argv[1])
