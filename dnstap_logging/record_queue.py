@@ -233,6 +233,7 @@ class RecordQueue(queue.Queue):  # type: ignore[type-arg]  # 3.9: generic only f
         size = sum([record[SIZE] for record in batch])
         while batch and size - batch[-1][SIZE] >= max_bytes:
             size -= batch.pop()[SIZE]
+        number = len(batch)  # here: no call between the last record and the books of them all
         try:
             for _ in batch:
                 records.popleft()
@@ -240,8 +241,8 @@ class RecordQueue(queue.Queue):  # type: ignore[type-arg]  # 3.9: generic only f
             records.extendleft(reversed(batch[: before - len(records)]))
             raise
         self._bytes -= size
-        self._counters.taken += len(batch)
-        self._counters.in_flight += len(batch)
+        self._counters.taken += number
+        self._counters.in_flight += number
         if self._blocking:
             self.not_full.notify_all()
         return batch

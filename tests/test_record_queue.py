@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+import sys
 import threading
 import time
+from types import FrameType
 from typing import List
 
 import pytest
@@ -313,6 +316,35 @@ def test_the_thread_that_makes_room_never_waits_for_it(full_queue: RecordQueue) 
 
     assert full_queue.offer(snapshot()) is False
     assert full_queue.snapshot().dropped["queue_full"] == 1
+
+
+def test_nothing_is_taken_by_a_take_that_is_interrupted() -> None:
+    """Ctrl-C behind any call in it leaves all records in their place, and in the books."""
+    finished = False
+    for interrupted in range(1, 20):
+        queue = make_queue()
+        records = [snapshot(bytes([number])) for number in range(3)]
+        for record in records:
+            queue.offer(record)
+        calls = itertools.count(1)
+
+        def interrupt(
+            frame: FrameType, event: str, argument: object, at: int = interrupted
+        ) -> None:
+            if event == "c_return" and frame.f_code.co_name == "take" and next(calls) == at:  # noqa: B023
+                raise KeyboardInterrupt
+
+        sys.setprofile(interrupt)
+        try:
+            queue.take(100, 1000)
+            finished = True
+        except KeyboardInterrupt:
+            assert queue.snapshot().queued == queue.snapshot().logged == 3, interrupted
+            assert queue.take(100, 1000) == records
+        finally:
+            sys.setprofile(None)
+
+    assert finished, "every call in it was interrupted"
 
 
 def test_closed_is_for_good() -> None:
