@@ -16,6 +16,7 @@ from . import proto
 from .extras import FIELDS, Snapshot
 from .message import SocketFamily
 from .values import (
+    MAX_PORT,
     MAX_SECONDS,
     MAX_WIRE_MESSAGE,
     NS,
@@ -42,7 +43,6 @@ MAX_HOSTS = 4096
 _FAMILIES = {4: SocketFamily.INET, 16: SocketFamily.INET6}
 CREATION = -1  # in place of a position: the time is the record's creation
 _NOTHING = object()  # in place of a value: equal to none
-PORT_BITS = 16  # shifted by these, what is left of a number that is no port is not 0
 
 PLAIN_SECONDS = 10**9
 """A time before this (2001) is left to the plain way: so early, a float of seconds holds fractions
@@ -101,9 +101,10 @@ def make_fill(
                 return None
             packed = hosts[value[0] if query_is_tuple else value]
             if query_has_port:
-                if value[1] >> PORT_BITS:
+                if not 0 <= value[1] <= MAX_PORT:
                     return None
                 body.query_port = value[1]
+            # The family is set when it changes: a tenth of the whole, if it were each time.
             if len(packed) != size:
                 if family_is_fixed:
                     return None
@@ -112,7 +113,7 @@ def make_fill(
             body.query_address = packed
         if response is not None:
             value = values[response.at]
-            # Of a server's own end it is the same object each time.
+            # Of a server's own end it is the same object each time: a fifth of the whole saved.
             if value is not response.last and not response.take(value):
                 return None
             if response.size != size:
@@ -134,7 +135,8 @@ def make_fill(
                 body.response_message = wire
         if query_time is not None:
             time = created if query_time == CREATION else values[query_time]
-            # Most are of the same second as the last one, whose seconds are there already.
+            # Most are of the same second as the last one, whose seconds are there already: a fifth
+            # of the whole saved, too.
             if type(time) is int and 0 <= time - query_start < NS:
                 body.query_time_nsec = time - query_start
             elif type(time) is float and 0 <= time - query_second < 1:
@@ -145,7 +147,7 @@ def make_fill(
                 query_start = query_second * NS
         if response_time is not None:
             time = created if response_time == CREATION else values[response_time]
-            # Most are of the same second as the last one, whose seconds are there already.
+            # As above.
             if type(time) is int and 0 <= time - response_start < NS:
                 body.response_time_nsec = time - response_start
             elif type(time) is float and 0 <= time - response_second < 1:
@@ -239,7 +241,7 @@ class _Responder:
         packed = self._hosts[host]
         self.last = _NOTHING  # until it is filled in whole
         if self._has_port:
-            if value[1] >> PORT_BITS:
+            if not 0 <= value[1] <= MAX_PORT:
                 return False
             self._body.response_port = value[1]
         self._body.response_address = packed
