@@ -79,6 +79,9 @@ class RecordEncoder:
                 payload = fill(snapshot)
             except Exception:  # noqa: BLE001 - an unusual value: the plain way finds out which
                 payload = None
+            except BaseException:  # Ctrl-C, where the main thread delivers: it is filled in by half
+                self._forget()
+                raise
             if payload is not None:
                 return payload
         return self._encode_plainly(snapshot, problems)
@@ -110,8 +113,7 @@ class RecordEncoder:
         layout = self._layouts.get(keys)
         if layout is None:
             if len(self._layouts) >= MAX_LAYOUTS:
-                self._layouts.clear()
-                self._fills.clear()
+                self._forget()
             layout = self._layouts[keys] = _Layout(keys)
         if not layout.takes(message, values):
             return
@@ -120,6 +122,10 @@ class RecordEncoder:
             dnstap, values, layout.at, layout.fixed, self._hosts, self._full, self._max_frame_size
         )
         self._fills[keys] = layout.keep(values, fill)
+
+    def _forget(self) -> None:
+        self._layouts.clear()
+        self._fills.clear()
 
 
 class _Layout:

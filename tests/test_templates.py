@@ -257,55 +257,6 @@ def test_a_family_that_is_given_is_held_against_each_address() -> None:
         assert len(problems[1]) == (":" in client[0]), problems
 
 
-@pytest.mark.parametrize("name", ["query_address", "response_address"])
-@pytest.mark.parametrize(
-    "ends",
-    [
-        # Without an address: not with that of the record before,
-        [("192.0.2.1", 5), None, None],
-        # nor if that was filled in by half.
-        [("192.0.2.1", 5), ("192.0.2.1", 5), ("192.0.2.1", 70000), None],
-        # A list has a port, too.
-        [["192.0.2.1", 5], "192.0.2.2", ("192.0.2.3", 6), "192.0.2.4"],
-        [("192.0.2.1", 5), ("nowhere", 6), ("192.0.2.2", -1), "192.0.2.1", ("192.0.2.1", 5)],
-    ],
-)
-@pytest.mark.parametrize("others", [{}, QUERY])
-def test_nothing_is_left_of_the_record_before(
-    name: str, ends: List[Any], others: Mapping[str, Any]
-) -> None:
-    """An address and port that a record does not have are not those of an earlier record."""
-    plain, encoder = Encoder(b"ns1", b"test"), RecordEncoder(b"ns1", b"test")
-    for end in ends:
-        values = {**others, "dns_message_type": "CLIENT_QUERY", f"dns_{name}": end}
-        snapshot = take_snapshot(values, 1.7e9)
-
-        assert by_template(encoder, snapshot) == plainly(plain, snapshot), end
-
-
-@pytest.mark.parametrize("name", sorted({*MIXED} - {"message_type", "query_address"}))
-def test_a_constant_that_is_none_is_as_good_as_not_there(name: str) -> None:
-    """An adapter's dns_query_port=None does not have all clients sent with the first one's port."""
-    plain, encoder = Encoder(b"ns1", b"test"), RecordEncoder(b"ns1", b"test")
-    fields = tuple(FIELDS[each] for each in ("message_type", name, "query_address"))
-    keys = KeySet(fields, fixed=(MessageType.CLIENT_QUERY, None))
-    for client in [("192.0.2.1", 1), ("192.0.2.2", 2), ("2001:db8::1", 3), ("192.0.2.3", 4)]:
-        for formatted in (None, "a note"):
-            snapshot: Any = (NOW, keys, (client,), formatted, 0)
-
-            assert by_template(encoder, snapshot) == plainly(plain, snapshot), client
-
-
-def test_a_float_of_1970_is_rounded_as_ever_behind_nanoseconds_of_the_same_second() -> None:
-    """A fraction that is all but a second becomes the next second, not 10**9 nanoseconds."""
-    plain, encoder = Encoder(b"ns1", b"test"), RecordEncoder(b"ns1", b"test")
-    second = 1_000_000
-    for time in (second * 10**9, second * 10**9 + 5, second + 0.25, second + 1 - 2**-33):
-        snapshot = take_snapshot({**QUERY, "dns_query_time": time}, 1.7e9)
-
-        assert by_template(encoder, snapshot) == plainly(plain, snapshot), time
-
-
 def test_what_is_remembered_is_bounded() -> None:
     """Ever new sets of keys, kinds and addresses do not fill the memory."""
     encoder = RecordEncoder(b"ns1", b"test")
