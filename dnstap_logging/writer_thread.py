@@ -352,7 +352,8 @@ class WriterThread:
     def reset_in_child(self) -> None:
         """Begin anew in a forked child: no thread, no queue, no connection of the parent's.
 
-        Takes no lock and logs nothing, since any lock may be held by a thread that is not there.
+        Takes no lock of the parent's and logs nothing: any lock may be held by a thread that is not
+        there.
         """
         self._set_up(self._delivery.abandon(os.getpid()))
 
