@@ -100,10 +100,12 @@ def make_fill(
             if (type(value) is tuple) is not query_is_tuple:
                 return None
             packed = hosts[value[0] if query_is_tuple else value]
-            if query_has_port:
-                if not 0 <= value[1] <= MAX_PORT:
+            if query_is_tuple:
+                port = value[1]
+                if not 0 <= port <= MAX_PORT:
                     return None
-                body.query_port = value[1]
+                if query_has_port:
+                    body.query_port = port
             # The family is set when it changes: a tenth of the whole, if it were each time.
             if len(packed) != size:
                 if family_is_fixed:
@@ -240,10 +242,12 @@ class _Responder:
         host = value[0] if self._is_tuple else value
         packed = self._hosts[host]
         self.last = _NOTHING  # until it is filled in whole
-        if self._has_port:
-            if not 0 <= value[1] <= MAX_PORT:
+        if self._is_tuple:
+            port = value[1]
+            if not 0 <= port <= MAX_PORT:
                 return False
-            self._body.response_port = value[1]
+            if self._has_port:
+                self._body.response_port = port
         self._body.response_address = packed
         self.last = value
         self.size = len(packed)

@@ -55,6 +55,18 @@ def test_a_constant_that_is_none_is_as_good_as_not_there(name: str) -> None:
             assert by_template(encoder, snapshot) == plainly(plain, snapshot), client
 
 
+@pytest.mark.parametrize("side", ["query", "response"])
+@pytest.mark.parametrize("wrong", [("192.0.2.1", 65536), ("192.0.2.1", -1), ("192.0.2.1",)])
+def test_a_socket_address_is_checked_whole_also_beside_a_port(side: str, wrong: Any) -> None:
+    """With a dns_query_port of its own, too, an address whose port is none is left out."""
+    plain, encoder = Encoder(b"ns1", b"test"), RecordEncoder(b"ns1", b"test")
+    for end in [("192.0.2.1", 1), ("192.0.2.1", 1), wrong, wrong, ("192.0.2.1", 2)]:
+        values = {f"dns_{side}_address": end, f"dns_{side}_port": 53}
+        snapshot = take_snapshot({"dns_message_type": "CLIENT_QUERY", **values}, 1.7e9)
+
+        assert by_template(encoder, snapshot) == plainly(plain, snapshot), end
+
+
 def test_a_float_of_1970_is_rounded_as_ever_behind_nanoseconds_of_the_same_second() -> None:
     """A fraction that is all but a second becomes the next second, not 10**9 nanoseconds."""
     plain, encoder = Encoder(b"ns1", b"test"), RecordEncoder(b"ns1", b"test")
