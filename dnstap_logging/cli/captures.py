@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import select
 import sys
 from types import TracebackType
 from typing import Any, BinaryIO, Iterator, Optional, Tuple, Type, cast
@@ -12,7 +13,7 @@ from ..decoding import decode
 from ..exceptions import DecodeError
 from ..message import DnstapMessage
 from ..reader import DnstapReader
-from .common import CommandError
+from .common import CommandError, unwritable
 
 __all__ = ["NO_STOP", "STANDARD_INPUT", "Capture", "Damage", "open_reader"]
 
@@ -182,8 +183,17 @@ class _StandardInput:
 
     def read1(self, size: int) -> bytes:
         """Return what is there, at least a byte; none at the end."""
-        sys.stdout.flush()
-        return self._file.read(size)
+        try:
+            sys.stdout.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:  # not to be taken for one of standard input
+            raise unwritable(error) from None
+        while True:
+            block = self._file.read(size)
+            if block is not None:
+                return block
+            select.select([self._file], [], [])  # somebody has made it non-blocking
 
     read = read1
 

@@ -14,7 +14,7 @@ import sys
 from typing import Optional
 
 from .captures import STANDARD_INPUT, Capture
-from .common import DAMAGED, OK, CommandError, complain
+from .common import DAMAGED, OK, CommandError, complain, say
 from .repair import Repair
 from .summary import Summary
 
@@ -52,8 +52,10 @@ def _check(name: str, options: argparse.Namespace) -> int:
         summary = _summarize(capture, options.repair if capture.opened else None)
     show = summary.as_json if options.json else summary.as_text
     text = show(capture.name, capture.damage, _saved(options, capture))
-    # what was repaired to standard output is not to be mixed with the report
-    print(text, file=sys.stderr if options.repair == STANDARD_INPUT else sys.stdout, flush=True)
+    if options.repair == STANDARD_INPUT:  # the output is the capture
+        say(text)
+    else:
+        print(text, flush=True)
     return OK if capture.damage is None else DAMAGED
 
 

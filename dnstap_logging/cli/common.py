@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import signal
 import sys
@@ -20,6 +21,9 @@ __all__ = [
     "Parser",
     "complain",
     "die_of_broken_pipe",
+    "let_go_of_output",
+    "say",
+    "unwritable",
 ]
 
 PROGRAM = "dnstap-logging"
@@ -48,7 +52,8 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print the line; exit with status 2."""
-        self.exit(USAGE, f"{self.prog}: {clean(message)} (try {self.prog} --help)\n")
+        say(f"{self.prog}: {clean(message)} (try {self.prog} --help)")
+        sys.exit(USAGE)
 
 
 def complain(command: str, text: str) -> None:
@@ -58,8 +63,27 @@ def complain(command: str, text: str) -> None:
         command: who says it.
         text: what is wrong; what of it comes from files and their names may be anything.
     """
+    say(f"{PROGRAM} {command}: {clean(text)}")
+
+
+def say(text: str) -> None:
+    """Print a line that is safe on a terminal on standard error, unless that is closed."""
     if sys.stderr is not None:  # with None, print would take standard output
-        print(f"{PROGRAM} {command}: {clean(text)}", file=sys.stderr, flush=True)
+        print(text, file=sys.stderr, flush=True)
+
+
+def unwritable(error: OSError, status: int = USAGE) -> CommandError:
+    """Return the error of a command whose standard output cannot be written."""
+    return CommandError(f"standard output: {error.strerror or error}", status)
+
+
+def let_go_of_output() -> None:
+    """Let what is still buffered for standard output go nowhere: it is full, or nobody reads it.
+
+    Else the interpreter would try again at its end, complain, and end with a status of its own.
+    """
+    with contextlib.suppress(OSError):  # no file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def die_of_broken_pipe() -> NoReturn:
@@ -68,7 +92,7 @@ def die_of_broken_pipe() -> NoReturn:
     Python ignores the signal, and a command may have sockets that must not be killed by it; so it
     is allowed only now.
     """
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still buffered
+    let_go_of_output()
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     os.kill(os.getpid(), signal.SIGPIPE)
     sys.exit(128 + signal.SIGPIPE)  # where the signal is blocked

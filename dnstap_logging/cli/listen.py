@@ -16,7 +16,7 @@ import time
 from typing import Iterator, List
 
 from . import capture, numbers, printing, selecting
-from .common import DAMAGED, OK, CommandError, complain
+from .common import DAMAGED, OK, CommandError, complain, unwritable
 from .receiving import Receivers
 from .receiving import add_arguments as add_receiving_arguments
 from .saying import add_verbose, say_diagnostics
@@ -112,7 +112,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _explained(failure: Exception) -> Exception:
     if isinstance(failure, OSError) and not isinstance(failure, BrokenPipeError):
-        return CommandError(f"standard output: {failure.strerror}", DAMAGED)
+        return unwritable(failure, DAMAGED)
     return failure
 
 

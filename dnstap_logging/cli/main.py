@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from types import ModuleType
 from typing import Dict, Optional, Sequence
@@ -17,6 +18,8 @@ from .common import (
     Parser,
     complain,
     die_of_broken_pipe,
+    let_go_of_output,
+    unwritable,
 )
 
 __all__ = ["COMMANDS", "main"]
@@ -30,6 +33,10 @@ COMMANDS: Dict[str, ModuleType] = {
     "top": top,
     "demo": demo,
 }
+
+
+OF_OUTPUT = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+"""What is raised without the name of a file where standard output cannot be written."""
 
 
 def make_parser() -> Parser:
@@ -53,8 +60,8 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     Args:
         arguments: those of the command line; None: those of the process.
     """
-    options = make_parser().parse_args(arguments)
     try:
+        options = make_parser().parse_args(arguments)
         if sys.stdout is None:  # closed by whoever started the program
             raise CommandError("standard output is closed: send it to /dev/null instead")
         status: int = options.run(options)
@@ -67,10 +74,26 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         complain(options.command, str(error))
         return error.status
     except OSError as error:
-        about = "" if error.filename is None else f"{error.filename}: "
-        complain(options.command, f"{about}{error.strerror or error}")
+        complain(options.command, _explained(error))
         return USAGE
     except DnstapLoggingError as error:
         complain(options.command, str(error))
         return USAGE
+    finally:
+        _end_output()
     return status
+
+
+def _explained(error: OSError) -> str:
+    if error.filename is not None:
+        return f"{error.filename}: {error.strerror or error}"
+    return str(unwritable(error) if error.errno in OF_OUTPUT else error.strerror or error)
+
+
+def _end_output() -> None:
+    """Leave nothing for the interpreter to write at its end that cannot be written."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        let_go_of_output()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -239,24 +238,6 @@ def test_any_encoding(tmp_path: Path) -> None:
 
     assert (outcome.status, outcome.err) == (0, "")
     assert 'identity: "\\u2603"' in outcome.out
-
-
-def test_a_full_disk(tmp_path: Path) -> None:
-    """Where standard output takes no more, one line says so; status 2."""
-    if not os.path.exists("/dev/full"):
-        pytest.skip("no /dev/full on this system")
-    path = write(tmp_path / "1", [query()])
-    with open("/dev/full", "wb") as full:
-        done = subprocess.run(
-            [*PROGRAM, "read", path],
-            stdout=full,
-            stderr=subprocess.PIPE,
-            timeout=TIMEOUT,
-            check=False,
-            env=with_environment(),
-        )
-    assert done.returncode == 2
-    assert done.stderr == b"dnstap-logging read: No space left on device\n"
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from typing import Callable, Iterator, Optional
 
 from .. import numbers, selecting
 from ..captures import STANDARD_INPUT
-from ..common import DAMAGED, INTERRUPTED, OK, CommandError
+from ..common import DAMAGED, INTERRUPTED, OK, CommandError, say
 from ..printing import prepare_output
 from ..receiving import add_tls_arguments
 from ..saying import say_diagnostics
@@ -110,7 +110,7 @@ def _collect(source: Source, intake: Intake) -> bool:
     try:
         with _asked_to_end_by_signal(source.stop if source.live else _interrupt):
             if source.announcement is not None:
-                print(source.announcement, file=sys.stderr, flush=True)
+                say(source.announcement)
             source.collect(intake.take)
     except KeyboardInterrupt:
         return False
