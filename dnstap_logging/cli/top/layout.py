@@ -73,7 +73,7 @@ def draw(picture: Picture, width: int, height: int) -> List[Line]:
 
 def columns_of(values: Sequence[float], width: int, rows: int) -> List[str]:
     """Return values as columns of blocks, stretched or merged to the width, the top line first."""
-    if not values:
+    if not values or not width:
         return [" " * width] * rows
     heights = []
     for column in range(width):
