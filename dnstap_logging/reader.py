@@ -48,7 +48,7 @@ class DnstapReader:
         max_frame_size: the largest payload to accept, in bytes (default 1 MiB).
 
     Raises:
-        OSError: the file cannot be opened or read.
+        OSError: the file cannot be opened or read; ``filename`` says which.
         TransportError: the connection broke, or nothing came within the socket's timeout.
         DecodeError: the file is damaged, cut, or not a dnstap capture. The text names the file,
             the byte offset of the frame and what is wrong there; ``offset`` is that number.

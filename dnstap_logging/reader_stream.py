@@ -128,7 +128,7 @@ class CaptureStream:
         """Return the next block; none at the end, or if a source that waits was closed."""
         with self._in_use:
             if not self._closed:
-                block = self._source.read()
+                block = self._read_source()
             elif self._source.waits:
                 return b""
             else:
@@ -136,6 +136,14 @@ class CaptureStream:
         if self._closed:
             self.close()  # it was closed meanwhile
         return block
+
+    def _read_source(self) -> bytes:
+        try:
+            return self._source.read()
+        except OSError as exc:
+            if exc.filename is None:  # the system names it only where it is opened
+                exc.filename = self._source.name
+            raise
 
     def _read_start(self) -> bool:
         """Take all up to START, and answer READY; False if the bytes end before.

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import pty
+import tty
 from pathlib import Path
 
 import pytest
@@ -77,3 +81,17 @@ def test_the_offset_of_a_payload_that_is_no_message(path: Path) -> None:
         next(reader)
 
     assert caught.value.offset == len(good)
+
+
+def test_a_file_that_cannot_be_read_further_is_named() -> None:
+    """An error of the system in the middle of a capture says which file it is of."""
+    ours, theirs = pty.openpty()
+    tty.setraw(theirs)
+    os.write(theirs, capture([dnstap_payload(1)], stop=False))
+    with open(ours, "rb", buffering=0) as file:
+        reader = DnstapReader(file)
+        assert next(reader).extra == b"1"
+        os.close(theirs)  # the kernel answers EIO from now on
+        with pytest.raises(OSError, match="error") as caught:
+            next(reader)
+    assert (caught.value.errno, caught.value.filename) == (errno.EIO, str(ours))

@@ -38,7 +38,9 @@ def lines(summary: Summary, width: int, height: int, history: Sequence[float] = 
 def test_a_screen_has_exactly_its_lines_and_columns(
     summary: Summary, filled: bool, width: int, height: int
 ) -> None:
-    """At any size, none too (COLUMNS=0), with traffic and before the first message: no line too long, none missing."""
+    """At any size (COLUMNS=0 too), with traffic and before the first message: no line is too long,
+    and none is missing.
+    """
     shown = lines(summary if filled else Traffic().summary(10), width, height)
 
     assert [len(line) for line in shown] == [width] * height
