@@ -72,6 +72,8 @@ def check(options: argparse.Namespace) -> None:
         for name in ("mode", "max_bytes", "when", "interval", "utc", "backup_count")
         if getattr(options, name)
     ]
+    if options.write == "":
+        raise CommandError("--write '' is empty: name a file, or - for standard output")
     if options.write == "-" and sys.stdout is not None and sys.stdout.isatty():
         raise CommandError("standard output is a terminal: name a file, or pipe it into a program")
     if options.write in (None, "-") and given:

@@ -50,6 +50,11 @@ class Damage:
         return f"{self.name}: {self.where}"
 
 
+def display_name(name: str) -> str:
+    """Return what texts call a file."""
+    return "standard input" if name == STANDARD_INPUT else name or "''"
+
+
 def open_reader(name: str, **arguments: Any) -> DnstapReader:
     """Open a capture for reading.
 
@@ -62,14 +67,15 @@ def open_reader(name: str, **arguments: Any) -> DnstapReader:
         DecodeError: it does not begin as a capture does.
     """
     source = _standard_input() if name == STANDARD_INPUT else name
+    shown = display_name(name)
     try:
         return DnstapReader(source, **arguments)
     except BrokenPipeError:
         raise  # of standard output, which is flushed before standard input is waited for
     except OSError as error:
-        raise CommandError(f"{name}: cannot be read: {error.strerror or error}") from None
+        raise CommandError(f"{shown}: cannot be read: {error.strerror or error}") from None
     except ValueError as error:
-        raise CommandError(f"{name}: {error}") from None
+        raise CommandError(f"{shown}: {str(error).removeprefix(f'{name}: ')}") from None
 
 
 class Capture:
@@ -91,7 +97,7 @@ class Capture:
     """
 
     def __init__(self, name: str, follow: bool = False) -> None:
-        self.name = "standard input" if name == STANDARD_INPUT else name
+        self.name = display_name(name)
         self.damage: Optional[Damage] = None
         self._reader: Optional[DnstapReader] = None
         self._closed = False

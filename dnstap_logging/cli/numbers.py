@@ -10,16 +10,20 @@ from ..arguments import MAX_SECONDS
 
 __all__ = ["count", "counted", "positive", "seconds"]
 
+MANY = 10**18  # more than anybody means
+
 _DECIMAL = re.compile(r"[0-9]{1,18}(?:\.[0-9]{1,9})?")
 
 
-def count(low: int, high: int = 10**18) -> Callable[[str], int]:
+def count(low: int, high: int = MANY) -> Callable[[str], int]:
     """Return what reads an integer from low to high."""
 
     def read(text: str) -> int:
-        number = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else -1
+        is_number = text.isascii() and text.isdigit()
+        number = int(text[:20]) if is_number else -1  # more digits are too many anyway
         if not low <= number <= high:
-            right = f"at least {low}" if high == 10**18 else f"{low} to {high}"
+            wide = high == MANY and number <= high
+            right = f"at least {low}" if wide else f"{low} to {high}"
             raise argparse.ArgumentTypeError(f"{text!r} must be an integer of {right}")
         return number
 

@@ -7,6 +7,7 @@ lay them out, nothing else, and a field is text without control characters.
 from __future__ import annotations
 
 import json
+import re
 import string
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
@@ -19,6 +20,7 @@ from ..text_quiet import quiet_columns
 
 __all__ = ["FIELDS", "Template"]
 
+_TOO_WIDE = re.compile(r"\d{5}")  # a slip of the finger, and gigabytes for each message
 _PREFIX = "dns_"  # of the extras; fields may be written with it or without
 
 
@@ -143,6 +145,8 @@ def _checked(replacement: Tuple[str, str]) -> str:
     name, spec = replacement
     if name not in FIELDS and (not name.startswith(_PREFIX) or name[len(_PREFIX) :] not in FIELDS):
         raise ValueError(f"{{{name}}} is no field; the fields are {', '.join(FIELDS)}")
+    if _TOO_WIDE.search(spec):
+        raise ValueError(f"{{{name}:{spec}}}: a field has at most 9999 columns")
     if "{" in spec:
         raise ValueError(f"{{{name}:{spec}}}: a layout is written out, such as :<30")
     return name

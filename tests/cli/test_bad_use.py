@@ -61,7 +61,7 @@ BAD = [
     ("read FILE --until 9999999999999", "--until: '9999999999999': a time is"),
     ("read --follow -", "--follow needs one file, by its name"),
     ("read --follow FILE FILE", "--follow needs one file, by its name"),
-    ("read --follow FOLDER", "FOLDER: "),
+    ("read --follow FOLDER", "read: FOLDER: "),
     ("read --follow NONE", "NONE: cannot be read: No such file or directory"),
     ("check FILE FILE --repair OUT", "--repair takes one FILE"),
     ("check FILE --repair FILE", "FILE: exists already: name a new file"),
@@ -71,6 +71,12 @@ BAD = [
     ("check FILE --repair", "--repair: expected one argument"),
     ("check FILE --json=full", "--json: ignored explicit argument 'full'"),
     ("read /proc/self/mem", "/proc/self/mem: cannot be read: Input/output error"),
+    ("read FILE --format {qname:>99999}", "{qname:>99999}: a field has at most 9999 columns"),
+    ("read FILE --format {qname:>99999999999999}", "a field has at most 9999 columns"),
+    ("read FILE --format {qname:.\u0669\u0669\u0669\u0669\u0669}", "at most 9999 columns"),
+    ("read ", "read: '': cannot be read: No such file or directory"),
+    ("check ", "check: '': cannot be read: No such file or directory"),
+    ("read --follow /dev/null", "read: /dev/null: follow=True needs a regular file"),
     ("read FILE --oops=\x1b[31m\n", "--oops=\\x1b[31m\\n"),
 ]
 
