@@ -173,7 +173,7 @@ def _split_host_port(scheme: str, rest: str) -> Tuple[str, str]:
         port = colon + port
         if rest.count(":") > 1:
             raise _Refusal(f"an IPv6 address needs brackets, as in {scheme}://[::1]:6000")
-        if re.search(_NEVER_IN_A_HOST, host):
+        if re.search(_NEVER_IN_A_HOST, host) or (host and not _can_be_looked_up(host)):
             raise _Refusal(f"{host!r} is not a host; write {scheme}://host:port")
     if not port.startswith(":") or port == ":":
         raise _Refusal(f"the port is missing, as in {scheme}://{_bracketed(host)}:6000")
@@ -184,6 +184,15 @@ def _bracketed(host: str) -> str:
     if not host:
         return "127.0.0.1"
     return f"[{host}]" if ":" in host else host
+
+
+def _can_be_looked_up(host: str) -> bool:
+    """Whether getaddrinfo takes it: labels of at most 63 octets, and what IDNA allows elsewhere."""
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        return False
+    return True
 
 
 def _is_ipv6(host: str) -> bool:

@@ -74,6 +74,7 @@ LISTEN = [
     (["http://127.0.0.1:1"], ["'http'"]),
     (["tcp://127.0.0.1"], ["port"]),
     (["tcp://127.0.0.1:70000"], ["70000"]),
+    (["tcp://\udcff:6000"], ["is not a host"]),
     (["unix://relative.sock"], ["absolute path"]),
     (["tcp://127.0.0.1:PORT"], ["127.0.0.1:PORT", "in use"]),
     (["tcp://127.0.0.1:0", "tcp://127.0.0.1:PORT"], ["in use"]),
