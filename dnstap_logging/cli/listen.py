@@ -149,7 +149,7 @@ def _conclude(options: argparse.Namespace, receivers: Receivers, sink: Sink) -> 
     """Say what was received; return the exit status."""
     messages = numbers.counted(receivers.total("messages"), "message")
     connections = numbers.counted(receivers.total("connections"), "connection")
-    complain(options.command, f"received {messages} on {connections}, kept {sink.kept}")
+    complain(options.command, f"received {messages} on {connections}, kept {sink.stored}")
     problems: List[str] = sink.problems()
     undecodable = receivers.total("undecodable")
     if undecodable:

@@ -107,6 +107,11 @@ class Sink(abc.ABC):
     def secure(self) -> None:
         """Return when all that was taken is where it belongs; else raise."""
 
+    @property
+    def stored(self) -> int:
+        """How many are where they belong, once it is closed."""
+        return self.kept
+
     def reopen(self) -> None:  # noqa: B027 - only files are moved away
         """Begin anew where the output was moved."""
 
@@ -248,6 +253,11 @@ class CaptureSink(Sink):
         """Write what is queued, and STOP."""
         if self._handler is not None:
             self._handler.close()
+
+    @property
+    def stored(self) -> int:
+        """How many are in the file, once it is closed."""
+        return self.kept - self._lost()
 
     def _lost(self) -> int:
         return sum(self._handler.stats().dropped.values())

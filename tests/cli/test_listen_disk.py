@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 
+from dnstap_logging.cli import capture as capture_options
+from dnstap_logging.cli.main import make_parser
+from dnstap_logging.cli.sinks import make_sink
 from tests.captures.small_disk import Disk, on_a_small_disk
 from tests.cli.programs import DEADLINE, Listener, command
 from tests.cli.running import with_environment
@@ -41,3 +45,23 @@ def test_on_a_full_disk_the_senders_wait(disk: Disk) -> None:
         assert_same(read_capture(disk.capture).payloads, PAYLOADS, "payloads")
         assert listener.end() == 0, listener.said
     assert read_capture(disk.capture).complete
+
+
+@on_a_small_disk
+def test_what_is_not_written_is_not_kept(disk: Disk) -> None:
+    """Ended while the disk is full: what is said to be kept is what is in the file."""
+    capture_options.CLOSE_TIMEOUT = 0.2  # the disk stays full: nothing comes of waiting longer
+    options = make_parser().parse_args(
+        ["listen", "unix://@nobody", "--write", os.fspath(disk.capture)]
+    )
+    sink = make_sink(options, str, None)
+    sink.open()
+    disk.fill(leave=2)
+    for payload in PAYLOADS:
+        sink.take_payload(payload)
+    sink.close()
+
+    found = len(read_capture(disk.capture).payloads)
+    assert found < len(PAYLOADS)
+    assert sink.stored == found
+    assert sink.problems()[0].startswith(f"{len(PAYLOADS) - found} messages not written: no space")
