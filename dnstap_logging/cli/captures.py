@@ -13,6 +13,7 @@ from ..decoding import decode
 from ..exceptions import DecodeError
 from ..message import DnstapMessage
 from ..reader import DnstapReader
+from . import numbers
 from .common import CommandError, unwritable
 
 __all__ = ["NO_STOP", "STANDARD_INPUT", "Capture", "Damage", "open_reader"]
@@ -44,7 +45,7 @@ class Damage:
         text = f"byte {self.offset}: {self.reason}"
         if not self.more:
             return text
-        return f"{text} (and {self.more} more {'frame' if self.more == 1 else 'frames'} like it)"
+        return f"{text} (and {numbers.counted(self.more, 'more frame')} like it)"
 
     def __str__(self) -> str:
         return f"{self.name}: {self.where}"

@@ -9,6 +9,7 @@ from ..message import DnstapMessage, MessageType
 from ..text import own_time
 from ..text_json import time_text
 from ..text_octets import clean
+from . import numbers
 from .captures import Damage
 
 __all__ = ["Summary"]
@@ -69,16 +70,16 @@ class Summary:
             saved: where a repaired capture is.
         """
         state = "whole" if damage is None else f"not whole: {damage.where}"
-        plural = "" if self.messages == 1 else "s"
-        lines: List[str] = [clean(f"{name}: {state}"), f"  {self.messages} message{plural}"]
+        messages = numbers.counted(self.messages, "message")
+        lines: List[str] = [clean(f"{name}: {state}"), f"  {messages}"]
         counts = {**self.types, **({UNDECODABLE: self.undecodable} if self.undecodable else {})}
         lines += [f"  {kind:<{WIDTH}}  {count}" for kind, count in counts.items()]
         for title, stamp in (("first", self.first), ("last", self.last)):
             if stamp is not None:
                 lines.append(f"  {title:<{WIDTH}}  {time_text(stamp)}")
         if saved is not None:
-            frames = self.messages + self.undecodable
-            lines.append(f"  saved {frames} frames in {saved}")
+            frames = numbers.counted(self.messages + self.undecodable, "frame")
+            lines.append(clean(f"  saved {frames} in {saved}"))
         return "\n".join(lines)
 
     def as_json(self, name: str, damage: Optional[Damage], saved: Optional[str]) -> str:

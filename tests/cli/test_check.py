@@ -140,6 +140,15 @@ def test_repaired_captures_are_read_by_others(tmp_path: Path) -> None:
     assert call("check", output).status == 0
 
 
+def test_names_of_outputs_are_safe_on_a_terminal(tmp_path: Path) -> None:
+    """The report names the repaired capture in one line, whatever is in its name."""
+    path, output = write(tmp_path / "1", [query()]), tmp_path / "\x1b[31m\n"
+
+    outcome = call("check", path, "--repair", output)
+
+    assert outcome.out.endswith(f"  saved 1 frame in {tmp_path}/\\x1b[31m\\n\n")
+
+
 def test_repair_of_a_whole_capture(tmp_path: Path) -> None:
     """A whole capture is saved as it is; status 0."""
     path, output = write(tmp_path / "1", MESSAGES), tmp_path / "repaired"
