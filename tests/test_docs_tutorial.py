@@ -73,6 +73,8 @@ class Reader:
         program, *arguments = shlex.split(self.ours(line))
         if program == "python":
             return [sys.executable, "-u", "-W", "error", *arguments]
+        if program == "dnstap-logging":
+            return [sys.executable, "-W", "error", "-m", "dnstap_logging", *arguments]
         return [require_program(program), *arguments]
 
     def run(self, line: str) -> str:
@@ -153,7 +155,7 @@ def environment() -> Dict[str, str]:
 
 INSTALL, SERVE, ASK, COLLECT = LINES[:3], LINES[3], LINES[4], LINES[5]
 SERVE_AGAIN, ASK_AGAIN, ASK_AWAY, COLLECT_AGAIN = LINES[6:10]
-SERVE_FILE, ASK_WWW, ASK_MAIL, READ = LINES[10:]
+SERVE_FILE, ASK_WWW, ASK_MAIL, READ, SHOW, SUM_UP = LINES[10:]
 
 
 def test_installing_is_what_ci_does() -> None:
@@ -198,6 +200,9 @@ def test_every_step(tmp_path: Path) -> None:
     lines = reader.run(READ).splitlines()
     assert [line.split()[1] for line in lines[:-1]] == ["CQ", "CR", "CQ", "CR"]
     assert lines[-1] == "whole"
+    shown = reader.run(SHOW).splitlines()
+    assert [line.split()[1] for line in shown] == ["CQ", "CR", "CQ", "CR"]
+    assert re.search(r"^  CLIENT_QUERY +2 ", reader.run(SUM_UP), re.MULTILINE)
     assert sorted([*INSTALL, *reader.typed]) == sorted(LINES), "a command was not typed"
 
 
