@@ -229,7 +229,12 @@ def _problems(result: Result, options: argparse.Namespace) -> List[str]:
     lost = sum(stats.dropped.values()) - large
     if lost:
         unsent = numbers.counted(lost, "message")
-        problems.append(f"{stats.last_error or stats.address}: gave up, {unsent} read and not sent")
+        problems.append(f"{_reason(stats)}gave up, {unsent} read and not sent")
     elif stats.written > stats.confirmed:
-        problems.append(f"{stats.last_error or stats.address}: not all is confirmed by FINISH")
+        problems.append(f"{_reason(stats)}not all is confirmed by FINISH")
     return problems
+
+
+def _reason(stats: Stats) -> str:
+    """Return the collector's address and what went wrong with it, as the beginning of a line."""
+    return f"{stats.address}: " + (f"{stats.last_error}: " if stats.last_error else "")
