@@ -6,6 +6,8 @@ import subprocess
 import sys
 from typing import Set
 
+import dnstap_logging
+
 # What some users have and nobody needs for the handler; an import of one of these is never right.
 OPTIONAL = {
     "cryptography",
@@ -72,6 +74,16 @@ def test_import_adds_nothing_heavy() -> None:
 
     assert "dnstap_logging" in added
     assert HEAVY & added == set()
+
+
+def test_what_few_need_is_imported_when_it_is_asked_for() -> None:
+    """Reader, receiver and rotating handlers cost nothing until then, and are there by name."""
+    later = {f"dnstap_logging.{name}" for name in ("reader", "receiver", "rotating")}
+    names = "DnstapReader, DnstapReceiver, RotatingDnstapHandler, TimedRotatingDnstapHandler"
+
+    assert later & modules_after("import dnstap_logging") == set()
+    assert later <= modules_after(f"from dnstap_logging import {names}")
+    assert not hasattr(dnstap_logging, "DnstapWriter")
 
 
 def test_importing_star_gives_the_public_names_only() -> None:
