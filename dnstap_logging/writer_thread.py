@@ -11,7 +11,6 @@ Threads, and what they may touch:
 
 from __future__ import annotations
 
-import atexit
 import logging
 import math
 import os
@@ -19,15 +18,16 @@ import sys
 import threading
 import time
 import weakref
-from _thread import RLock
-from typing import Optional, Set
+from functools import partial
+from typing import Optional
 
 from .delivery import Delivery
 from .destination import Destination
-from .diagnostics import Reporter, renew_desk, start_desk
+from .diagnostics import Reporter, start_desk
 from .extras import Snapshot
-from .forks import here, settle_here
+from .forks import here
 from .options import Options
+from .process import begin_anew, close_with_multiprocessing, instances, orphans
 from .record_queue import RecordQueue
 from .rotation import Rotation
 from .shorten import describe_error
@@ -45,10 +45,6 @@ runs in a signal handler that interrupted the start; then waiting does not help.
 
 JOIN_GRACE = 0.5
 """Seconds beyond its deadline in which the writer thread notices it: waits last at most 0.1 s."""
-
-RENEW_PATIENCE = 1.0
-"""Seconds that a thread of a forked child waits while another one begins anew there. That takes no
-time, unless the parent was just at it itself when it forked: then waiting does not help."""
 
 LAST_WORDS = 0.25
 """Seconds that close() waits for pending diagnostics: enough to print some lines, short because
@@ -80,7 +76,7 @@ class WriterThread:
         if locked is not None:
             self._delivery.connection.wait_for_lock(locked.reason)
             start_desk()
-        _instances.add(self)
+        instances.add(self)
 
     def _set_up(self, destination: Destination) -> None:
         """Make everything that one process has for itself."""
@@ -116,7 +112,7 @@ class WriterThread:
             patient: a reopen does not send it away while it waits.
         """
         if not here[0]:  # where no at-fork hook ran, as in some uWSGI set-ups
-            _reset_children()
+            begin_anew()
         accepted = self._queue.offer(snapshot, patient)
         try:
             if not accepted:
@@ -154,7 +150,7 @@ class WriterThread:
             self._thread = threading.Thread(target=self._run, name="dnstap-writer", daemon=True)
             self._queue.writer = self._thread
             self._thread.start()
-            self._close_with_multiprocessing()
+            close_with_multiprocessing(partial(_close_if_alive, weakref.ref(self)))
         except RuntimeError as error:
             # Interpreter shutdown, a limit of the system: flush and close drain by themselves.
             self._thread = None
@@ -170,13 +166,6 @@ class WriterThread:
         finally:
             self._starting.release()
 
-    def _close_with_multiprocessing(self) -> None:
-        """Have close() called at the end of a multiprocessing child, where atexit does not run."""
-        process = sys.modules.get("multiprocessing.process")
-        util = sys.modules.get("multiprocessing.util")
-        if process and util and process.parent_process() is not None:
-            util.Finalize(None, _close_if_alive, args=(weakref.ref(self),), exitpriority=10)
-
     # -- the writer thread ---------------------------------------------------------------------
 
     def _run(self) -> None:
@@ -188,7 +177,7 @@ class WriterThread:
         finally:
             self._queue.writer = None
             self._running = self._queue.served = False
-            _orphans.discard(self)
+            orphans.discard(self)
 
     def _drive(self, until: float) -> None:
         """Turn the delivery until it is done, or, if a time is set, until that or all is settled.
@@ -290,8 +279,8 @@ class WriterThread:
         self._ask_to_stop(deadline)
         if self._queue.entered():
             # In a signal handler that interrupted the queue, whose lock the writer needs: what
-            # is queued has its time at the process's end, in `_join_orphans`.
-            _orphans.add(self)
+            # is queued has its time at the process's end, in `process.py`.
+            orphans.add(self)
             return
         if self._starting.acquire(timeout=START_PATIENCE):  # a thread may be about to start
             self._starting.release()
@@ -309,13 +298,13 @@ class WriterThread:
     def close_soon(self) -> None:
         """Ask for the end without waiting for it: for a handler that was dropped without close.
 
-        Runs wherever the garbage collector does, so it waits for nothing; `_join_orphans` gives
+        Runs wherever the garbage collector does, so it waits for nothing; `process.py` gives
         the thread its time if the process ends now.
         """
         if self._closed:
             return
         if self._running:
-            _orphans.add(self)
+            orphans.add(self)
             self._ask_to_stop(time.monotonic() + self.close_timeout)
         else:
             self.close(time.monotonic())
@@ -345,7 +334,7 @@ class WriterThread:
                 self._thread.join(max(0.0, deadline - time.monotonic()) + JOIN_GRACE)
             else:
                 self._finish_here(deadline)
-        _orphans.discard(self)
+        orphans.discard(self)
 
     # -- a forked child ------------------------------------------------------------------------
 
@@ -358,43 +347,7 @@ class WriterThread:
         self._set_up(self._delivery.abandon(os.getpid()))
 
 
-_instances: weakref.WeakSet[WriterThread] = weakref.WeakSet()
-# Threads that drain the queue of a handler that is gone; discarded as they are joined.
-_orphans: Set[WriterThread] = set()
-
-
-# Held while a forked child begins anew: where no hook ran, several of its threads may come at once,
-# and none may go on with what is still the parent's. The C one, since a signal handler may log.
-_renewing = RLock()
-
-
-def _reset_children() -> None:
-    """Begin anew in a forked child, once for all instances, and all its threads."""
-    held = _renewing.acquire(timeout=RENEW_PATIENCE)
-    try:
-        if here[0]:
-            return
-        renew_desk()
-        _orphans.clear()
-        for instance in list(_instances):
-            instance.reset_in_child()
-    finally:
-        settle_here()
-        if held:
-            _renewing.release()
-
-
-def _join_orphans() -> None:
-    for orphan in list(_orphans):
-        orphan.join()
-
-
 def _close_if_alive(reference: weakref.ref[WriterThread]) -> None:
     instance = reference()
     if instance is not None:
         instance.close(time.monotonic() + instance.close_timeout)
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_reset_children)
-atexit.register(_join_orphans)

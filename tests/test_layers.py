@@ -29,7 +29,7 @@ ROOMS: Tuple[Tuple[int, Tuple[str, ...]], ...] = (
             "stats",
         ),
     ),
-    (0, ("threads",)),
+    (0, ("process", "threads")),
     (1, ("address", "enums", "framestream", "names")),
     (1, ("dnswire", "values")),
     (1, ("policy",)),

@@ -179,7 +179,7 @@ def test_all_threads_of_a_child_whose_fork_ran_no_hook_begin_anew(tmp_path: Path
             def seen(self):
                 begun.set()
                 waits = lambda: sys._current_frames()[second.ident].f_code.co_name
-                wait_until(lambda: logged.is_set() or waits() == "_reset_children")
+                wait_until(lambda: logged.is_set() or waits() == "begin_anew")
                 begin_anew(self)
             child = os.fork()
             if child == 0:
