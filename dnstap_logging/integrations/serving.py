@@ -15,7 +15,7 @@ from typing import Any, Dict, Optional
 from ..enums import SocketProtocol
 from ..values import as_wire_message
 from .pending import PendingQueries
-from .tap import Tap, report
+from .tap import Constants, Tap, report
 
 __all__ = ["UNSPECIFIED", "log_query", "log_response"]
 
@@ -30,14 +30,25 @@ class Conversation:
     """What is known of a request handler's conversation as long as it lasts.
 
     Attributes:
-        fields: both ends and the protocol, as far as the socket knows them.
+        fields: the ends and the protocol, as far as the socket knows them.
+        constants: those of them that are the same for all queries of the socket, if any are.
         queries: what was asked and when.
     """
 
-    __slots__ = ("fields", "queries")
+    __slots__ = ("constants", "fields", "queries")
 
     def __init__(self, handler: Any, protocol: Optional[SocketProtocol]) -> None:
-        self.fields = _ends(handler, protocol)
+        request = handler.request
+        self.constants: Optional[Constants] = None
+        self.fields: Dict[str, Any] = {}
+        if isinstance(request, tuple):  # (data, socket), as socketserver.UDPServer has it
+            self.constants = _own_end_of_datagrams(request[1])
+        else:
+            self.fields = _own_end(request, datagram=False)
+        if protocol is not None:
+            self.fields["socket_protocol"] = protocol
+        if isinstance(handler.client_address, tuple):  # a unix socket's is text
+            self.fields["query_address"] = handler.client_address
         self.queries = PendingQueries()
 
 
@@ -56,12 +67,13 @@ def log_query(
     now = time.time_ns()
     try:
         if tap.enabled:
-            wire = _rendered(wire)
+            if type(wire) is not bytes:
+                wire = _rendered(wire)
             conversation = _conversation(handler, protocol)
-            fields = {"query_time": now, **conversation.fields, **fields}
+            fields = {**conversation.fields, "query_time": now, **fields}
             if isinstance(wire, bytes):
                 conversation.queries.add(wire, fields["query_time"])
-            tap.query(wire, fields)
+            tap.query(wire, fields, conversation.constants)
     except Exception as error:  # noqa: BLE001 - nothing is raised into the DNS server
         report(error)
 
@@ -70,15 +82,15 @@ def log_response(
     tap: Tap, handler: Any, wire: Any, protocol: Optional[SocketProtocol], fields: Dict[str, Any]
 ) -> None:
     """Log a response that a request handler sends, now, with the time of its query."""
-    now = time.time_ns()
     try:
         if tap.enabled:
-            wire = _rendered(wire)
+            if type(wire) is not bytes:
+                wire = _rendered(wire)
             conversation = _conversation(handler, protocol)
-            fields = {"response_time": now, **conversation.fields, **fields}
+            fields = {**conversation.fields, **fields}
             if "query_time" not in fields and isinstance(wire, bytes):
                 fields["query_time"] = conversation.queries.time_of(wire)
-            tap.response(wire, fields)
+            tap.response(wire, fields, conversation.constants)
     except Exception as error:  # noqa: BLE001 - nothing is raised into the DNS server
         report(error)
 
@@ -100,34 +112,20 @@ def _conversation(handler: Any, protocol: Optional[SocketProtocol]) -> Conversat
     return found
 
 
-def _ends(handler: Any, protocol: Optional[SocketProtocol]) -> Dict[str, Any]:
-    """Return both ends of the conversation and its protocol, as far as the socket knows them."""
-    request = handler.request
-    if isinstance(request, tuple):  # (data, socket), as socketserver.UDPServer has it
-        fields = _own_end_of_datagrams(request[1])
-    else:
-        fields = _own_end(request, datagram=False)
-    if protocol is not None:
-        fields["socket_protocol"] = protocol
-    if isinstance(handler.client_address, tuple):  # a unix socket's is text
-        fields["query_address"] = handler.client_address
-    return fields
-
-
-_datagram_sockets: weakref.WeakKeyDictionary[Any, Dict[str, Any]] = weakref.WeakKeyDictionary()
+_datagram_sockets: weakref.WeakKeyDictionary[Any, Constants] = weakref.WeakKeyDictionary()
 """What is known of the sockets that all queries of a server come through. To ask them each time
 costs more than the rest: during getsockname() Python lets another thread run, which may take long
 to come back."""
 
 
-def _own_end_of_datagrams(sock: Any) -> Dict[str, Any]:
+def _own_end_of_datagrams(sock: Any) -> Constants:
     try:
         known = _datagram_sockets.get(sock)
         if known is None:
-            known = _datagram_sockets[sock] = _own_end(sock, datagram=True)
-        return dict(known)
+            known = _datagram_sockets[sock] = Constants(_own_end(sock, datagram=True))
+        return known
     except TypeError:  # no socket of Python's: nothing can refer to it weakly
-        return _own_end(sock, datagram=True)
+        return Constants(_own_end(sock, datagram=True))
 
 
 def _own_end(sock: Any, datagram: bool) -> Dict[str, Any]:

@@ -7,6 +7,7 @@ methods raise nothing: what goes wrong is reported to the logger "dnstap_logging
 from __future__ import annotations
 
 import logging
+import weakref
 from typing import Any, Dict, NamedTuple, Optional, Union
 
 from ..adapter import DnstapAdapter
@@ -15,7 +16,17 @@ from ..enums import MessageType, SocketProtocol
 from ..shorten import describe_error
 from ..values import as_socket_protocol
 
-__all__ = ["LoggerLike", "ProtocolLike", "ROLES", "Role", "Tap", "as_protocol", "missing", "report"]
+__all__ = [
+    "Constants",
+    "LoggerLike",
+    "ProtocolLike",
+    "ROLES",
+    "Role",
+    "Tap",
+    "as_protocol",
+    "missing",
+    "report",
+]
 
 LoggerLike = Union[logging.Logger, str, DnstapAdapter]
 ProtocolLike = Union[SocketProtocol, str, int, None]
@@ -111,29 +122,90 @@ class Tap:
         TypeError, ValueError: naming the argument, the value and what is right.
     """
 
-    __slots__ = ("_adapter", "_role")
+    __slots__ = ("_adapter", "_bound", "_role")
 
     def __init__(
         self, logger: object, role: object, argument: str = "logger", role_argument: str = "role"
     ) -> None:
         self._adapter = as_adapter(argument, logger)
         self._role = as_role(role_argument, role)
+        self._bound: weakref.WeakKeyDictionary[Constants, _Bound] = weakref.WeakKeyDictionary()
 
     @property
     def enabled(self) -> bool:
         """Whether the logger takes messages now."""
         return self._adapter.isEnabledFor(self._adapter.level)
 
-    def query(self, wire: Any, fields: Dict[str, Any]) -> None:
-        """Log a query; ``fields`` are the keywords of the adapter's methods."""
-        self._log(self._role.query, wire, fields)
+    def query(
+        self, wire: Any, fields: Dict[str, Any], constants: Optional[Constants] = None
+    ) -> None:
+        """Log a query.
 
-    def response(self, wire: Any, fields: Dict[str, Any]) -> None:
-        """Log a response."""
-        self._log(self._role.response, wire, fields)
+        Args:
+            wire: the DNS message.
+            fields: the keywords of the adapter's methods.
+            constants: those that are the same in all messages of one socket; ``fields`` win.
+        """
+        self._log(self._role.query, wire, fields, constants)
 
-    def _log(self, message_type: MessageType, wire: Any, fields: Dict[str, Any]) -> None:
+    def response(
+        self, wire: Any, fields: Dict[str, Any], constants: Optional[Constants] = None
+    ) -> None:
+        """Log a response; as `query`."""
+        self._log(self._role.response, wire, fields, constants)
+
+    def _log(
+        self,
+        message_type: MessageType,
+        wire: Any,
+        fields: Dict[str, Any],
+        constants: Optional[Constants],
+    ) -> None:
         try:
-            self._adapter.log_message(message_type, wire, **fields)
+            adapter = self._adapter
+            if constants is not None:
+                if type(adapter) is DnstapAdapter:
+                    adapter = self._bound_to(constants)
+                else:  # a subclass knows what it does with a call
+                    fields = {**constants.fields, **fields}
+            adapter.log_message(message_type, wire, **fields)
         except Exception as error:  # noqa: BLE001 - what a filter of the user's raises
             report(error)
+
+    def _bound_to(self, constants: Constants) -> DnstapAdapter:
+        """Return an adapter like ours that has these constants, too: its calls cost half."""
+        own = self._adapter
+        bound = self._bound.get(constants)
+        if (
+            bound is None
+            or bound.extra != own.extra
+            or bound.adapter.level != own.level
+            or bound.adapter.logger is not own.logger
+        ):
+            more = {f"dns_{name}": value for name, value in constants.fields.items()}
+            adapter = DnstapAdapter(own.logger, {**own.extra, **more}, level=own.level)
+            bound = self._bound[constants] = _Bound(dict(own.extra), adapter)
+        return bound.adapter
+
+
+class Constants:
+    """Keywords that are the same in all messages of one socket.
+
+    Args:
+        fields: the keywords.
+    """
+
+    def __init__(self, fields: Dict[str, Any]) -> None:
+        self.fields = fields
+
+
+class _Bound(NamedTuple):
+    """An adapter with more constants than the one that it was made of.
+
+    Attributes:
+        extra: the constants of that one.
+        adapter: itself.
+    """
+
+    extra: Dict[str, object]
+    adapter: DnstapAdapter
