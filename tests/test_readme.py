@@ -279,7 +279,7 @@ def test_reading_example_reads(tmp_path: Path, whole: bool) -> None:
 
 
 def test_following_example_follows(tmp_path: Path) -> None:
-    """The follower prints what is written after its start, and SIGTERM ends it in order."""
+    """The follower prints what is written when it is written, into a pipe too; SIGTERM ends it."""
     write_capture(tmp_path / "dns.fstrm")
     with start(tmp_path, FOLLOWING) as process:
         try:
