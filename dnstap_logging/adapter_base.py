@@ -53,7 +53,11 @@ _RECORD_KEYS = frozenset((*logging.makeLogRecord({}).__dict__, "message", "ascti
 
 
 class BaseAdapter(_Adapter):
-    """Log dnstap messages of any type; `DnstapAdapter` has the arguments."""
+    """Log dnstap messages of any type; `DnstapAdapter` has the arguments.
+
+    Attributes:
+        constants: those of ``extra``, in a dict that is never changed, only replaced.
+    """
 
     def __init__(
         self,
@@ -72,11 +76,11 @@ class BaseAdapter(_Adapter):
     @property
     def extra(self) -> Mapping[str, object]:
         """The constants, read-only; to change them, set it."""
-        return MappingProxyType(self._constants)
+        return MappingProxyType(self.constants)
 
     @extra.setter
     def extra(self, extra: Optional[Mapping[str, object]]) -> None:
-        self._constants = _checked_constants(extra)  # first: see `_make_plan`
+        self.constants = _checked_constants(extra)  # first: see `_make_plan`
         self._plans: Dict[Tuple[object, ...], Plan] = {}
         self._keys_with_address: Dict[MessageType, KeySet] = {}
         self._keys_with_time: Dict[MessageType, KeySet] = {}
@@ -86,7 +90,7 @@ class BaseAdapter(_Adapter):
     ) -> Tuple[Any, MutableMapping[str, Any]]:
         """Merge the call's ``extra`` into the constants; the call wins."""
         given = kwargs.get("extra") if self.merge_extra else None
-        kwargs["extra"] = {**self._constants, **(given or {})}
+        kwargs["extra"] = {**self.constants, **(given or {})}
         return msg, kwargs
 
     # -- both ways -----------------------------------------------------------------------------
@@ -141,7 +145,7 @@ class BaseAdapter(_Adapter):
         if plan.keys is not None and size != NOT_PLAIN:
             snapshot: Snapshot = (now, plan.keys, values, None, size)
         else:
-            extras = make_extras(self._constants, message_type, message, keywords, now)
+            extras = make_extras(self.constants, message_type, message, keywords, now)
             if handlers is None:
                 self._log_record(extras, keywords)
                 return
@@ -155,7 +159,7 @@ class BaseAdapter(_Adapter):
         # old ones is kept in what is not used any more.
         plans = self._plans
         with_address, with_time = self._keys_with_address, self._keys_with_time
-        plan = make_plan(self._constants, message_type, keywords)
+        plan = make_plan(self.constants, message_type, keywords)
         if not self._is_plain():
             plan = plan._replace(direct=False)
         if type(message_type) is MessageType:

@@ -40,6 +40,8 @@ class PendingQueries:
     transfer, all get its time, unless the query was asked again meanwhile.
     """
 
+    __slots__ = ("_first", "_lock", "_queries")
+
     def __init__(self) -> None:
         # The first query as it came: where no other comes, as on UDP, its question is never read.
         self._first: Optional[Tuple[bytes, object, bool]] = None

@@ -26,18 +26,18 @@ _CONVERSATION = "_dnstap_conversation"
 """The attribute of a request handler that keeps its `Conversation`."""
 
 
-class Conversation:
-    """What is known of a request handler's conversation as long as it lasts.
+class Conversation(PendingQueries):
+    """What is known of a request handler's conversation as long as it lasts: its queries, too.
 
     Attributes:
         fields: the ends and the protocol, as far as the socket knows them.
         constants: those of them that are the same for all queries of the socket, if any are.
-        queries: what was asked and when.
     """
 
-    __slots__ = ("constants", "fields", "queries")
+    __slots__ = ("constants", "fields")
 
     def __init__(self, handler: Any, protocol: Optional[SocketProtocol]) -> None:
+        super().__init__()
         request = handler.request
         self.constants: Optional[Constants] = None
         self.fields: Dict[str, Any] = {}
@@ -49,7 +49,6 @@ class Conversation:
             self.fields["socket_protocol"] = protocol
         if isinstance(handler.client_address, tuple):  # a unix socket's is text
             self.fields["query_address"] = handler.client_address
-        self.queries = PendingQueries()
 
 
 def log_query(
@@ -72,7 +71,7 @@ def log_query(
             conversation = _conversation(handler, protocol)
             fields = {**conversation.fields, "query_time": now, **fields}
             if isinstance(wire, bytes):
-                conversation.queries.add(wire, fields["query_time"])
+                conversation.add(wire, fields["query_time"])
             tap.query(wire, fields, conversation.constants)
     except Exception as error:  # noqa: BLE001 - nothing is raised into the DNS server
         report(error)
@@ -89,7 +88,7 @@ def log_response(
             conversation = _conversation(handler, protocol)
             fields = {**conversation.fields, **fields}
             if "query_time" not in fields and isinstance(wire, bytes):
-                fields["query_time"] = conversation.queries.time_of(wire)
+                fields["query_time"] = conversation.time_of(wire)
             tap.response(wire, fields, conversation.constants)
     except Exception as error:  # noqa: BLE001 - nothing is raised into the DNS server
         report(error)

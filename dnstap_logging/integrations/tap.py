@@ -7,7 +7,6 @@ methods raise nothing: what goes wrong is reported to the logger "dnstap_logging
 from __future__ import annotations
 
 import logging
-import weakref
 from typing import Any, Dict, NamedTuple, Optional, Union
 
 from ..adapter import DnstapAdapter
@@ -122,19 +121,19 @@ class Tap:
         TypeError, ValueError: naming the argument, the value and what is right.
     """
 
-    __slots__ = ("_adapter", "_bound", "_role")
+    __slots__ = ("_adapter", "_role")
 
     def __init__(
         self, logger: object, role: object, argument: str = "logger", role_argument: str = "role"
     ) -> None:
         self._adapter = as_adapter(argument, logger)
         self._role = as_role(role_argument, role)
-        self._bound: weakref.WeakKeyDictionary[Constants, _Bound] = weakref.WeakKeyDictionary()
 
     @property
     def enabled(self) -> bool:
         """Whether the logger takes messages now."""
-        return self._adapter.isEnabledFor(self._adapter.level)
+        adapter = self._adapter
+        return adapter.logger.isEnabledFor(adapter.level)
 
     def query(
         self, wire: Any, fields: Dict[str, Any], constants: Optional[Constants] = None
@@ -175,16 +174,17 @@ class Tap:
     def _bound_to(self, constants: Constants) -> DnstapAdapter:
         """Return an adapter like ours that has these constants, too: its calls cost half."""
         own = self._adapter
-        bound = self._bound.get(constants)
+        bound = constants.bound
         if (
             bound is None
-            or bound.extra != own.extra
+            or bound.own is not own
+            or bound.constants is not own.constants
             or bound.adapter.level != own.level
             or bound.adapter.logger is not own.logger
         ):
             more = {f"dns_{name}": value for name, value in constants.fields.items()}
-            adapter = DnstapAdapter(own.logger, {**own.extra, **more}, level=own.level)
-            bound = self._bound[constants] = _Bound(dict(own.extra), adapter)
+            adapter = DnstapAdapter(own.logger, {**own.constants, **more}, level=own.level)
+            bound = constants.bound = _Bound(own, own.constants, adapter)
         return bound.adapter
 
 
@@ -193,19 +193,27 @@ class Constants:
 
     Args:
         fields: the keywords.
+
+    Attributes:
+        bound: the adapter that was last made of an adapter and them.
     """
+
+    __slots__ = ("bound", "fields")
 
     def __init__(self, fields: Dict[str, Any]) -> None:
         self.fields = fields
+        self.bound: Optional[_Bound] = None
 
 
 class _Bound(NamedTuple):
     """An adapter with more constants than the one that it was made of.
 
     Attributes:
-        extra: the constants of that one.
-        adapter: itself.
+        own: that one.
+        constants: its constants then.
+        adapter: the one with more.
     """
 
-    extra: Dict[str, object]
+    own: DnstapAdapter
+    constants: Dict[str, object]
     adapter: DnstapAdapter
