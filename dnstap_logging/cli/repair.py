@@ -11,11 +11,9 @@ from ..capture_frames import START, STOP
 from ..framestream.frames import encode_data
 from .captures import STANDARD_INPUT
 from .common import CommandError
+from .files import create
 
 __all__ = ["Repair"]
-
-PERMISSIONS = 0o640  # of a new file, before the umask, as those of the handlers' captures
-
 
 class Repair:
     """A capture file that is not there yet; whole when its ``with`` ends, removed on an error.
@@ -68,10 +66,9 @@ def _create(output: str) -> BinaryIO:
             raise CommandError("standard output is a terminal: name a file to repair into")
         return sys.stdout.buffer
     try:
-        # O_EXCL: nothing that is there is ever written over, not even by way of a link
-        descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PERMISSIONS)
+        # "x": nothing that is there is ever written over, not even by way of a link
+        return open(output, "xb", opener=create)
     except FileExistsError:
         raise CommandError(f"{output}: exists already: name a new file to repair into") from None
     except OSError as error:
         raise CommandError(f"{output}: cannot be made: {error.strerror or error}") from None
-    return os.fdopen(descriptor, "wb")

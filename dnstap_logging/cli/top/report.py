@@ -12,6 +12,7 @@ from typing import List, Sequence, Tuple
 
 from ..._version import __version__
 from ..common import CommandError
+from ..files import create
 from .charts import latency_chart, time_chart
 from .page import PAGE, STYLE
 from .statistics import Ranking, Summary
@@ -58,7 +59,7 @@ def write_report(path: str, summary: Summary, source: str) -> None:
         CommandError: it cannot be written.
     """
     try:
-        with open(path, "w", encoding="utf-8") as file:
+        with open(path, "w", encoding="utf-8", opener=create) as file:
             file.write(as_html(summary, source))
     except OSError as error:
         raise CommandError(f"--report={path!r}: {error.strerror}; name another place") from None
