@@ -15,6 +15,7 @@ from .files import create
 
 __all__ = ["Repair"]
 
+
 class Repair:
     """A capture file that is not there yet; whole when its ``with`` ends, removed on an error.
 
