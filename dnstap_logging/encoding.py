@@ -45,7 +45,6 @@ class Encoder:
         self._version = version
         self._full = full
         self._max_frame_size = max_frame_size
-        self._dnstap = proto.Dnstap()  # used again and again: making one costs more than Clear()
 
     def encode(self, message: DnstapMessage, problems: List[Problem]) -> bytes:
         """Return the Dnstap payload of a message.
@@ -60,17 +59,18 @@ class Encoder:
                 values that its fields cannot have.
         """
         try:
-            self._fill(message)
-            payload = self._dnstap.SerializeToString()
+            dnstap = self._filled(message)
+            payload = dnstap.SerializeToString()
             if len(payload) > self._max_frame_size:
-                payload = self._reduced(message, len(payload), problems)
+                payload = self._reduced(dnstap, message, len(payload), problems)
         except (ValueError, TypeError, AttributeError) as error:
             raise InvalidMessage(f"cannot be encoded: {describe_error(error)}") from error
         return payload
 
-    def _fill(self, message: DnstapMessage) -> None:
-        dnstap = self._dnstap
-        dnstap.Clear()
+    def _filled(self, message: DnstapMessage) -> proto.Dnstap:
+        # A new one each time. protobuf's C core frees what was once assigned to a message only with
+        # the message, and not in Clear().
+        dnstap = proto.Dnstap()
         dnstap.type = proto.Dnstap.MESSAGE
         identity = self._identity if message.identity is None else message.identity
         if identity:
@@ -81,17 +81,20 @@ class Encoder:
         if message.extra is not None:
             dnstap.extra = message.extra
         _fill_body(dnstap.message, message, self._full)
+        return dnstap
 
-    def _reduced(self, message: DnstapMessage, size: int, problems: List[Problem]) -> bytes:
+    def _reduced(
+        self, dnstap: proto.Dnstap, message: DnstapMessage, size: int, problems: List[Problem]
+    ) -> bytes:
         """Encode once more, without the DNS message of the other side."""
         limit = f"over max_frame_size={self._max_frame_size:,}"
         other = "response_message" if message.message_type.is_query else "query_message"
-        body = self._dnstap.message
+        body = dnstap.message
         if not body.HasField(other):
             raise MessageTooLarge(f"a payload of {size:,} bytes is {limit}")
         length = len(getattr(body, other))
         body.ClearField(other)
-        payload = self._dnstap.SerializeToString()
+        payload = dnstap.SerializeToString()
         if len(payload) > self._max_frame_size:
             raise MessageTooLarge(
                 f"a payload of {size:,} bytes, {len(payload):,} without {other}, is {limit}"

@@ -40,6 +40,15 @@ FILLED = (
 MAX_HOSTS = 4096
 """Addresses remembered in packed form, of some 200 bytes each."""
 
+MAX_ARENA = 1 << 15
+"""Bytes filled into one protobuf message before a new one takes its place.
+
+protobuf's C core keeps every value ever assigned in the message's arena, which is freed only with
+the message; Clear() does not free it. At this size a new message costs less than 1 % per record."""
+
+FIXED_ARENA = 64
+"""Bytes counted for the two addresses of a record, at most 16 each and rounded up."""
+
 _FAMILIES = {4: SocketFamily.INET, 16: SocketFamily.INET6}
 CREATION = -1  # in place of a position: the time is the record's creation
 _NOTHING = object()  # in place of a value: equal to none
@@ -55,7 +64,7 @@ this raises, which may be whatever a value's own methods raise."""
 
 
 def make_fill(
-    dnstap: proto.Dnstap,
+    first: bytes,
     values: Tuple[object, ...],
     at: Mapping[str, int],
     fixed: FrozenSet[str],
@@ -66,7 +75,7 @@ def make_fill(
     """Make what fills in the records of one kind.
 
     Args:
-        dnstap: the message of a first record, encoded the plain way.
+        first: the payload of a first record, encoded the plain way.
         values: of the same record.
         at: the positions of the values that are filled in.
         fixed: the names of all other fields that have a value.
@@ -74,6 +83,7 @@ def make_fill(
         full: whether the DNS messages themselves are sent.
         max_frame_size: bytes of the longest payload.
     """
+    dnstap = proto.Dnstap.FromString(first)
     body: Any = dnstap.message  # Any: enumerators are set by their numbers
     serialize = dnstap.SerializeToString
     query_message, response_message = at.get("query_message"), at.get("response_message")
@@ -88,13 +98,29 @@ def make_fill(
     rare = [(name, at[name]) for name in _RARE if name in at]
     # The family is that of the addresses, unless one of them, or itself, is fixed.
     family_is_fixed = not fixed.isdisjoint(("socket_family", "query_address", "response_address"))
-    size = len(body.query_address or body.response_address)
+    first_size = size = len(body.query_address or body.response_address)
     # The seconds that are filled in, and their beginnings in nanoseconds; at first, near no time.
     query_second = response_second = query_start = response_start = -math.inf
+    room = MAX_ARENA
+
+    def renew() -> None:
+        """Start again with a new message, as it was after the first record."""
+        nonlocal dnstap, body, serialize, size, room
+        nonlocal query_second, response_second, query_start, response_start
+        dnstap = proto.Dnstap.FromString(first)
+        body, serialize = dnstap.message, dnstap.SerializeToString
+        if response is not None:
+            response.fill_into(body)
+        size = first_size
+        query_second = response_second = query_start = response_start = -math.inf
+        room = MAX_ARENA
 
     def fill(snapshot: Snapshot) -> Optional[bytes]:
-        nonlocal size, query_second, response_second, query_start, response_start
+        nonlocal size, query_second, response_second, query_start, response_start, room
         created, _, values, extra, _ = snapshot
+        if room < 0:
+            renew()
+        room -= FIXED_ARENA
         if query_address is not None:
             value: Any = values[query_address]
             if (type(value) is tuple) is not query_is_tuple:
@@ -129,12 +155,14 @@ def make_fill(
                 return None
             if full:
                 body.query_message = wire
+                room -= len(wire)
         if response_message is not None:
             wire = values[response_message]
             if type(wire) is not bytes or len(wire) > MAX_WIRE_MESSAGE:
                 return None
             if full:
                 body.response_message = wire
+                room -= len(wire)
         if query_time is not None:
             time = created if query_time == CREATION else values[query_time]
             # Most are of the same second as the last one, whose seconds are there already: a fifth
@@ -158,12 +186,17 @@ def make_fill(
                 response_second, body.response_time_nsec = split_time(time)
                 body.response_time_sec = response_second
                 response_start = response_second * NS
-        if rare and not _fill_rare(dnstap, values, rare):
-            return None
+        if rare:
+            filled = _fill_rare(dnstap, values, rare)
+            if filled is None:
+                return None
+            room -= filled
         if extra is not None or has_extra:
             if not has_extra or not extra:
                 return None
-            dnstap.extra = as_text_octets(extra)
+            text = as_text_octets(extra)
+            dnstap.extra = text
+            room -= len(text)
         payload = serialize()
         return payload if len(payload) <= max_frame_size else None
 
@@ -178,17 +211,20 @@ def _sets_port(side: str, at: Mapping[str, int], fixed: FrozenSet[str]) -> bool:
 
 def _fill_rare(
     dnstap: proto.Dnstap, values: Tuple[object, ...], rare: List[Tuple[str, int]]
-) -> bool:
-    """Fill in what most records do not have; tell whether that could be done."""
+) -> Optional[int]:
+    """Fill in what most records do not have; return its bytes, None if that cannot be done."""
+    filled = 0
     for name, at in rare:
         value = values[at]
         if value is None:
-            return False
+            return None
         converted = FIELDS[name].convert(value)
         if converted == b"":  # left out, if it is the extra
-            return False
+            return None
         setattr(dnstap if name == "extra" else dnstap.message, name, converted)
-    return True
+        if isinstance(converted, bytes):
+            filled += len(converted)
+    return filled
 
 
 def split_time(time: object) -> Tuple[int, int]:
@@ -234,6 +270,11 @@ class _Responder:
         self._has_port = self._is_tuple and _sets_port("response", at, fixed)
         self.last: object = _NOTHING
         self.size = 0
+
+    def fill_into(self, body: Any) -> None:
+        """Fill in this message from now on."""
+        self._body = body
+        self.last = _NOTHING
 
     def take(self, value: Any) -> bool:
         """Fill in an address, and its port; tell whether that could be done."""

@@ -15,7 +15,6 @@ from __future__ import annotations
 from operator import itemgetter
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
-from . import proto
 from .encoding import DEFAULT_MAX_PAYLOAD, Encoder
 from .exceptions import InvalidMessage, MessageTooLarge
 from .extras import PAYLOAD, Converted, KeySet, Snapshot, Unusable
@@ -117,9 +116,8 @@ class RecordEncoder:
             layout = self._layouts[keys] = _Layout(keys)
         if not layout.takes(message, values):
             return
-        dnstap = proto.Dnstap.FromString(payload)
         fill = make_fill(
-            dnstap, values, layout.at, layout.fixed, self._hosts, self._full, self._max_frame_size
+            payload, values, layout.at, layout.fixed, self._hosts, self._full, self._max_frame_size
         )
         self._fills[keys] = layout.keep(values, fill)
 

@@ -12,6 +12,7 @@ import pytest
 from dnstap_logging.encoding import Encoder
 from dnstap_logging.enums import MessageType
 from dnstap_logging.extras import FIELDS, KeySet, take_snapshot
+from dnstap_logging.filling import MAX_ARENA
 from dnstap_logging.templates import RecordEncoder
 from tests.test_templates import MIXED, NOW, QUERY, by_template, plainly
 
@@ -113,3 +114,20 @@ def test_an_interrupt_leaves_nothing_half_filled_in() -> None:
             assert by_template(encoder, snapshot) == plainly(plain, snapshot), interrupted
 
     assert finished, "every line in it was interrupted"
+
+
+@pytest.mark.parametrize("side", ["query", "response"])
+def test_nothing_changes_when_a_new_message_takes_the_place_of_a_full_one(side: str) -> None:
+    """Families, ports and seconds are right in whichever record the message is replaced."""
+    plain, encoder = Encoder(b"ns1", b"test"), RecordEncoder(b"ns1", b"test")
+    ends = ["192.0.2.1", "2001:db8::1", "2001:db8::2", "nowhere", "192.0.2.2"]
+    for number in range(600):
+        values = {
+            "dns_message_type": f"CLIENT_{side.upper()}",
+            f"dns_{side}_address": (ends[number % 5], number),
+            f"dns_{side}_message": bytes(number % 97 * MAX_ARENA // 300),
+            f"dns_{side}_time": 1.7e9 + number // 3,
+        }
+        snapshot = take_snapshot(values, 1.7e9)
+
+        assert by_template(encoder, snapshot) == plainly(plain, snapshot), number
