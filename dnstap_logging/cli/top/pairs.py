@@ -1,13 +1,63 @@
 """Queries that wait for their responses, in a table that is bounded in size and time.
 
 Pure: time is that of the messages. No locks.
+
+Most responses say all that their query said, and are found by that. Some do not: a FORMERR often
+has no question, some libraries cut it off with what does not fit, and some emitters log another
+source port, or leave an address out. Such a response belongs to a query of the same role and id
+that nothing else in it contradicts: neither the question, nor the addresses, nor the server's port.
 """
 
 from __future__ import annotations
 
-from typing import Dict, Hashable, NamedTuple, Optional
+from itertools import islice
+from typing import Dict, Iterator, NamedTuple, Optional, Tuple, Union
 
-__all__ = ["PairCounts", "Pairs"]
+__all__ = ["Exchange", "PairCounts", "Pairs"]
+
+MAX_CANDIDATES = 64
+"""Queries that are looked at for a response, the latest first: more have the same id only where the
+id says nothing (DNS over HTTPS and QUIC have 0), and a flood of them must not take time."""
+
+
+class Exchange(NamedTuple):
+    """What a query and its response have in common; None or empty where it is not known.
+
+    Attributes:
+        role: the message type, queries and responses alike.
+        message_id: of the DNS message, two octets.
+        question: type and name.
+        client: the address that the query came from.
+        client_port: its port.
+        server: the address that the query went to.
+        server_port: its port.
+    """
+
+    role: int
+    message_id: bytes
+    question: bytes
+    client: Optional[bytes]
+    client_port: Optional[int]
+    server: Optional[bytes]
+    server_port: Optional[int]
+
+    def agrees_with(self, query: Exchange) -> bool:
+        """Return whether this may be the response to a query; its port may be another one."""
+        return (
+            self.role == query.role
+            and self.message_id == query.message_id
+            and (not self.question or self.question == query.question)
+            and _agree(self.client, query.client)
+            and _agree(self.server, query.server)
+            and _agree(self.server_port, query.server_port)
+        )
+
+
+Same = Union[bytes, int, None]
+
+
+def _agree(one: Same, other: Same) -> bool:
+    return not one or not other or one == other
 
 
 class PairCounts(NamedTuple):
@@ -32,6 +82,36 @@ class PairCounts(NamedTuple):
     unasked: int
 
 
+class _Likes:
+    """Queries by what they have in common with responses that do not say all.
+
+    By hashes, which take half the memory of what they are made of; what is found is compared.
+    Nearly always there is one query, and no collection is made for it.
+    """
+
+    def __init__(self) -> None:
+        self._found: Dict[int, Union[Exchange, Dict[Exchange, None]]] = {}
+
+    def add(self, likeness: int, query: Exchange) -> None:
+        found = self._found.setdefault(likeness, query)
+        if isinstance(found, dict):
+            found[query] = None
+        elif found is not query:
+            self._found[likeness] = {found: None, query: None}
+
+    def remove(self, likeness: int, query: Exchange) -> None:
+        found = self._found[likeness]
+        if isinstance(found, dict):
+            del found[query]
+        if not isinstance(found, dict) or not found:
+            del self._found[likeness]
+
+    def latest(self, likeness: int) -> Iterator[Exchange]:
+        """Yield the queries, the latest first."""
+        found = self._found.get(likeness, {})
+        return reversed(found) if isinstance(found, dict) else iter((found,))
+
+
 class Pairs:
     """Find the query of each response.
 
@@ -44,7 +124,8 @@ class Pairs:
         self._capacity = capacity
         self._patience = patience
         # A dict keeps its order: the first one is the one that waits longest.
-        self._waiting: Dict[Hashable, int] = {}
+        self._waiting: Dict[Exchange, int] = {}
+        self._likes = _Likes()
         self._answered = self._unanswered = self._repeated = self._forgotten = self._unasked = 0
 
     def counts(self) -> PairCounts:
@@ -58,26 +139,72 @@ class Pairs:
             self._unasked,
         )
 
-    def query(self, key: Hashable, time: int) -> None:
+    def query(self, query: Exchange, time: int) -> None:
         """Let a query wait from this time on, in nanoseconds."""
         self._give_up(time)
-        if key in self._waiting:
+        if query in self._waiting:
             self._repeated += 1
             return
         if len(self._waiting) >= self._capacity:
-            del self._waiting[next(iter(self._waiting))]
+            self._remove(next(iter(self._waiting)))
             self._forgotten += 1
-        self._waiting[key] = time
+        self._waiting[query] = time
+        for likeness in _likenesses(query):
+            self._likes.add(likeness, query)
 
-    def response(self, key: Hashable, time: int) -> Optional[int]:
-        """Return the time of a response's query; None if none is waiting."""
+    def response(
+        self, response: Exchange, time: int, query_time: Optional[int] = None
+    ) -> Optional[int]:
+        """Return the time of a response's query.
+
+        None: no query is waiting, or it could be one of several, of which then the one that has
+        waited longest counts as answered.
+
+        Args:
+            response: what it says.
+            time: when it was given.
+            query_time: when its query was, if it says so.
+        """
         self._give_up(time)
-        asked = self._waiting.pop(key, None)
-        if asked is None:
-            self._unasked += 1
-        else:
-            self._answered += 1
-        return asked
+        found, certain = response, True
+        if response not in self._waiting:
+            likely = self._most_likely(response, time, query_time)
+            if likely is None:
+                self._unasked += 1
+                return None
+            found, certain = likely
+        asked = self._remove(found)
+        self._answered += 1
+        return asked if certain else None
+
+    def _most_likely(
+        self, response: Exchange, time: int, query_time: Optional[int]
+    ) -> Optional[Tuple[Exchange, bool]]:
+        """Return the query that fits best, and whether no other one fits as well."""
+        best: Optional[Tuple[Tuple[object, ...], Exchange]] = None
+        certain = True
+        for query in self._candidates(response):
+            asked = self._waiting[query]
+            if not response.agrees_with(query) or (asked > time and asked != query_time):
+                continue
+            rank = _likelihood(response, query, asked, query_time)
+            if best is None or rank >= best[0]:
+                certain = best is None or rank != best[0]
+                best = rank, query
+        return best and (best[1], certain)
+
+    def _candidates(self, response: Exchange) -> Iterator[Exchange]:
+        if not response.message_id:
+            return iter(())  # as of all messages that are logged without the DNS message
+        with_question, without = _likenesses(response)
+        likeness = with_question if response.question else without
+        return islice(self._likes.latest(likeness), MAX_CANDIDATES)
+
+    def _remove(self, query: Exchange) -> int:
+        """Let a query wait no longer; return its time."""
+        for likeness in _likenesses(query):
+            self._likes.remove(likeness, query)
+        return self._waiting.pop(query)
 
     def _give_up(self, now: int) -> None:
         """Let go of the queries that have waited too long, seen from this message's time.
@@ -87,8 +214,27 @@ class Pairs:
         """
         waiting, oldest = self._waiting, now - self._patience
         while waiting:
-            key = next(iter(waiting))
-            if waiting[key] >= oldest:
+            query = next(iter(waiting))
+            if waiting[query] >= oldest:
                 return
-            del waiting[key]
+            self._remove(query)
             self._unanswered += 1
+
+
+def _likenesses(exchange: Exchange) -> Tuple[int, int]:
+    """Return what a response has in common that has a question, and one that has none."""
+    return hash(exchange[:3]), hash(exchange[:2])
+
+
+def _likelihood(
+    response: Exchange, query: Exchange, asked: int, query_time: Optional[int]
+) -> Tuple[object, ...]:
+    """Return how well a query fits that agrees with a response: the greater, the better."""
+    return (
+        asked == query_time,
+        response.question == query.question,
+        response.client == query.client,
+        response.server == query.server,
+        response.client_port == query.client_port,
+        0 if query_time is None else -abs(asked - query_time),
+    )

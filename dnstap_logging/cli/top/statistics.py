@@ -16,7 +16,7 @@ from ...names import read_name
 from ...text import UNKNOWN, address_text, own_time, own_wire
 from .busiest import Busiest
 from .latency import Bar, Latencies
-from .pairs import PairCounts, Pairs
+from .pairs import Exchange, PairCounts, Pairs
 from .timeline import Bin, Timeline
 
 __all__ = ["Latency", "Ranking", "Row", "Summary", "Traffic"]
@@ -26,7 +26,7 @@ KEPT = 4096
 4,097 is always found. Twice as many, of 255 octets each, are some megabytes."""
 
 MAX_WAITING = 65536
-"""Queries that may wait for a response at the same time: some 20 MB; 6,500 lost ones a second."""
+"""Queries that may wait for a response at the same time: some 40 MB; 6,500 lost ones a second."""
 
 PATIENCE = 10_000_000_000
 """Nanoseconds after which a query counts as unanswered: stub resolvers try again after 5 s."""
@@ -154,10 +154,11 @@ class Traffic:
         time = own_time(message)
         if time is not None:
             self._add_time(time, is_query)
-        question = self._add_question(own_wire(message) or b"")
+        wire = own_wire(message) or b""
+        question = self._add_question(wire)
         if not is_query:
             self._rcodes[_rcode(message.response_message)] += 1
-        self._pair(message, question)
+        self._pair(message, wire, question)
 
     def _add_time(self, time: int, is_query: bool) -> None:
         self._time = time
@@ -168,34 +169,34 @@ class Traffic:
             self._last = time
 
     def _add_question(self, wire: bytes) -> bytes:
-        """Count name and type of a question; return id, type and name, "" without a question."""
-        try:
-            name, kind, _ = read_question(wire)
-        except ValueError:
-            return b""
-        # Letters alone: the octets of length, at most 63, are no letters.
-        name = name.lower()
-        self._names.add(name)
-        self._query_types[kind] += 1
-        return b"%b%d %b" % (wire[:2], kind, name)
+        """Count name and type of a question; return both, or "" if there is none."""
+        name, kind, question = _question(wire)
+        if question:
+            self._names.add(name)
+            self._query_types[kind] += 1
+        return question
 
-    def _pair(self, message: DnstapMessage, question: bytes) -> None:
+    def _pair(self, message: DnstapMessage, wire: bytes, question: bytes) -> None:
         """Let a query wait, or find the query of a response; take the latency."""
         kind = message.message_type
-        key = (
+        if not question and message.query_message and not kind & 1:
+            question = _question(message.query_message)[2]
+        exchange = Exchange(
             (kind + 1) // 2,  # AUTH_QUERY belongs to AUTH_RESPONSE, and so on
+            wire[:2],
             question,
-            message.query_address,
+            _known(message.query_address),
             message.query_port,
-            message.response_address,
+            _known(message.response_address),
             message.response_port,
         )
         if kind & 1:
             time = message.query_time
-            self._pairs.query(key, self._time if time is None else time)
+            self._pairs.query(exchange, self._time if time is None else time)
             return
         answered = message.response_time
-        asked = self._pairs.response(key, self._time if answered is None else answered)
+        now = self._time if answered is None else answered
+        asked = self._pairs.response(exchange, now, message.query_time)
         if message.query_time is not None and message.query_time != answered:
             asked = message.query_time
         if asked is not None and answered is not None and answered >= asked:
@@ -227,6 +228,22 @@ class Traffic:
         found = self._latencies
         p50, p95, p99 = map(found.percentile, (50, 95, 99))
         return Latency(found.count, p50, p95, p99, found.maximum, found.bars())
+
+
+def _question(wire: bytes) -> Tuple[bytes, int, bytes]:
+    """Return name and type of a question, and both together; "" if there is none."""
+    try:
+        name, kind, _ = read_question(wire)
+    except ValueError:
+        return b"", 0, b""
+    # Letters alone: the octets of length, at most 63, are no letters.
+    name = name.lower()
+    return name, kind, b"%d %b" % (kind, name)
+
+
+def _known(address: Optional[bytes]) -> Optional[bytes]:
+    """Return an address, None for an unspecified one (0.0.0.0, ::)."""
+    return address if address and any(address) else None
 
 
 def _rcode(wire: Optional[bytes]) -> Optional[int]:

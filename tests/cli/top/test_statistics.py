@@ -85,7 +85,6 @@ def test_a_query_and_its_response() -> None:
     "changed",
     [
         {"query_address": "192.0.2.2"},
-        {"query_port": 4001},
         {"response_address": "192.0.2.54"},
         {"response_port": 5353},
         {"response_message": wire(WWW, message_id=8)},
@@ -95,11 +94,61 @@ def test_a_query_and_its_response() -> None:
     ids=str,
 )
 def test_what_differs_is_no_pair(changed: Dict[str, Any]) -> None:
-    """Id, addresses, ports, name and type must all agree; else the query goes on waiting."""
+    """Id, addresses, the server's port, name and type must agree; else the query waits on."""
     summary = summed([side("CLIENT_QUERY", 0), side("CLIENT_RESPONSE", 1, **changed)])
 
     assert summary.pairs == PairCounts(0, 0, 1, 0, 0, 1)
     assert summary.latency.measured == 0
+
+
+def without_question(rcode: int, message_id: int = 7) -> bytes:
+    """Return a response of a header alone, as FORMERR often is."""
+    return struct.pack(">6H", message_id, 0x8000 | rcode, 0, 0, 0, 0)
+
+
+@pytest.mark.parametrize("kind", [each.name for each in MessageType if each.is_query])
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"response_message": without_question(1)},
+        {"query_port": 4001},
+        {"query_port": 4001, "response_message": without_question(1)},
+        {"query_address": None, "query_port": None},
+        {"response_message": without_question(1), "query_message": wire(WWW)},
+        {"response_message": without_question(1), "query_time": BEGIN},
+        {"query_port": 4001, "query_time": BEGIN},
+    ],
+    ids=str,
+)
+def test_a_response_that_says_less_is_a_response(kind: str, changed: Dict[str, Any]) -> None:
+    """Without a question, or with another source port: its query is answered all the same."""
+    response = side(kind.replace("QUERY", "RESPONSE"), 25, **changed)
+    summary = summed([side(kind, 0), response])
+
+    assert summary.pairs == PairCounts(1, 0, 0, 0, 0, 0)
+    assert summary.latency.maximum == 25 * MS
+
+
+@pytest.mark.parametrize("own", [0, 1, 2])
+def test_the_query_in_a_response_tells_whose_it_is(own: int) -> None:
+    """A response without a question that carries its query is paired by that one's question."""
+    queries = [wire(b"\1%c\7example\0" % letter) for letter in b"abc"]
+    traffic = [
+        side("CLIENT_QUERY", place, query_message=query, query_port=4000 + place)
+        for place, query in enumerate(queries)
+    ]
+    fields = {"response_message": without_question(1), "query_message": queries[own]}
+    summary = summed([*traffic, side("CLIENT_RESPONSE", 10, query_port=9, **fields)])
+
+    assert summary.latency[:2] == (1, cut((10 - own) * MS))
+
+
+def test_unspecified_addresses_are_unknown_ones() -> None:
+    """Some emitters write 0.0.0.0 where they do not know an address: it contradicts nothing."""
+    response = side("RESOLVER_RESPONSE", 5, query_port=0)._replace(query_address=bytes(4))
+    summary = summed([side("RESOLVER_QUERY", 0), response])
+
+    assert summary.pairs == PairCounts(1, 0, 0, 0, 0, 0)
 
 
 def test_a_pair_is_of_one_role() -> None:
