@@ -77,16 +77,17 @@ class _Seen(Dict[Any, Any]):
         most: how many are kept.
     """
 
-    def __init__(self, make: Callable[[bytes], object], most: int) -> None:
+    def __init__(self, make: Callable[[Any], object], most: int) -> None:
         super().__init__()
         self._make = make
         self._most = most
 
-    def __missing__(self, piece: bytes) -> object:
+    def __missing__(self, piece: Optional[bytes]) -> object:
         value = self._make(piece)
-        if len(self) >= self._most:
-            self.clear()
-        self[piece] = value
+        if piece is None or len(piece) <= MAX_SEEN:
+            if len(self) >= self._most:
+                self.clear()
+            self[piece] = value
         return value
 
 
@@ -128,6 +129,10 @@ def _as_head(piece: bytes) -> Tuple[Optional[bytes], Optional[bytes], Optional[b
 
 MOST_SEEN = 1024
 """How many pieces of a kind are kept: some hundred kilobytes."""
+
+MAX_SEEN = 256
+"""Bytes of the longest piece that is kept. Identity, version and extra of a server are shorter; a
+sender may fill frames of a megabyte with ever new ones."""
 
 _lengths = _Seen(_varint, 1 << 14)
 _seconds = _Seen(_as_nanoseconds, MOST_SEEN)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import struct
 import time
+import tracemalloc
 from typing import Any, Callable, Dict, List, Tuple
 
 import pytest
@@ -190,6 +191,22 @@ def test_what_is_kept_is_bounded() -> None:
     for seen in (decoding._heads, decoding._seconds, decoding._kinds, decoding._ports):
         assert 0 < len(seen) <= decoding.MOST_SEEN
     assert len(decoding._lengths) <= 1 << 14
+
+
+def test_long_pieces_are_not_kept() -> None:
+    """A thousand identities of 50,000 bytes each take no memory once they are read."""
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for number in range(decoding.MOST_SEEN):
+            body = field(b"\x72", KINDS + TIME + QUERY)
+            head = b"\x0a\xd0\x86\x03" + struct.pack(">I", number) * 12_500
+            assert decode(head + body + END).identity == head[4:]
+        after = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+
+    assert after - before < 1 << 20, "50 MB, if they were all kept"
 
 
 def test_no_payload_takes_long() -> None:

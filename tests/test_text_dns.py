@@ -8,6 +8,7 @@ from typing import Any, Callable, Dict, List
 
 import dns.edns
 import dns.message
+import dns.rdata
 import pytest
 import yaml
 from hypothesis import given
@@ -105,6 +106,20 @@ def test_records_that_cannot_be_read() -> None:
 
     with pytest.raises(ValueError, match="a record that cannot be read"):
         dns_text()(wire)
+
+
+def test_unknown_classes_and_types_are_not_remembered() -> None:
+    """Ever new pairs of class and type, which senders may make up, take no memory for good."""
+    wire = HEADER[:-1] + b"\0" + QUESTION
+    text = dns_text()
+    known = len(dns.rdata._rdata_classes)
+    for number in range(300):
+        record = b"\xc0\x0c" + struct.pack(">HHIH", 65280, 1000 + number, 60, 4) + b"abcd"
+
+        shown = f"www.example.\t60\tCLASS{1000 + number}\tTYPE65280\t\\# 4 61626364"
+        assert shown in text(wire + record)
+
+    assert len(dns.rdata._rdata_classes) == known
 
 
 ANY_BYTES = st.none() | st.binary(max_size=60)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Optional, Tuple
 
 from ..dnswire import HEADER_SIZE, Record
 from ..names import read_name
@@ -40,11 +40,16 @@ def _with_dnspython() -> Optional[RecordText]:
                 name, _ = read_name(wire, HEADER_SIZE)
             else:
                 name = str(dns.name.from_wire(wire, record.start)[0])
-            network, kind, shown = _kind(record.network, record.kind)
+            network, kind, shown, is_known = _kind(record.network, record.kind)
             size = record.end - record.data
-            # updates have records without data (RFC 2136, 2.4 and 2.5)
-            data = dns.rdata.from_wire(network, kind, wire, record.data, size) if size else None
-            text = "" if data is None else _whole(data)
+            if not size:  # updates have records without data (RFC 2136, 2.4 and 2.5)
+                text = ""
+            elif is_known:
+                text = _whole(dns.rdata.from_wire(network, kind, wire, record.data, size))
+            else:
+                # Not by from_wire, which remembers each pair of class and type that it was ever
+                # asked for without knowing it, and there are 2**32 of them.
+                text = _whole(dns.rdata.GenericRdata(network, kind, wire[record.data : record.end]))
             return f"{name}\t{record.ttl}\t{shown}\t{text}"
         except Exception as error:
             # dnspython's own errors, and whatever hostile records make its parsers raise
@@ -56,15 +61,18 @@ def _with_dnspython() -> Optional[RecordText]:
 @functools.lru_cache(maxsize=KINDS_KEPT)
 def _kind(
     network: int, kind: int
-) -> Tuple[dns.rdataclass.RdataClass, dns.rdatatype.RdataType, str]:
-    """Return class and type as dnspython has them, and as text."""
+) -> Tuple[dns.rdataclass.RdataClass, dns.rdatatype.RdataType, str, bool]:
+    """Return class and type as dnspython has them, as text, and whether it knows their records."""
+    import dns.rdata
     import dns.rdataclass
     import dns.rdatatype
 
     of_class = dns.rdataclass.RdataClass.make(network)
     of_type = dns.rdatatype.RdataType.make(kind)
     text = f"{dns.rdataclass.to_text(of_class)}\t{dns.rdatatype.to_text(of_type)}"
-    return of_class, of_type, text
+    class_of: Any = dns.rdata.get_rdata_class  # it has no types
+    is_known = class_of(of_class, of_type, use_generic=False) is not None
+    return of_class, of_type, text, is_known
 
 
 def _whole(data: dns.rdata.Rdata) -> str:
