@@ -1,6 +1,8 @@
 """A message as the JSON object that ``dnstap -j`` prints, and one that says more. Pure functions.
 
-All that is no printable ASCII is escaped, as JSON allows: for any terminal, encoding and parser.
+All that is not printable ASCII is escaped, as JSON allows: for any terminal, encoding and parser.
+Nothing is escaped before, so text in a message is read from it as it was. Octets that are not UTF-8
+are U+FFFD each.
 """
 
 from __future__ import annotations
@@ -11,20 +13,30 @@ from typing import Any, Dict, Optional, Union
 
 from .enums import PolicyMatch
 from .message import DnstapMessage, Policy
+from .names import read_name
 from .text import address_text
 from .text_dns import DnsText
-from .text_octets import name_text, plain, replaced
+from .text_octets import name_text, replaced
 from .values import NS
 
-__all__ = ["format_json", "json_fields", "time_text"]
+__all__ = ["format_json", "json_fields", "json_text", "time_text"]
 
 NOTHING = "<nil>"
 """What the tool says where the family or the protocol is unknown, and leaves out elsewhere."""
 
 _BY_NAME = (PolicyMatch.QNAME, PolicyMatch.NS_NAME)
-_to_json = json.JSONEncoder(separators=(",", ":")).encode
+_to_json = json.JSONEncoder().encode
+_to_compact_json = json.JSONEncoder(separators=(",", ":")).encode
+_DELETE, _ESCAPED_DELETE = "\x7f", "\\u007f"
 
 Fields = Dict[str, Any]
+
+
+def json_text(value: Any, *, compact: bool = False) -> str:
+    """Return a value as JSON in printable ASCII; compact: without spaces."""
+    # The only control character that JSON lets stand, and only within strings.
+    text = (_to_compact_json if compact else _to_json)(value)
+    return text.replace(_DELETE, _ESCAPED_DELETE)
 
 
 def format_json(message: DnstapMessage, dns_text: DnsText, full: bool = False) -> str:
@@ -35,7 +47,7 @@ def format_json(message: DnstapMessage, dns_text: DnsText, full: bool = False) -
         dns_text: renders a DNS message.
         full: also extra, policy and http_protocol; and nothing stands for what is unknown.
     """
-    return _to_json(json_fields(message, dns_text, full))
+    return json_text(json_fields(message, dns_text, full), compact=True)
 
 
 def json_fields(message: DnstapMessage, dns_text: DnsText, full: bool = False) -> Fields:
@@ -44,7 +56,7 @@ def json_fields(message: DnstapMessage, dns_text: DnsText, full: bool = False) -
         "type": "MESSAGE",
         "identity": replaced(message.identity or b""),
         "version": replaced(message.version or b""),
-        "extra": plain(message.extra or b"") if full else "",
+        "extra": replaced(message.extra or b"") if full else "",
     }
     body = _body(message, dns_text)
     if full:
@@ -119,13 +131,14 @@ def _name_or_text(octets: Optional[bytes]) -> Optional[str]:
     if octets is None:
         return None
     try:
-        return name_text(octets)
-    except ValueError:
-        return plain(octets)
+        text, end = read_name(octets, 0)
+    except (ValueError, IndexError):
+        end = -1
+    return text if end == len(octets) else replaced(octets)
 
 
 def _policy_value(policy: Policy) -> Optional[str]:
     value = policy.value
     if value is None or policy.match in _BY_NAME:
         return _name_or_text(value)
-    return address_text(value) if len(value) in (4, 16) else plain(value)
+    return address_text(value) if len(value) in (4, 16) else replaced(value)

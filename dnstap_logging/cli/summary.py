@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, Dict, List, Optional
 
 from ..message import DnstapMessage, MessageType
 from ..text import own_time
-from ..text_json import time_text
+from ..text_json import json_text, time_text
 from ..text_octets import clean
 from . import numbers
 from .captures import Damage
@@ -92,4 +91,4 @@ class Summary:
         report.update(payload_bytes=self.payload_bytes)
         if saved is not None:
             report["saved_in"] = saved
-        return json.dumps(report)
+        return json_text(report)

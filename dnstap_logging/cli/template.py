@@ -6,7 +6,6 @@ lay them out, nothing else, and a field is text without control characters.
 
 from __future__ import annotations
 
-import json
 import re
 import string
 from typing import Any, Callable, Dict, List, Optional, Tuple
@@ -14,7 +13,7 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 from ..dnswire import RCODES, read_rcode
 from ..message import DnstapMessage
 from ..text import UNKNOWN, address_text, own_wire
-from ..text_json import json_fields, time_text
+from ..text_json import json_fields, json_text, time_text
 from ..text_octets import plain
 from ..text_quiet import quiet_columns
 
@@ -59,7 +58,7 @@ def _column(name: str) -> Callable[[DnstapMessage], Optional[str]]:
 def _from_json(name: str) -> Callable[[DnstapMessage], Optional[str]]:
     def get(message: DnstapMessage) -> Optional[str]:
         value = json_fields(message, bytes.hex, full=True)["message"].get(name)
-        return json.dumps(value) if isinstance(value, dict) else value
+        return json_text(value) if isinstance(value, dict) else value
 
     return get
 

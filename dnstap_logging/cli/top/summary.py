@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, Dict, List, Sequence, Tuple
 
+from ...text_json import json_text
 from .statistics import Ranking, Row, Summary
 from .units import duration, number, per_second, share, stamp
 
@@ -129,7 +129,7 @@ def as_json(summary: Summary, source: str) -> str:
             "bins": [each._asdict() for each in summary.bins],
         },
     }
-    return json.dumps(found) + "\n"
+    return json_text(found) + "\n"
 
 
 def _as_mappings(ranking: Ranking, name: str) -> List[Dict[str, Any]]:
