@@ -14,7 +14,7 @@ from typing import List, Optional
 from .dnswire import CLASSES, OPCODES, RCODES, TYPES, read_header, read_question
 from .message import DnstapMessage, MessageType, SocketProtocol
 from .names import read_name
-from .values import NS
+from .values import NS, unmapped
 
 __all__ = [
     "UNKNOWN",
@@ -115,12 +115,14 @@ def _endpoint(address: Optional[bytes], port: Optional[int]) -> str:
     if address is None:
         host = UNKNOWN
     else:
-        host = address_text(address) if len(address) == 4 else f"[{address_text(address)}]"
+        text = address_text(address)
+        host = f"[{text}]" if ":" in text else text
     return host if port is None else f"{host}:{port}"
 
 
 def address_text(address: bytes) -> str:
-    """Return an address of 4 or 16 bytes as text."""
+    """Return an address of 4 or 16 bytes as text; an IPv4 address inside IPv6 as the former."""
+    address = unmapped(address)
     return socket.inet_ntop(socket.AF_INET if len(address) == 4 else socket.AF_INET6, address)
 
 

@@ -56,6 +56,7 @@ __all__ = [
     "enum_converter",
     "ns_from_seconds",
     "reason",
+    "unmapped",
 ]
 
 MAX_WIRE_MESSAGE = 65535  # octets: the length field of DNS over TCP (RFC 1035, 4.2.2)
@@ -240,9 +241,13 @@ def _packed(value: object) -> Optional[bytes]:
         packed = bytes(packed)
     if len(packed) not in (4, 16):
         raise ValueError("a packed IP address has 4 or 16 bytes")
-    if packed.startswith(_MAPPED) and len(packed) == 16:
-        packed = packed[12:]
+    packed = unmapped(packed)
     return None if packed in _UNSPECIFIED else packed
+
+
+def unmapped(packed: bytes) -> bytes:
+    """Return the IPv4 address that is inside an IPv6 one, other addresses as they are."""
+    return packed[12:] if len(packed) == 16 and packed.startswith(_MAPPED) else packed
 
 
 def _packed_text(text: str) -> bytes:

@@ -19,12 +19,14 @@ from ..filters.qname import as_domains, is_in
 from ..filters.rcode import as_rcodes
 from ..message import DnstapMessage, MessageType
 from ..text import mnemonic, own_time, own_wire
-from ..values import MAX_SECONDS, NS
+from ..values import MAX_SECONDS, NS, unmapped
 
 __all__ = ["Selector", "add_arguments", "any_given", "make_selector"]
 
 Selector = Callable[[DnstapMessage], bool]
 """Tells whether a message is wanted."""
+
+IPV4_BITS = 32
 
 _MNEMONICS = {mnemonic(each): each for each in MessageType}
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -135,10 +137,14 @@ def _client_test(networks: List[Tuple[int, int, int]]) -> Selector:
         packed = message.query_address
         if packed is None:
             return False
-        size, number = len(packed), int.from_bytes(packed, "big")
-        return any(size == each and number & mask == base for each, base, mask in networks)
+        return _is_within(unmapped(packed), networks) or _is_within(packed, networks)
 
     return test
+
+
+def _is_within(packed: bytes, networks: List[Tuple[int, int, int]]) -> bool:
+    size, number = len(packed), int.from_bytes(packed, "big")
+    return any(size == each and number & mask == base for each, base, mask in networks)
 
 
 def _name_test(domains: FrozenSet[bytes]) -> Selector:
@@ -193,15 +199,21 @@ def _as_rcodes(value: object) -> List[int]:
 
 
 def _as_networks(value: object) -> List[Tuple[int, int, int]]:
-    """Return the size of the addresses, the network as a number, and its mask."""
+    """Return the size of the addresses, the network as a number, and its mask.
+
+    A network of IPv4 addresses inside IPv6 is one of IPv4: they are the same clients.
+    """
     import ipaddress
 
     try:
         network = ipaddress.ip_network(str(value), strict=False)
     except ValueError:
         raise ValueError("must be an IP address, or a network such as 192.0.2.0/24") from None
-    size = network.max_prefixlen // 8
-    return [(size, int(network.network_address), int(network.netmask))]
+    base, mask = network.network_address.packed, network.netmask.packed
+    if network.max_prefixlen - network.prefixlen <= IPV4_BITS:
+        base = unmapped(base)
+    size = len(base)
+    return [(size, int.from_bytes(base, "big"), int.from_bytes(mask[-size:], "big"))]
 
 
 def _as_time(text: str) -> int:

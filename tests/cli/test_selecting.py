@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import time
-from typing import List
+from typing import Dict, List
 
 import pytest
 
-from dnstap_logging import DnstapMessage
+from dnstap_logging import DnstapMessage, SocketFamily
 from dnstap_logging.cli import selecting
+from dnstap_logging.decoding import decode
+from dnstap_logging.encoding import Encoder
 from tests.cli.samples import NOON, NS, dns_wire, query, response
 
 MESSAGES = {
@@ -23,13 +25,26 @@ MESSAGES = {
     "broken": query(60, query_message=b"\0"),
 }
 
+MAPPED = b"\0" * 10 + b"\xff\xff" + b"\xc0\0\2\1"
 
-def select(*arguments: str) -> List[str]:
+FOREIGN = {
+    "plain": query(0),
+    "mapped": query(0)._replace(query_address=MAPPED, socket_family=SocketFamily.INET6),
+    "mapped, called INET": query(0)._replace(query_address=MAPPED),
+    "next": query(0, query_address="192.0.2.2"),
+    "v6": query(0, query_address="2001:db8::1"),
+    "compatible": query(0)._replace(query_address=bytes(12) + MAPPED[12:]),
+    "of no length": query(0)._replace(query_address=b"\xc0\0\2"),
+}
+"""As other programs' captures may have them; no address in the last one, once it is decoded."""
+
+
+def select(*arguments: str, among: Dict[str, DnstapMessage] = MESSAGES) -> List[str]:
     """Return the names of the messages that the filters let through."""
     parser = argparse.ArgumentParser()
     selecting.add_arguments(parser)
     wanted = selecting.make_selector(parser.parse_args(arguments))
-    return [name for name, message in MESSAGES.items() if wanted(message)]
+    return [name for name, message in among.items() if wanted(message)]
 
 
 def test_nothing_asked() -> None:
@@ -65,6 +80,33 @@ def test_nothing_asked() -> None:
 def test_filters(arguments: List[str], names: List[str]) -> None:
     """A filter lets through what its values say; of several filters, all must agree."""
     assert select(*arguments) == names
+
+
+IPV4 = ["plain", "mapped", "mapped, called INET"]
+
+
+@pytest.mark.parametrize(
+    ("network", "names"),
+    [
+        ("192.0.2.1", IPV4),
+        ("192.0.2.0/24", [*IPV4, "next"]),
+        ("0.0.0.0/0", [*IPV4, "next"]),
+        ("::ffff:192.0.2.1", IPV4),
+        ("::ffff:c000:201", IPV4),
+        ("::ffff:192.0.2.0/120", [*IPV4, "next"]),
+        ("::ffff:192.0.2.9/120", [*IPV4, "next"]),
+        ("::ffff:0:0/96", [*IPV4, "next"]),
+        ("::/0", ["mapped", "mapped, called INET", "v6", "compatible"]),
+        ("::192.0.2.1", ["compatible"]),
+        ("192.0.2.128/25", []),
+    ],
+)
+def test_an_ipv4_client_inside_ipv6_is_that_client(network: str, names: List[str]) -> None:
+    """However an emitter writes an IPv4 client, and however it is asked for, it is found."""
+    encoder = Encoder(b"", b"")
+    received = {name: decode(encoder.encode(each, [])) for name, each in FOREIGN.items()}
+
+    assert select("--client", network, among=received) == names
 
 
 def test_local_time(monkeypatch: pytest.MonkeyPatch) -> None:

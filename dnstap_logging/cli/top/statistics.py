@@ -14,6 +14,7 @@ from ...dnswire import RCODES, TYPES, read_question, read_rcode
 from ...message import DnstapMessage, MessageType, SocketProtocol
 from ...names import read_name
 from ...text import UNKNOWN, address_text, own_time, own_wire
+from ...values import unmapped
 from .busiest import Busiest
 from .latency import Bar, Latencies
 from .pairs import Exchange, PairCounts, Pairs
@@ -150,7 +151,7 @@ class Traffic:
         self._types[kind] += 1
         self._protocols[message.socket_protocol] += 1
         if message.query_address is not None and kind in _SERVED:
-            self._clients.add(message.query_address)
+            self._clients.add(unmapped(message.query_address))
         time = own_time(message)
         if time is not None:
             self._add_time(time, is_query)
@@ -242,8 +243,8 @@ def _question(wire: bytes) -> Tuple[bytes, int, bytes]:
 
 
 def _known(address: Optional[bytes]) -> Optional[bytes]:
-    """Return an address, None for an unspecified one (0.0.0.0, ::)."""
-    return address if address and any(address) else None
+    """Return an address as it is on the wire, None for an unspecified one (0.0.0.0, ::)."""
+    return unmapped(address) if address and any(address) else None
 
 
 def _rcode(wire: Optional[bytes]) -> Optional[int]:

@@ -151,6 +151,16 @@ def test_unspecified_addresses_are_unknown_ones() -> None:
     assert summary.pairs == PairCounts(1, 0, 0, 0, 0, 0)
 
 
+def test_an_ipv4_client_inside_ipv6_is_that_client() -> None:
+    """Emitters with a socket for both families log ::ffff:192.0.2.1: one client, and one pair."""
+    mapped = b"\0" * 10 + b"\xff\xff" + b"\xc0\0\2\1"
+    query = side("CLIENT_QUERY", 0)._replace(query_address=mapped)
+    summary = summed([query, side("CLIENT_RESPONSE", 5)])
+
+    assert summary.clients.rows == [Row("192.0.2.1", 2, 0)]
+    assert summary.pairs.answered == 1
+
+
 def test_a_pair_is_of_one_role() -> None:
     """AUTH_RESPONSE is no answer to CLIENT_QUERY, whatever else agrees."""
     summary = summed([side("CLIENT_QUERY", 0), side("AUTH_RESPONSE", 1)])
