@@ -7,7 +7,10 @@ cannot be read is one ValueError. Pure functions; any thread may call them.
 from __future__ import annotations
 
 import struct
-from typing import List, NamedTuple, Tuple
+from typing import Iterator, List, NamedTuple, Tuple
+
+from .names import MAX_LABEL, MAX_NAME
+from .wire_names import POINTER, MessageNames
 
 __all__ = [
     "CLASSES",
@@ -24,6 +27,7 @@ __all__ = [
     "read_header",
     "read_options",
     "read_question",
+    "read_questions",
     "read_rcode",
 ]
 
@@ -48,9 +52,7 @@ RCODES = {
 
 OPT = 41  # the type of EDNS's pseudo-record (RFC 6891, 6.1.1)
 HEADER_SIZE = 12
-MAX_LABEL = 63  # octets of a label; above it begin compression pointers (RFC 1035, 4.1.4)
-MAX_NAME = 255  # octets of a name (RFC 1035, 2.3.4)
-_POINTER = 0xC0
+_END_OF_NAME = HEADER_SIZE + MAX_NAME  # where the first question's name ends at the latest
 _OPT_TYPE = OPT.to_bytes(2, "big")
 _HEADER = struct.Struct("!6H")  # RFC 1035, 4.1.1
 _QUESTION = struct.Struct("!HH")  # RFC 1035, 4.1.2, after the name
@@ -137,7 +139,7 @@ def read_question(wire: bytes) -> Question:
         raise ValueError("no question")
     try:
         position = HEADER_SIZE
-        while wire[position]:
+        while wire[position] and position < _END_OF_NAME:
             if wire[position] > MAX_LABEL:
                 raise ValueError("no uncompressed name")
             position += 1 + wire[position]
@@ -148,6 +150,32 @@ def read_question(wire: bytes) -> Question:
     if position - HEADER_SIZE > MAX_NAME:
         raise ValueError(f"a domain name has at most {MAX_NAME} octets")
     return Question(wire[HEADER_SIZE:position], kind, network)
+
+
+def read_questions(wire: bytes) -> Iterator[Question]:
+    """Read all questions of a DNS message; names of later ones, if compressed, are decompressed.
+
+    Yields:
+        The questions that can be read, in their order.
+
+    Raises:
+        ValueError: there is none, or this and the following ones cannot be read.
+    """
+    first = read_question(wire)
+    yield first
+    more = read_header(wire).questions - 1
+    if not more:
+        return
+    names = MessageNames(wire)
+    position = HEADER_SIZE + len(first.name) + _QUESTION.size
+    try:
+        for _ in range(more):
+            name, position = names.read(position)
+            kind, network = _QUESTION.unpack_from(wire, position)
+            position += _QUESTION.size
+            yield Question(name, kind, network)
+    except (IndexError, struct.error):
+        raise ValueError("the message ends inside a question") from None
 
 
 def read_body(wire: bytes) -> Tuple[List[Record], int]:
@@ -182,13 +210,15 @@ def _after_name(wire: bytes, position: int) -> int:
     start = position
     while wire[position]:
         length = wire[position]
-        if length >= _POINTER:
-            if (length - _POINTER) << 8 | wire[position + 1] >= start:
+        if length >= POINTER:
+            if (length - POINTER) << 8 | wire[position + 1] >= start:
                 raise ValueError("a compression pointer that does not point back")
             return position + 2
         if length > MAX_LABEL:
             raise ValueError("neither a label nor a compression pointer")
         position += 1 + length
+        if position - start >= MAX_NAME:
+            raise ValueError(f"a domain name has at most {MAX_NAME} octets")
     return position + 1
 
 

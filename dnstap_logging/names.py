@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import List, Tuple
 
-__all__ = ["check_wire_name", "name_from_text", "read_name"]
+__all__ = ["MAX_LABEL", "MAX_NAME", "check_wire_name", "name_from_text", "read_name"]
 
 MAX_LABEL = 63  # octets of a label (RFC 1035, 2.3.4)
 MAX_NAME = 255  # octets of a name on the wire, with all length octets (RFC 1035, 2.3.4)

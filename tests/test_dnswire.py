@@ -21,6 +21,7 @@ from dnstap_logging.dnswire import (
     read_header,
     read_options,
     read_question,
+    read_questions,
     read_rcode,
 )
 
@@ -122,6 +123,31 @@ def test_the_longest_name() -> None:
     assert read_question(QUERY + longest + b"\0\1\0\1").name == longest
     with pytest.raises(ValueError, match="at most 255"):
         read_question(QUERY + b"\2bc" + b"\1a" * 126 + b"\0" + b"\0\1\0\1")
+
+
+def test_questions() -> None:
+    """All questions are read, compressed names of later ones decompressed; then what is wrong."""
+    two = bytes.fromhex("000101000003000000000000") + NAME + b"\0\1\0\1"
+    two += b"\4mail\xc0\x10" + b"\0\x0f\0\3"
+
+    assert list(read_questions(QUERY + NAME + b"\0\1\0\1")) == [(NAME, 1, 1)]
+    found = read_questions(two)
+    assert next(found) == (NAME, 1, 1)
+    assert next(found) == (b"\4mail\7example\3org\0", 15, 3)
+    with pytest.raises(ValueError, match="ends inside"):
+        next(found)
+    with pytest.raises(ValueError, match="no question"):
+        next(read_questions(bytes(12)))
+
+
+def test_a_record_with_a_name_that_is_too_long() -> None:
+    """It is no name, however far its labels go on."""
+    owner = b"\1a" * 127 + b"\0"
+    rest = bytes.fromhex("00010001000000000000")
+
+    assert len(read_body(ONE_RECORD + owner + rest)[0]) == 1
+    with pytest.raises(ValueError, match="at most 255"):
+        read_body(ONE_RECORD + b"\1a" + owner + rest)
 
 
 @given(

@@ -49,16 +49,26 @@ class AnonymizingFilter(logging.Filter):
     """Cut, remove or pseudonymise the clients' addresses in the records of a dnstap handler.
 
     Treated are the query address, in messages of every type; the response address where it is the
-    same; the EDNS Client Subnet (RFC 7871) in query and response message; and what a policy says
-    about a client's address. In ``RESOLVER_``, ``FORWARDER_``, ``STUB_`` and ``TOOL_`` messages the
-    query address is this host's own: it is treated too, for a host may ask for one client only.
+    same; what a policy says about a client's address; and in query and response message, by their
+    numbers, these:
+
+    * the EDNS options 8 (Client Subnet, RFC 7871), 20730 (0x50fa, its code before) and 20292
+      (Cisco Umbrella, OpenDNS): their addresses, and the device in the last;
+    * the EDNS options 65001 and 65073 (MAC addresses, by dnsmasq), 65074 (the customer's
+      equipment, likewise), 4 (owner, OpenDNS device) and 26946 (DeviceID): removed;
+    * records of type 65422 (XPF, by dnsdist): the whole DNS message is removed.
+
+    Left are all other options, such as 10 (cookies, RFC 7873), all other records, and all names.
+    In ``RESOLVER_``, ``FORWARDER_``, ``STUB_`` and ``TOOL_`` messages the query address is this
+    host's own: it is treated too, for a host may ask for one client only.
 
     It fails closed. A value that cannot be read is removed, and so is a DNS message that cannot
-    be read to its end, if it may hold a client subnet. The handler sends a changed copy; other
-    handlers see the original. Attached to a logger or to a handler of another kind, which could
-    send the original on, the filter refuses every record with dns extras and says so.
+    be read to its end or has several OPT records (RFC 6891, 6.1.1), if it may hold one of these.
+    The handler sends a changed copy; other handlers see the original. Attached to a logger or to a
+    handler of another kind, which could send the original on, the filter refuses every record with
+    dns extras and says so.
 
-    A DNS message with a client subnet is changed, so it no longer verifies under TSIG or SIG(0).
+    A DNS message that is changed no longer verifies under TSIG or SIG(0).
 
     Args:
         ipv4_prefix: how many leading bits of IPv4 addresses are kept; 0 or None removes them. By

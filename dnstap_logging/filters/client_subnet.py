@@ -1,7 +1,8 @@
-"""The EDNS Client Subnet option (RFC 7871) inside DNS messages: found, and rewritten.
+"""Clients' addresses inside DNS messages, in EDNS options and records: found, and rewritten.
 
-A resolver or forwarder tells by it whom it asks for, so it is one more address of the client. Pure
-functions; any thread may call them.
+A resolver or forwarder tells by them whom it asks for, so each is one more address of the client.
+`umbrella.py` has the one option that holds more than an address. Pure functions; any thread may
+call them.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import struct
 from typing import Callable, List, Optional, Tuple
 
 from ..dnswire import OPT, Option, Record, read_body, read_options
+from .umbrella import UMBRELLA, hide_umbrella
 
 __all__ = ["Hide", "hide_client_subnets"]
 
@@ -17,7 +19,30 @@ Hide = Callable[[bytes, int], Tuple[bytes, int]]
 """From an address and how many of its bits are known, to another one of that size and how many of
 its bits are left; 0: the address is removed."""
 
-CLIENT_SUBNET = 8  # option code (RFC 7871, 6)
+SUBNETS = frozenset(
+    (
+        8,  # EDNS Client Subnet (RFC 7871, 6)
+        0x50FA,  # its code before it had one of IANA's, with the same data
+    )
+)
+REMOVED = frozenset(
+    (
+        4,  # the owner's MAC address (draft-cheshire-edns0-owner-option), an OpenDNS device
+        26946,  # DeviceID (IANA)
+        65001,  # a MAC address: dnsmasq's --add-mac
+        65073,  # a MAC address as text: dnsmasq's --add-mac=text and =base64 (Nominum)
+        65074,  # the customer's equipment: dnsmasq's --add-cpe-id (Nominum)
+    )
+)
+"""Options that name one client or its device: there are no bits of them that could be kept."""
+
+XPF = 65422
+"""The type of dnsdist's record of the client's address and port (draft-bellis-dnsop-xpf)."""
+
+MAX_ADDRESSES = 16
+"""Options with an address that are read in one message. One is usual; a pseudonym of each would
+take a tenth of a second, if the message had as many as fit into it."""
+
 PADDING = 12  # option code (RFC 7830, 3)
 TSIG = 250  # record type (RFC 8945, 4.1)
 _ADDRESS_SIZE = {1: 4, 2: 16}  # by family (RFC 7871, 6)
@@ -25,43 +50,79 @@ _SUBNET = struct.Struct("!HBB")  # family, source and scope prefix lengths
 _OPTION = struct.Struct("!HH")  # code, length
 _LENGTH = struct.Struct("!H")  # of a record's data, just before it
 _OPT_TYPE = OPT.to_bytes(2, "big")
-_SUBNET_CODE = CLIENT_SUBNET.to_bytes(2, "big")
+_XPF_TYPE = XPF.to_bytes(2, "big")
+_CODES = [code.to_bytes(2, "big") for code in sorted((*SUBNETS, *REMOVED, UMBRELLA))]
 _FIXED_FIELDS = 10  # octets between a record's owner name and its data (RFC 1035, 4.1.3)
 _POINTER = 0xC0  # the first bits of a compression pointer (RFC 1035, 4.1.4)
 
 
 def hide_client_subnets(wire: bytes, hide: Hide) -> Optional[bytes]:
-    """Rewrite the client subnets of a DNS message.
+    """Rewrite the options of a DNS message that hold a client's address.
 
-    The address is cut to the bits that are left, and all lengths with it; the scope prefix length
-    stays. An option without an address in it (source prefix length 0) stays; one of which nothing
-    is left, or that cannot be read, is removed. Whatever follows the last record is removed too.
+    The address of a client subnet is cut to the bits that are left, and all lengths with it; the
+    scope prefix length stays. An option without an address in it (source prefix length 0) stays;
+    one of which nothing is left, or that cannot be read, is removed. So are options that name the
+    client in other ways. Whatever follows the last record is removed too.
 
     Args:
         wire: the message.
         hide: what to do with an address.
 
     Returns:
-        The message, or None if it cannot be read and may hold a client subnet.
+        The message, or None if it has an XPF record, or cannot be read and may hold an address.
     """
-    if _OPT_TYPE not in wire or _SUBNET_CODE not in wire:
-        return wire  # whoever reads it, and however, finds no client subnet
+    if not _may_hold_address(wire):
+        return wire
     try:
         records, end = read_body(wire)
-        parts, position = [], 0
-        for number, record in enumerate(records):
-            if record.kind == OPT:
-                options = _rewritten(wire, record, records[number + 1 :], hide)
-                parts += [wire[position : record.data - 2], _LENGTH.pack(len(options)), options]
-                position = record.end
+        number = _number_of_opt(records)
+        if number is None:
+            return wire[:end]
+        record = records[number]
+        options = _rewritten(wire, record, records[number + 1 :], hide)
     except ValueError:
         return None
-    return b"".join([*parts, wire[position:end]])
+    parts = wire[: record.data - _LENGTH.size], _LENGTH.pack(len(options)), options
+    return b"".join((*parts, wire[record.end : end]))
+
+
+def _may_hold_address(wire: bytes) -> bool:
+    """Return whether somebody who reads the message, however, could find an address."""
+    if _XPF_TYPE in wire:
+        return True
+    opt = wire.find(_OPT_TYPE)
+    if opt < 0:
+        return False
+    after = opt + len(_OPT_TYPE)  # an option is after the first octets that could be OPT's type
+    return any(wire.find(code, after) >= 0 for code in _CODES)
+
+
+def _number_of_opt(records: List[Record]) -> Optional[int]:
+    """Return which record is OPT, or None if there is no such record.
+
+    Raises:
+        ValueError: there are several, which no message may have (RFC 6891, 6.1.1), or one is XPF.
+    """
+    found = None
+    for number, record in enumerate(records):
+        if record.kind == XPF:
+            raise ValueError("an XPF record")
+        if record.kind == OPT:
+            if found is not None:
+                raise ValueError("more than one OPT record")
+            found = number
+    return found
 
 
 def _rewritten(wire: bytes, record: Record, later: List[Record], hide: Hide) -> bytes:
-    """Return the new data of an OPT record, after which there are some later records."""
+    """Return the new data of the OPT record, after which there are some later records.
+
+    Raises:
+        ValueError: its options cannot be read, or too many have an address.
+    """
     old = read_options(wire, record)
+    if sum(each.code in SUBNETS or each.code == UMBRELLA for each in old) > MAX_ADDRESSES:
+        raise ValueError(f"more than {MAX_ADDRESSES} options with an address")
     new = [_rewrite(wire, option, hide) for option in old]
     if sum(map(len, new)) != record.end - record.data and _moves_names(wire, record, later):
         new = [_filled(option, data) for option, data in zip(old, new)]
@@ -69,10 +130,21 @@ def _rewritten(wire: bytes, record: Record, later: List[Record], hide: Hide) -> 
 
 
 def _rewrite(wire: bytes, option: Option, hide: Hide) -> bytes:
-    """Return an option as it is, or a client subnet with its address hidden; empty: removed."""
-    if option.code != CLIENT_SUBNET:
+    """Return an option as it is, or with its address hidden; empty: removed."""
+    code = option.code
+    if code in REMOVED:
+        return b""
+    if code in SUBNETS:
+        data = _hide_subnet(wire[option.data : option.end], hide)
+    elif code == UMBRELLA:
+        data = hide_umbrella(wire[option.data : option.end], hide)
+    else:
         return wire[option.start : option.end]
-    data = wire[option.data : option.end]
+    return _OPTION.pack(code, len(data)) + data if data else b""
+
+
+def _hide_subnet(data: bytes, hide: Hide) -> bytes:
+    """Return a client subnet with its address hidden; empty: removed."""
     if len(data) < _SUBNET.size:
         return b""
     family, source, scope = _SUBNET.unpack_from(data)
@@ -84,9 +156,7 @@ def _rewrite(wire: bytes, option: Option, hide: Hide) -> bytes:
         address, source = hide(address + bytes(size - len(address)), source)
         if not source:
             return b""
-    address = address[: _octets(source)]
-    data = _SUBNET.pack(family, source, scope) + address
-    return _OPTION.pack(CLIENT_SUBNET, len(data)) + data
+    return _SUBNET.pack(family, source, scope) + address[: _octets(source)]
 
 
 def _octets(bits: int) -> int:
@@ -94,7 +164,7 @@ def _octets(bits: int) -> int:
 
 
 def _moves_names(wire: bytes, record: Record, later: List[Record]) -> bool:
-    """Tell whether names of later records may point to what moves when an OPT record shrinks.
+    """Return whether names of later records may point to what moves when the OPT record shrinks.
 
     There can be names in the data of records of any type, so every two octets there that could be
     a compression pointer count as one; but TSIG's are never compressed (RFC 8945, 4.2).

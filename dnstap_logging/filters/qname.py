@@ -1,29 +1,31 @@
-"""`QnameFilter`: records by the domain in their question."""
+"""`QnameFilter`: records by the domain in their questions."""
 
 from __future__ import annotations
 
 import logging
-from typing import FrozenSet, Iterable, List, Union
+from typing import FrozenSet, Iterable, List, Set, Union
 
 from ..values import NameSource, as_domain_name
-from .records import has_dns_keys, question_in, read_members, wires_of
+from .records import has_dns_keys, names_in, read_members, wires_of
 
-__all__ = ["QnameFilter", "as_domains", "is_in"]
+__all__ = ["QnameFilter", "any_in", "as_domains", "is_in"]
 
 _RIGHT = "a domain name (text, wire format, or an object with to_wire())"
 
 
 class QnameFilter(logging.Filter):
-    """Keep or refuse records by the name in their question.
+    """Keep or refuse records by the names in their questions.
 
     A domain stands for itself and for all names below it, whatever their case; "." for all names.
-    The question is read from the query message, else from the response message. A record whose
-    question cannot be read, because there is no message or no question in it, is in no domain:
+    The questions are read from the query message, else from the response message; of several, as
+    in multicast DNS, one is enough, for ``include`` as for ``exclude``. A record whose question
+    cannot be read, because there is no message or no question in it, is in no domain:
     ``include`` refuses it, ``exclude`` alone lets it pass. A record without dns extras passes.
 
     Args:
-        include: one or several domains; only names in one of them pass. Empty: all names.
-        exclude: likewise; no name in one of them passes, also where it is included.
+        include: one or several domains; only records with a name in one of them pass. Empty: all.
+        exclude: one or several domains; no record with a name in one of them passes, also where a
+            name is included.
 
     Raises:
         TypeError, ValueError: one of them is no domain name.
@@ -39,17 +41,15 @@ class QnameFilter(logging.Filter):
         self._exclude = read_members("exclude", exclude, as_domains, _RIGHT)
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Tell whether the name in a record's question is wanted."""
+        """Return whether the names in a record's questions are wanted."""
         if not has_dns_keys(record):
             return True
-        questions = filter(None, map(question_in, wires_of(record)))
-        question = next(questions, None)
-        if question is None:
+        names = next(filter(None, map(names_in, wires_of(record))), None)
+        if names is None:
             return not self._include
-        name = question.name.lower()  # length octets are below "A"
-        if self._include and not is_in(name, self._include):
+        if self._include and not any_in(names, self._include):
             return False
-        return not is_in(name, self._exclude)
+        return not any_in(names, self._exclude)
 
 
 def as_domains(value: object) -> List[bytes]:
@@ -73,3 +73,25 @@ def is_in(name: bytes, domains: FrozenSet[bytes]) -> bool:
             return False
         position += 1 + name[position]
     return True
+
+
+def any_in(names: List[bytes], domains: FrozenSet[bytes]) -> bool:
+    """Return whether any of these names, as `is_in` wants them, is in one of these domains.
+
+    Each domain above the names is looked up once, however many names are below it.
+    """
+    if len(names) == 1:
+        return is_in(names[0], domains)
+    if not domains:
+        return False
+    outside: Set[bytes] = set()
+    for name in names:
+        position = 0
+        while name[position:] not in outside:
+            above = name[position:]
+            if above in domains:
+                return True
+            outside.add(above)
+            if name[position]:
+                position += 1 + name[position]
+    return False

@@ -11,13 +11,13 @@ import logging
 from collections.abc import Mapping
 from typing import Callable, FrozenSet, Iterable, Iterator, List, Optional, TypeVar
 
-from ..dnswire import Question, read_question
+from ..dnswire import Question, read_question, read_questions
 from ..extras import FIELDS, convert
 from ..extras import has_dns_keys as _has_dns_keys
 from ..shorten import shorten
 from ..values import reason
 
-__all__ = ["has_dns_keys", "question_in", "read", "read_members", "wires_of"]
+__all__ = ["has_dns_keys", "names_in", "question_in", "read", "read_members", "wires_of"]
 
 T = TypeVar("T")
 
@@ -46,11 +46,22 @@ def wires_of(record: logging.LogRecord) -> Iterator[bytes]:
 
 
 def question_in(wire: bytes) -> Optional[Question]:
-    """Return the question of a DNS message, or None if there is none that can be read."""
+    """Return the first question of a DNS message, or None if there is none that can be read."""
     try:
         return read_question(wire)
     except ValueError:
         return None
+
+
+def names_in(wire: bytes) -> List[bytes]:
+    """Return the names of all questions of a DNS message that can be read, in lower case."""
+    names: List[bytes] = []
+    try:
+        for question in read_questions(wire):
+            names.append(question.name.lower())  # length octets are below "A"
+    except ValueError:
+        pass
+    return names
 
 
 # -- arguments ---------------------------------------------------------------------------------

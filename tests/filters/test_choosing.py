@@ -134,6 +134,54 @@ def test_mistaken_types_are_left_to_the_handler(extras: Dict[str, Any]) -> None:
     assert MessageTypeFilter("TOOL_QUERY").filter(record(query_address="192.0.2.1", **extras))
 
 
+def questions(*names: bytes) -> bytes:
+    """Return a query with several questions, whose names are in wire format."""
+    counts = len(names).to_bytes(2, "big") + bytes(6)
+    return b"\0\1\1\0" + counts + b"".join(name + b"\0\1\0\1" for name in names)
+
+
+ORG, COM = b"\3www\7example\3org\0", b"\3WWW\7Example\3COM\0"
+AT_ORG = b"\xc0\x10"  # example.org in the first question of ORG
+
+
+@pytest.mark.parametrize(
+    ("names", "include", "exclude", "passes"),
+    [
+        ([ORG, COM], "example.org", (), True),
+        ([ORG, COM], "example.com", (), True),
+        ([ORG, COM], "example.net", (), False),
+        ([ORG, COM], (), "example.org", False),
+        ([ORG, COM], (), "example.com", False),
+        ([ORG, COM], (), "example.net", True),
+        ([ORG, COM], "example.org", "example.com", False),
+        ([ORG, COM], "example.com", "example.org", False),
+        ([ORG, COM, b"\0"], ".", (), True),
+        ([COM, b"\0"], "example.org", (), False),
+        ([ORG, b"\4mail" + AT_ORG], "mail.example.org", (), True),
+        ([ORG, b"\4mail" + AT_ORG], (), "mail.example.org", False),
+        ([ORG, AT_ORG, b"\xc0\x21"], "example.com", (), False),
+        ([b"\1x\0", AT_ORG], "x", (), True),
+        ([ORG, b"\xc0\x50"], "example.org", (), True),
+        ([ORG, b"\xc0\x50", COM], "example.com", (), False),
+    ],
+)
+def test_several_questions(names: List[bytes], include: Any, exclude: Any, passes: bool) -> None:
+    """The names of all questions count, compressed ones too, as far as they can be read."""
+    each = QnameFilter(include, exclude)
+
+    assert each.filter(record(query_message=questions(*names))) is passes
+    assert each.filter(record(response_message=questions(*names))) is passes
+
+
+def test_a_second_question_that_is_cut() -> None:
+    """What cannot be read hides nothing of what can."""
+    each = record(query_message=questions(ORG, COM)[:-1])
+
+    assert QnameFilter(include="example.org").filter(each)
+    assert not QnameFilter(exclude="example.org").filter(each)
+    assert not QnameFilter(include="example.com").filter(each)
+
+
 WIRE = query_for("a.b.Example.org.").to_wire()
 
 

@@ -42,9 +42,9 @@ def option(code: int, data: bytes) -> bytes:
     return struct.pack("!HH", code, len(data)) + data
 
 
-def subnet(family: int, source: int, scope: int, address: bytes) -> bytes:
+def subnet(family: int, source: int, scope: int, address: bytes, code: int = 8) -> bytes:
     """Return a client subnet option."""
-    return option(8, struct.pack("!HBB", family, source, scope) + address)
+    return option(code, struct.pack("!HBB", family, source, scope) + address)
 
 
 def hidden(wire: bytes, ipv4: int = 24, ipv6: int = 48, key: Optional[bytes] = None) -> object:
@@ -111,6 +111,147 @@ def test_pseudonyms() -> None:
         subnet(2, 128, 0, MAPPED[:12] + whole),
     ]
     assert hidden(wire, 32, 128, KEY) == message(opt(*expected))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ((1, 32, 0, IPV4), (1, 24, 0, IPV4[:3])),
+        ((2, 128, 0, IPV6), (2, 48, 0, IPV6[:6])),
+        ((1, 0, 0, b""), (1, 0, 0, b"")),
+        ((1, 33, 0, IPV4 + b"\1"), None),
+    ],
+    ids=["IPv4", "IPv6", "0", "unreadable"],
+)
+def test_the_old_code(
+    before: Tuple[int, int, int, bytes], after: Optional[Tuple[int, int, int, bytes]]
+) -> None:
+    """0x50fa, which a client subnet had before 8, is treated as 8 is; both in one message, too."""
+    both = message(opt(subnet(*before), COOKIE, subnet(*before, code=0x50FA)))
+    left = [] if after is None else [subnet(*after), subnet(*after, code=0x50FA)]
+
+    assert hidden(both) == message(opt(*[*left[:1], COOKIE, *left[1:]]))
+    assert hidden(message(opt(subnet(*before, code=0x50FA)))) == message(opt(*left[1:]))
+
+
+def umbrella(*fields: bytes, start: bytes = b"ODNS\1\0") -> bytes:
+    """Return Cisco Umbrella's option, as dnsmasq makes it."""
+    return option(20292, start + b"".join(fields))
+
+
+ORGANIZATION, OF_IPV4, OF_IPV6 = b"\0\x08\0\0\x12\x34", b"\0\x10", b"\0\x20"
+DEVICE, ASSET = b"\0\x40" + b"device-8", b"\0\4" + b"asst"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (umbrella(OF_IPV4 + IPV4), umbrella(OF_IPV4 + IPV4[:3] + b"\0")),
+        (umbrella(OF_IPV6 + IPV6), umbrella(OF_IPV6 + IPV6[:6] + bytes(10))),
+        (umbrella(OF_IPV6 + MAPPED), umbrella(OF_IPV6 + MAPPED[:15] + b"\0")),
+        (
+            umbrella(ORGANIZATION, OF_IPV4 + IPV4, DEVICE, ASSET),
+            umbrella(ORGANIZATION, OF_IPV4 + IPV4[:3] + b"\0"),
+        ),
+        (umbrella(ORGANIZATION), umbrella(ORGANIZATION)),
+        (umbrella(DEVICE), b""),
+        (umbrella(ASSET), b""),
+        (umbrella(), b""),
+        (umbrella(ORGANIZATION, b"\0\x80" + IPV4), b""),
+        (umbrella(OF_IPV4 + IPV4, OF_IPV4 + IPV4), b""),
+        (umbrella(ORGANIZATION, OF_IPV4 + IPV4[:3]), b""),
+        (umbrella(ORGANIZATION, OF_IPV4[:1]), b""),
+        (umbrella(OF_IPV4), b""),
+        (umbrella(OF_IPV4 + IPV4, start=b"ODNS\2\0"), b""),
+        (umbrella(OF_IPV4 + IPV4, start=b"ODNX\1\0"), b""),
+        (umbrella(start=b"ODNS\1"), b""),
+        (umbrella(start=IPV4), b""),
+        (umbrella(start=b""), b""),
+    ],
+    ids=["IPv4", "IPv6", "IPv4 in IPv6", "all fields", "organization", "device", "asset", "nothing",
+         "unknown field", "twice", "cut address", "cut type", "no address", "version", "magic",
+         "no flags", "an address alone", "empty"],
+)  # fmt: skip
+def test_umbrella(before: bytes, after: bytes) -> None:
+    """20292 keeps its organization, and networks of its addresses; unreadable, it is removed."""
+    assert hidden(message(opt(COOKIE, before, PADDING))) == message(opt(COOKIE, after, PADDING))
+
+
+def test_umbrella_without_addresses() -> None:
+    """Where addresses are removed, the fields go; with a key, pseudonyms take their places."""
+    wire = message(opt(umbrella(ORGANIZATION, OF_IPV4 + IPV4)))
+    whole = AnonymizingFilter(key=KEY)._hide(IPV4, 32)[0]
+
+    assert hidden(wire, 0, 0) == message(opt(umbrella(ORGANIZATION)))
+    assert hidden(message(opt(umbrella(OF_IPV4 + IPV4))), 0, 0) == message(opt())
+    assert hidden(wire, 32, 128, KEY) == message(opt(umbrella(ORGANIZATION, OF_IPV4 + whole)))
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        option(4, bytes(2) + b"\0\1\2\3\4\5"),
+        option(4, b"OpenDNS" + bytes(8)),
+        option(26946, b"device"),
+        option(65001, b"\0\1\2\3\4\5"),
+        option(65073, b"00:01:02:03:04:05"),
+        option(65074, b"a customer's router"),
+        option(65001, b""),
+    ],
+    ids=["owner", "OpenDNS", "DeviceID", "MAC", "MAC as text", "equipment", "empty"],
+)
+@pytest.mark.parametrize("ipv4", [0, 32])
+def test_what_names_the_client_is_removed(found: bytes, ipv4: int) -> None:
+    """MAC addresses and devices have no bits that could be kept; other options stay."""
+    others = COOKIE, option(3, b"server"), option(65002, b"x"), PADDING
+
+    assert hidden(message(opt(found, *others)), ipv4) == message(opt(*others))
+
+
+XPF = b"\0" + struct.pack("!HHIH", 65422, 1, 0, 14) + b"\4\x11" + IPV4 * 2 + b"\0\x35\0\x35"
+
+
+@pytest.mark.parametrize(
+    "records",
+    [[XPF], [opt(), XPF], [XPF, opt(subnet(1, 32, 0, IPV4))], [b"\1x" + XPF], [XPF[:-1]]],
+    ids=["alone", "after OPT", "before OPT", "with a name", "cut"],
+)
+def test_xpf(records: List[bytes]) -> None:
+    """A message with dnsdist's record of the client's address is removed, whatever is kept."""
+    assert hidden(message(*records)) is None
+    assert hidden(message(*records), 32, 128) is None
+
+
+def test_octets_of_xpf_in_a_name() -> None:
+    """The two octets of its type elsewhere do no harm."""
+    wire = message(question=b"\3\xff\x8ex\0\0\1\0\1")
+
+    assert hidden(wire) == wire
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        [opt(subnet(1, 32, 0, IPV4))] * 2,
+        [opt(subnet(1, 32, 0, IPV4)), opt()],
+        [opt(), opt(option(65001, b"\0\1\2\3\4\5"))],
+        [opt(), b"\1x" + opt(subnet(1, 32, 0, IPV4))],
+    ],
+    ids=["subnets", "one empty", "MAC", "with a name"],
+)
+def test_more_than_one_opt(records: List[bytes]) -> None:
+    """RFC 6891, 6.1.1 forbids it: such a message is unreadable, and is removed."""
+    assert hidden(message(*records)) is None
+
+
+def test_many_addresses() -> None:
+    """Sixteen options with an address are read; a message with more is removed."""
+    found = [subnet(1, 32, 0, IPV4), subnet(1, 32, 0, IPV4, 0x50FA), umbrella(OF_IPV4 + IPV4)] * 5
+    wire = hidden(message(opt(*found, found[0])))
+
+    assert isinstance(wire, bytes)
+    assert IPV4 not in wire
+    assert hidden(message(opt(*found, found[0], found[1]))) is None
 
 
 SUBNET = opt(subnet(1, 32, 0, IPV4))
@@ -216,7 +357,7 @@ SUBNETS = st.tuples(st.integers(0, 32), st.integers(0, 32), st.ip_addresses(v=4)
     st.integers(0, 128), st.integers(0, 128), st.ip_addresses(v=6)
 )
 NAMES = st.sampled_from(["www.example.org.", "a.www.example.org.", ".", "example.com."])
-OTHERS = st.binary(max_size=20).map(lambda data: dns.edns.GenericOption(65001, data))
+OTHERS = st.binary(max_size=20).map(lambda data: dns.edns.GenericOption(65002, data))
 TSIG_KEYS = dns.tsigkeyring.from_text({"key.example.org.": "c2VjcmV0"})
 
 
