@@ -166,8 +166,8 @@ class Delivery:
     def _write(self) -> None:
         """Write the pending frames; those that were not taken whole stay pending."""
         writer = self.connection.writer
-        if writer is None:
-            return  # the look before has ended the session
+        if writer is None or self._queue.given_up:
+            return  # the look before has ended the session, or close() has counted them as lost
         fitting = writer.fitting(self._pending)
         if not fitting:
             self.connection.roll_over()

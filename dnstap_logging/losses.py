@@ -1,4 +1,4 @@
-"""The line about dropped records, made by the diagnostics' thread when it is said."""
+"""The lines about dropped records, made by the diagnostics' thread when they are said."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from typing import Dict
 
 from .record_queue import RecordQueue
 
-__all__ = ["LossReport"]
+__all__ = ["STUCK", "LossReport", "say_stuck"]
+
+STUCK = "the writer thread did not stop in time"
 
 
 class LossReport:
@@ -36,3 +38,9 @@ class LossReport:
             f"dropped {number} record{'' if number == 1 else 's'} ({causes}); "
             f"in all {sum(stats.dropped.values())} of {stats.logged} logged"
         )
+
+
+def say_stuck(losses: LossReport) -> str:
+    """Return the line of a close() that gave up on a stuck writer thread, with what that cost."""
+    lost = losses()
+    return f"{STUCK}; {lost}" if lost else STUCK

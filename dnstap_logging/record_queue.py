@@ -86,6 +86,9 @@ class RecordQueue(queue.Queue):  # type: ignore[type-arg]  # 3.9: generic only f
         # The cause to count what finds no room, if it is known better than by the bound that was
         # reached: a full disk. Set by the writer thread, a plain attribute.
         self.full_because: Optional[str] = None
+        # Whether close() has counted all that was left as lost, because the writer thread did not
+        # stop in time: that thread counts nothing more. Set once, and for good.
+        self.given_up = False
         # Counts the times that waiting callers were sent away.
         self._releases = 0
         # How many records there are when a further one wakes the writer thread: a put that need
@@ -259,18 +262,25 @@ class RecordQueue(queue.Queue):  # type: ignore[type-arg]  # 3.9: generic only f
             dropped: records given up, by cause.
         """
         self._fold_reentrant()
+        if not self.given_up:
+            self._settle(written, size, dropped or {})
+        self.all_tasks_done.notify_all()
+
+    def _settle(self, written: int, size: int, dropped: Mapping[str, int]) -> None:
         counters = self._counters
         counters.written += written
         counters.bytes_written += size
         counters.in_flight -= written
-        for cause, number in (dropped or {}).items():
+        for cause, number in dropped.items():
             counters.dropped[cause] += number
             counters.in_flight -= number
-        self.all_tasks_done.notify_all()
 
     @_guarded()
     def discard(self, cause: str) -> int:
         """Drop all that is queued, for this cause; return how many records that were."""
+        return self._discard(cause)
+
+    def _discard(self, cause: str) -> int:
         number = len(self.queue)
         self.queue.clear()
         self._bytes = 0
@@ -289,8 +299,28 @@ class RecordQueue(queue.Queue):  # type: ignore[type-arg]  # 3.9: generic only f
         """
         for name, value in changes.items():
             if isinstance(value, int) and not isinstance(value, bool):
+                if self.given_up:
+                    continue
                 value += getattr(self._counters, name)
             setattr(self._counters, name, value)
+
+    # -- the closing thread --------------------------------------------------------------------
+
+    @_guarded(inside=lambda self: 0)
+    def give_up(self) -> int:
+        """Drop all that is queued and in flight, because whoever drives the delivery is stuck.
+
+        The records in flight change hands here, once: what the stuck thread books afterwards is
+        not counted, or a record would be counted twice.
+
+        Returns:
+            How many records were dropped.
+        """
+        cause = self.full_because or "disconnected"
+        in_flight = self._counters.in_flight
+        self._settle(0, 0, {cause: in_flight})
+        self.given_up = True
+        return in_flight + self._discard(cause)
 
     def driven_here(self) -> bool:
         """Tell whether the calling thread is the one that drives the delivery, or is about to."""

@@ -26,6 +26,7 @@ from .destination import Destination
 from .diagnostics import Reporter, start_desk
 from .extras import Snapshot
 from .forks import here
+from .losses import STUCK, say_stuck
 from .options import Options
 from .process import begin_anew, close_with_multiprocessing, instances, orphans
 from .record_queue import RecordQueue
@@ -49,6 +50,10 @@ JOIN_GRACE = 0.5
 LAST_WORDS = 0.25
 """Seconds that close() waits for pending diagnostics: enough to print some lines, short because
 a dictConfig that closes us may hold the very lock that logging them needs."""
+
+LAST_WORDS_STUCK = 2.0
+"""The same, after a thread that did not stop in time: close() has waited longer than that, and the
+line about what is lost must not be lost itself."""
 
 
 class WriterThread:
@@ -177,6 +182,7 @@ class WriterThread:
         finally:
             self._queue.writer = None
             self._running = self._queue.served = False
+            self._queue.wake()
             orphans.discard(self)
 
     def _drive(self, until: float) -> None:
@@ -276,24 +282,47 @@ class WriterThread:
         """
         if self._closed:
             return
+        # Until this has waited for the end: where Ctrl-C interrupts it, or a daemon thread calls
+        # it, the delivery has its time at the process's end, in `process.py`.
+        orphans.add(self)
         self._ask_to_stop(deadline)
         if self._queue.entered():
-            # In a signal handler that interrupted the queue, whose lock the writer needs: what
-            # is queued has its time at the process's end, in `process.py`.
-            orphans.add(self)
-            return
+            return  # in a signal handler that interrupted the queue, whose lock the writer needs
         if self._starting.acquire(timeout=START_PATIENCE):  # a thread may be about to start
             self._starting.release()
+        self._wait_for_end(deadline)
+        orphans.discard(self)
+
+    def _wait_for_end(self, deadline: float) -> None:
+        """Wait until a delivery that was asked to stop has ended; count what is left if it has not.
+
+        Args:
+            deadline: monotonic time.
+        """
         thread = self._thread
+        patience = LAST_WORDS
         if thread is None or not self._running:
-            self._finish_here(deadline)
-        elif thread is not threading.current_thread() and thread.ident is not None:
-            thread.join(max(0.0, deadline - time.monotonic()) + JOIN_GRACE)
-            if thread.is_alive():
-                self._reporter.report(
-                    "stuck", logging.WARNING, f"thread {thread.name} did not stop in time"
-                )
-        self._reporter.drain(LAST_WORDS, last=("drops",))
+            ended = self._finish_here(deadline)
+        elif thread is threading.current_thread() or thread.ident is None:
+            ended = True  # a rotator, say, that closes us: the thread ends when it goes on
+        else:
+            ended = self._join(thread, deadline + JOIN_GRACE)
+        if not ended:
+            self._give_up()
+            patience = LAST_WORDS if _holds_logging() else LAST_WORDS_STUCK
+        self._reporter.drain(patience, last=("drops", "stuck"))
+
+    def _join(self, thread: threading.Thread, deadline: float) -> bool:
+        """Wait for the end of the writer thread; return whether it came in time."""
+        thread.join(max(0.0, deadline - time.monotonic()))
+        # Before Python 3.13, Ctrl-C in an earlier join marks a thread as ended that is not.
+        return self._queue.wait_for(lambda: not self._running, deadline)
+
+    def _give_up(self) -> None:
+        """Count all that is left as lost, because whoever drives the delivery did not stop."""
+        self._queue.give_up()
+        self._queue.book(last_error=STUCK)
+        self._reporter.report("stuck", logging.WARNING, partial(say_stuck, self._delivery.losses))
 
     def close_soon(self) -> None:
         """Ask for the end without waiting for it: for a handler that was dropped without close.
@@ -316,24 +345,27 @@ class WriterThread:
         self._delivery.stop_at = deadline
         self._queue.wake()
 
-    def _finish_here(self, deadline: float) -> None:
-        """Bring the delivery to its end in this thread, because no writer thread runs."""
+    def _finish_here(self, deadline: float) -> bool:
+        """Bring the delivery to its end in this thread, because no writer thread runs.
+
+        Returns:
+            False: another thread drives it, and did not come to an end in time.
+        """
         if self._queue.driver == threading.get_ident():
-            return  # this interrupts a drain of the same thread, which finishes when it goes on
-        if self._driving.acquire(timeout=max(0.0, deadline - time.monotonic()) + JOIN_GRACE):
-            try:
-                self._drive(math.inf)
-            finally:
-                self._driving.release()
+            return True  # this interrupts a drain of this thread, which finishes when it goes on
+        if not self._driving.acquire(timeout=max(0.0, deadline - time.monotonic()) + JOIN_GRACE):
+            return False
+        try:
+            self._drive(math.inf)
+        finally:
+            self._driving.release()
+        return True
 
     def join(self) -> None:
         """Wait for the end of a delivery that was asked to stop, at most until its deadline."""
         deadline = self._delivery.stop_at
         if deadline is not None:
-            if self._running and self._thread is not None:
-                self._thread.join(max(0.0, deadline - time.monotonic()) + JOIN_GRACE)
-            else:
-                self._finish_here(deadline)
+            self._wait_for_end(deadline)
         orphans.discard(self)
 
     # -- a forked child ------------------------------------------------------------------------
@@ -345,6 +377,12 @@ class WriterThread:
         there.
         """
         self._set_up(self._delivery.abandon(os.getpid()))
+
+
+def _holds_logging() -> bool:
+    """Return whether the calling thread holds the lock that a log call may need."""
+    lock = getattr(logging, "_lock", None)
+    return lock is not None and bool(lock._is_owned())
 
 
 def _close_if_alive(reference: weakref.ref[WriterThread]) -> None:
