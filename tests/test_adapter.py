@@ -391,6 +391,25 @@ def test_the_usual_call_and_any_other_write_the_same(
     assert len(set(messages)) == 1, messages
 
 
+@pytest.mark.parametrize(
+    "keywords",
+    [{}, {"query_address": CLIENT}, {"query_address": CLIENT, "query_time": 1.7e9},
+     {"response_port": 53}, {"stacklevel": 2}, {"extra": {"shape": "round"}}],
+)  # fmt: skip
+@pytest.mark.parametrize("message_type", [MessageType.CLIENT_QUERY, "CLIENT_QUERY"])
+def test_constants_for_formatters_are_taken(
+    bench: Bench, message_type: Any, keywords: Dict[str, Any]
+) -> None:
+    """Constants that are no dns extras are the formatters', in each kind of call."""
+    bench.handler.setFormatter(logging.Formatter("colour=%(colour)s"))
+    tap = DnstapAdapter(bench.logger, {"colour": "red", "dns_socket_protocol": "UDP"})
+
+    tap.log_message(message_type, WIRE, **keywords)
+
+    message = bench.message()
+    assert (message.extra, message.socket_protocol) == (b"colour=red", SocketProtocol.UDP)
+
+
 def test_constants_are_read_only_and_can_be_set(bench: Bench) -> None:
     """`extra` cannot be changed behind the adapter's back; what is set in its place is used."""
     tap = DnstapAdapter(bench.logger, {"dns_socket_protocol": "UDP"})
