@@ -49,6 +49,9 @@ OUR_FRAMES = 4
 """Frames between the caller and logging (the method, `_log_dns`, `_log_any`, `_log_record`), which
 other handlers leave out when they name the caller."""
 
+_REMEMBERED = frozenset(("_direct_way", "_keys_with_address", "_keys_with_time", "_plans"))
+"""Attributes that hold nothing but what follows from the others."""
+
 _RECORD_KEYS = frozenset((*logging.makeLogRecord({}).__dict__, "message", "asctime"))
 
 
@@ -81,9 +84,21 @@ class BaseAdapter(_Adapter):
     @extra.setter
     def extra(self, extra: Optional[Mapping[str, object]]) -> None:
         self.constants = _checked_constants(extra)  # first: see `_make_plan`
+        self._forget_plans()
+
+    def _forget_plans(self) -> None:
         self._plans: Dict[Tuple[object, ...], Plan] = {}
         self._keys_with_address: Dict[MessageType, KeySet] = {}
         self._keys_with_time: Dict[MessageType, KeySet] = {}
+
+    def __getstate__(self) -> Dict[str, Any]:
+        """Leave out what is only remembered, for a copy to find out again."""
+        return {name: value for name, value in self.__dict__.items() if name not in _REMEMBERED}
+
+    def __setstate__(self, state: Dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._direct_way = DirectWay()
+        self._forget_plans()
 
     def process(
         self, msg: Any, kwargs: MutableMapping[str, Any]

@@ -14,7 +14,7 @@ import queue
 import sys
 import threading
 import time
-from typing import Callable, Dict, Optional, Tuple, Union
+from typing import Any, Callable, Dict, Optional, Tuple, Union
 
 __all__ = ["LOGGER_NAME", "Reporter", "renew_desk", "start_desk"]
 
@@ -50,6 +50,10 @@ class Reporter:
         self._pending: Dict[str, Tuple[int, Text]] = {}
         self._due: Dict[str, float] = {}
         self.muted = False
+
+    def __reduce__(self) -> Tuple[Any, ...]:
+        # A copy has said nothing yet, and nothing of what waits here.
+        return type(self), (self.name, self._interval)
 
     def report(self, kind: str, level: int, text: Text) -> None:
         """Post a line; never block, never raise. Safe in any thread and signal handler.

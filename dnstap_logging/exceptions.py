@@ -6,7 +6,7 @@ without import loops. None of them ever leaves a log call: there they are counte
 
 from __future__ import annotations
 
-from typing import Optional
+from typing import Any, Optional, Tuple, Type
 
 __all__ = [
     "ContentTypeMismatch",
@@ -27,8 +27,21 @@ __all__ = [
 ]
 
 
+def _restore(kind: Type[DnstapLoggingError], args: Tuple[Any, ...]) -> DnstapLoggingError:
+    """Make an error again of its text, without its constructor, which takes other arguments."""
+    error = kind.__new__(kind, *args)
+    error.args = args
+    return error
+
+
 class DnstapLoggingError(Exception):
-    """The root of every error that this library defines."""
+    """The root of every error that this library defines.
+
+    Every error can be copied and pickled, with its attributes: a pool's worker sends it back.
+    """
+
+    def __reduce__(self) -> Tuple[Any, ...]:
+        return _restore, (type(self), self.args), self.__dict__ or None
 
 
 class FrameStreamError(DnstapLoggingError):

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, List, NoReturn, Optional, Union
 
 from .address import parse_address
 from .arguments import DEFAULT, Default
+from .copies import refuse_copy
 from .diagnostics import LOGGER_NAME
 from .extras import PAYLOAD
 from .message import Unusable, has_dns_keys, take_snapshot
@@ -285,7 +286,11 @@ class DnstapHandler(logging.Handler):
         return f"<{type(self).__name__} {self._options.address} ({level})>"
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError(f"{self!r} owns a thread and a connection: it cannot be copied or pickled")
+        refuse_copy(
+            self,
+            "a thread and a connection",
+            "make a handler in each process that logs, or send it the records by QueueHandler",
+        )
 
 
 def _apply(each: Any, record: logging.LogRecord) -> Union[bool, logging.LogRecord]:

@@ -179,7 +179,7 @@ class DnstapMessage(_MessageFields):
         return cls._make(map(found.get, cls._fields))
 
     def __reduce__(self) -> Tuple[Any, ...]:
-        return type(self)._make, (tuple(self),)
+        return type(self)._make, (tuple(self),), getattr(self, "__dict__", None) or None
 
     def __repr__(self) -> str:
         parts = (

@@ -54,7 +54,7 @@ class Policy(_PolicyFields):
         return cls._make(map(_convert, cls._fields, given))
 
     def __reduce__(self) -> Tuple[Any, ...]:
-        return type(self)._make, (tuple(self),)
+        return type(self)._make, (tuple(self),), getattr(self, "__dict__", None) or None
 
 
 def _as_text(value: object) -> str:

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import os
 from types import TracebackType
-from typing import Iterator, Optional, Tuple, Type
+from typing import Iterator, NoReturn, Optional, Tuple, Type
 
+from .copies import refuse_copy
 from .decoding import decode
 from .exceptions import DecodeError
 from .framestream import DEFAULT_MAX_FRAME_SIZE
@@ -97,6 +98,10 @@ class DnstapReader:
 
     def __repr__(self) -> str:
         return f"<DnstapReader {self.name!r} at byte {self.offset}>"
+
+    def __reduce__(self) -> NoReturn:
+        owns = "an open source and its place in it"
+        refuse_copy(self, owns, "make another reader there, or send the messages")
 
     @property
     def content_type(self) -> Optional[bytes]:

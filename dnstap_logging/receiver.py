@@ -13,10 +13,21 @@ import socket
 import threading
 import time
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional, Set, Type, Union
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    NamedTuple,
+    NoReturn,
+    Optional,
+    Set,
+    Type,
+    Union,
+)
 
 from .address import Address, parse_address
 from .arguments import MAX_FRAME_SIZE, integer, seconds
+from .copies import refuse_copy
 from .diagnostics import Reporter, start_desk
 from .framestream import DEFAULT_MAX_FRAME_SIZE
 from .message import DnstapMessage
@@ -147,6 +158,10 @@ class DnstapReceiver:
 
     def __repr__(self) -> str:
         return f"<DnstapReceiver {self._address}>"
+
+    def __reduce__(self) -> NoReturn:
+        owns = "threads and sockets"
+        refuse_copy(self, owns, "make a receiver in the other process, or send the messages there")
 
     def start(self) -> DnstapReceiver:
         """Bind the address and begin to accept; return self.

@@ -15,8 +15,9 @@ import os
 import socket
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple, NoReturn, Optional, Tuple, Union
 
+from .copies import refuse_copy
 from .decoding import decode
 from .encoding import DNSTAP_CONTENT_TYPE
 from .exceptions import (
@@ -120,6 +121,9 @@ class Connection:
         self._opening = b""
         self._session = ReaderSession(DNSTAP_CONTENT_TYPE, settings.max_frame_size)
         self.thread = threading.Thread(target=self._run, name=f"dnstap-{name}", daemon=True)
+
+    def __reduce__(self) -> NoReturn:
+        refuse_copy(self, "a thread and a socket", "hand on its messages")
 
     @property
     def rank(self) -> Tuple[bool, float]:

@@ -7,7 +7,7 @@ is the frozen snapshot of them that users see.
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import Dict, Mapping, NamedTuple, Optional
+from typing import Any, Dict, Mapping, NamedTuple, Optional, Tuple, Type
 
 __all__ = ["CAUSES", "Counters", "Stats"]
 
@@ -65,6 +65,15 @@ class Stats(NamedTuple):
     connected: bool
     address: str
     last_error: Optional[str]
+
+    def __reduce__(self) -> Tuple[Any, ...]:
+        # A read-only mapping cannot be pickled.
+        return _restore, (type(self), tuple(self._replace(dropped=dict(self.dropped))))
+
+
+def _restore(kind: Type[Stats], values: Tuple[Any, ...]) -> Stats:
+    stats = kind._make(values)
+    return stats._replace(dropped=MappingProxyType(stats.dropped))
 
 
 class Counters:

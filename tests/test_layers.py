@@ -21,6 +21,7 @@ ROOMS: Tuple[Tuple[int, Tuple[str, ...]], ...] = (
             "_version",
             "arguments",
             "backoff",
+            "copies",
             "diagnostics",
             "exceptions",
             "forks",

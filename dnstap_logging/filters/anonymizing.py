@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import socket
-from typing import Dict, Optional, Tuple, Union
+from typing import Any, Callable, Dict, Optional, Tuple, Union
 
 from ..arguments import DEFAULT, Default, integer
 from ..enums import PolicyMatch, SocketFamily
@@ -95,7 +95,20 @@ class AnonymizingFilter(logging.Filter):
         kept = (IPV4_PREFIX, IPV6_PREFIX) if octets is None else (IPV4_BITS, IPV6_BITS)
         self.ipv4_prefix = _read_prefix("ipv4_prefix", ipv4_prefix, kept[0], IPV4_BITS)
         self.ipv6_prefix = _read_prefix("ipv6_prefix", ipv6_prefix, kept[1], IPV6_BITS)
-        self._leading = _cut if octets is None else CryptoPan(octets).pseudonym
+        self._pseudonyms = None if octets is None else CryptoPan(octets)
+        self._leading = self._treatment()
+
+    def _treatment(self) -> Callable[[bytes, int], bytes]:
+        """Return what makes of an address the one with so many of its leading bits."""
+        return _cut if self._pseudonyms is None else self._pseudonyms.pseudonym
+
+    def __getstate__(self) -> Dict[str, Any]:
+        """Leave out the cache of pseudonyms: a copy, which holds the key, finds the same again."""
+        return {name: value for name, value in self.__dict__.items() if name != "_leading"}
+
+    def __setstate__(self, state: Dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._leading = self._treatment()
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Refuse every record with dns extras: only a dnstap handler takes the changed copy."""

@@ -8,6 +8,7 @@ same key gives the same pseudonyms in every program that has Crypto-PAn. Any thr
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any, Tuple
 
 __all__ = ["KEY_SIZE", "CryptoPan"]
 
@@ -35,9 +36,13 @@ class CryptoPan:
                 " pip install 'dnstap-logging[privacy]'"
             ) from error
         # ECB is right here: each block is a question of its own to a pseudorandom function.
+        self._key = key
         self._aes = Cipher(algorithms.AES(key[:16]), modes.ECB())
         self._pad = int.from_bytes(self._encrypt(key[16:]), "big")
         self.pseudonym = lru_cache(maxsize=CACHE_SIZE)(self._pseudonym)
+
+    def __reduce__(self) -> Tuple[Any, ...]:
+        return type(self), (self._key,)
 
     def _encrypt(self, blocks: bytes) -> bytes:
         """Encrypt blocks in one call; a new encryptor, for threads cannot share one."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import os
-from typing import List, Union
+from typing import Any, Dict, List, Union
 
 from ..arguments import flag, integer
 from ..dnswire import HEADER_SIZE, read_header
@@ -54,13 +54,25 @@ class SamplingFilter(logging.Filter):
     def __init__(
         self, rate: int, key: Union[str, bytes, None] = None, state_rate: bool = False
     ) -> None:
-        import hashlib  # here, because most programs sample nothing and it takes long to import
-
         super().__init__()
         self.rate = integer("rate", rate, 1)
         self.state_rate = flag("state_rate", state_rate)
         self._misplaced = Misplaced("SamplingFilter", MISPLACED)
-        self._hash = hashlib.blake2b(key=_read_key(key), digest_size=DIGEST_SIZE)
+        self._key = _read_key(key)
+        self._hash = self._new_hash()
+
+    def _new_hash(self) -> Any:
+        import hashlib  # here, because most programs sample nothing and it takes long to import
+
+        return hashlib.blake2b(key=self._key, digest_size=DIGEST_SIZE)
+
+    def __getstate__(self) -> Dict[str, Any]:
+        """Leave out the hash, which cannot be copied: by its key, a copy makes the same one."""
+        return {name: value for name, value in self.__dict__.items() if name != "_hash"}
+
+    def __setstate__(self, state: Dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._hash = self._new_hash()
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Tell whether a record is in the sample."""

@@ -6,8 +6,20 @@ Runs in the threads that scrape; reads `DnstapHandler.stats`, which waits for no
 from __future__ import annotations
 
 import weakref
-from typing import Any, Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    NamedTuple,
+    Optional,
+    Tuple,
+    Union,
+)
 
+from ..copies import refuse_copy
 from ..handler import DnstapHandler
 from ..handler import handlers as all_handlers
 from ..stats import Stats
@@ -112,6 +124,12 @@ class DnstapCollector(_Collector):  # type: ignore[misc]
         self._references: Optional[List[weakref.ref[DnstapHandler]]] = None
         if handlers is not None:
             self._references = [weakref.ref(_checked(handler)) for handler in handlers]
+
+    def __reduce__(self) -> Union[str, Tuple[Any, ...]]:
+        if self._references is not None:
+            owns = "references to handlers of this process"
+            refuse_copy(self, owns, "make a collector where the handlers are")
+        return super().__reduce__()  # type: ignore[no-any-return,unused-ignore]
 
     def describe(self) -> Iterator[Metric]:
         """Yield the metrics without values, so that registering does not scrape."""

@@ -7,7 +7,7 @@ methods raise nothing: what goes wrong is reported to the logger "dnstap_logging
 from __future__ import annotations
 
 import logging
-from typing import Any, Dict, NamedTuple, Optional, Union
+from typing import Any, Dict, NamedTuple, Optional, Tuple, Union
 
 from ..adapter import DnstapAdapter
 from ..diagnostics import Reporter, start_desk
@@ -128,6 +128,9 @@ class Tap:
     ) -> None:
         self._adapter = as_adapter(argument, logger)
         self._role = as_role(role_argument, role)
+
+    def __reduce__(self) -> Tuple[Any, ...]:
+        return type(self), (self._adapter, self._role.query.name[: -len("_QUERY")])
 
     @property
     def enabled(self) -> bool:

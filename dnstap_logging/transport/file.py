@@ -10,8 +10,9 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from typing import Dict, Optional, Union
+from typing import Dict, NoReturn, Optional, Union
 
+from ..copies import refuse_copy
 from ..exceptions import DiskFull, FileLocked, PeerClosed, TransportError
 from .inherited import close_in_child
 from .reasons import explain
@@ -116,6 +117,9 @@ class FileTransport:
         except BaseException:
             self.close()
             raise
+
+    def __reduce__(self) -> NoReturn:
+        refuse_copy(self, "an open file", "open it once more")
 
     def fileno(self) -> int:
         """Return the descriptor, -1 once it is closed."""

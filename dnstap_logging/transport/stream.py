@@ -11,8 +11,9 @@ import math
 import socket
 import sys
 from functools import partial
-from typing import Callable, Optional, TypeVar
+from typing import Callable, NoReturn, Optional, TypeVar
 
+from ..copies import refuse_copy
 from ..exceptions import TransportError, TransportTimeout
 from .outstanding import outstanding
 from .reasons import explain
@@ -86,6 +87,9 @@ class StreamTransport:
         self._sent_since = 0
         self._cut_short = False
         sock.setblocking(False)
+
+    def __reduce__(self) -> NoReturn:
+        refuse_copy(self, "a socket", "connect another one")
 
     def fileno(self) -> int:
         """Return the socket's descriptor, -1 once it is closed."""
