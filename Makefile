@@ -14,11 +14,11 @@ PROTO_COMPILER := grpcio-tools==1.76.0
 BIN := $(VENV)/bin
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test lint bench bench-append bench-faults performance fuzz docs proto check-proto clean
+.PHONY: help demo test lint bench bench-append bench-faults performance fuzz chaos docs proto check-proto clean
 .DELETE_ON_ERROR:
 
 help:
-	@echo "make demo | test | lint | bench | bench-append | bench-faults | performance | fuzz | docs | proto | check-proto | clean"
+	@echo "make demo | test | lint | bench | bench-append | bench-faults | performance | fuzz | chaos | docs | proto | check-proto | clean"
 
 demo: $(VENV)/.installed-demo
 	$(BIN)/dnstap-logging demo $(ARGS)
@@ -50,11 +50,15 @@ performance: $(VENV)/.installed-test $(VENV)/.installed-docs
 	$(BIN)/python -m tests.benchmarks.page docs/performance.json docs/performance.md
 	$(BIN)/python -m tests.benchmarks.plot docs/performance.json docs/images
 
-# For so long; hypothesis runs the same promises in the tests.
+# For so long; hypothesis runs the same promises as fuzz in the tests, and some seeds of chaos are there.
 SECONDS ?= 60
+SEED ?=
 
 fuzz: $(VENV)/.installed-fuzz
 	$(BIN)/python -m tests.fuzz.fuzz_streams --seconds $(SECONDS) $(ARGS)
+
+chaos: $(VENV)/.installed-test
+	$(BIN)/python -m tests.chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 # -E: read everything anew, or a page that has not changed would not warn again.
 docs: $(VENV)/.installed-test $(VENV)/.installed-docs
