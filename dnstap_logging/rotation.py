@@ -20,7 +20,7 @@ from logging.handlers import (
     RotatingFileHandler,
     TimedRotatingFileHandler,
 )
-from typing import Any, Callable, Dict, Optional, Tuple, TypeVar, Union
+from typing import Any, Callable, Dict, Optional, Set, Tuple, TypeVar, Union
 
 from .arguments import flag, integer, refuse
 
@@ -82,6 +82,7 @@ class Rotation(abc.ABC):
         self.backupCount = integer("backupCount", backupCount, 0)
         self.namer: Optional[Callable[[str], str]] = None
         self.rotator: Optional[Callable[[str, str], None]] = None
+        self._own_names: Set[str] = set()
 
     @abc.abstractmethod
     def due(self, size: int, frame: int) -> bool:
@@ -102,6 +103,16 @@ class Rotation(abc.ABC):
                 the rollover is done, but for what the error says.
         """
 
+    def _find_own_names(self) -> None:
+        """Find the last parts of all paths that may be the capture's, as a rollover begins.
+
+        Any other name needs no look at the file system to see that it is not the capture. That
+        matters, since the twin asks for each of perhaps 10,000 names, and for each of them twice.
+        """
+        base = self.baseFilename
+        real = os.path.basename(os.path.realpath(base))  # behind a symbolic link it is another
+        self._own_names = {os.path.basename(base), real, "", os.curdir, os.pardir}
+
     def for_child(self: _R, path: Union[str, os.PathLike[str]]) -> _R:
         """Return the same rules for another file, that of a forked child."""
         child = copy.copy(self)
@@ -115,8 +126,10 @@ class Rotation(abc.ABC):
             ValueError: it is the name of the file itself, which would be deleted to make room.
         """
         name: str = _BASE.rotation_filename(self, default_name)
-        if os.path.realpath(name) == os.path.realpath(self.baseFilename):
-            raise ValueError(f"namer({default_name!r}) is the capture itself, it must be another")
+        if os.path.basename(name) in self._own_names:
+            if os.path.realpath(name) == os.path.realpath(self.baseFilename):
+                text = f"namer({default_name!r}) is the capture itself, it must be another"
+                raise ValueError(text)
         return name
 
     def rotate(self, source: str, dest: str) -> None:
@@ -177,6 +190,7 @@ class SizeRotation(Rotation):
 
     def roll(self) -> None:
         """Shift the backups and move the file to the first name; see `Rotation.roll`."""
+        self._find_own_names()
         if self.backupCount > 0:
             first = self.rotation_filename(f"{self.baseFilename}.1")
             if not os.path.lexists(first):
@@ -250,6 +264,7 @@ class TimedRotation(Rotation):
                 goes on until the next time.
         """
         now = int(time.time())
+        self._find_own_names()
         _TIMED.doRollover(self)
         if self.rolloverAt <= now:
             self._move_on()  # older twins can be an hour off when summer time begins at midnight
