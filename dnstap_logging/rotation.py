@@ -126,10 +126,9 @@ class Rotation(abc.ABC):
             ValueError: it is the name of the file itself, which would be deleted to make room.
         """
         name: str = _BASE.rotation_filename(self, default_name)
-        if os.path.basename(name) in self._own_names:
-            if os.path.realpath(name) == os.path.realpath(self.baseFilename):
-                text = f"namer({default_name!r}) is the capture itself, it must be another"
-                raise ValueError(text)
+        suspect = os.path.basename(name) in self._own_names
+        if suspect and os.path.realpath(name) == os.path.realpath(self.baseFilename):
+            raise ValueError(f"namer({default_name!r}) is the capture itself, it must be another")
         return name
 
     def rotate(self, source: str, dest: str) -> None:
