@@ -223,9 +223,6 @@ HOSTILE: Dict[str, Callable[[int], bytes]] = {
     "many name servers with a long name": lambda size: pointed_at(
         size, LONG_NAME, 0, lambda to: record(TO_QUESTION, NS, to)
     ),
-    "many SOAs with long names": lambda size: pointed_at(
-        size, LONG_NAME, 0, lambda to: record(TO_QUESTION, SOA, to + to + bytes(20))
-    ),
     "many names in one HIP": lambda size: pointed_at(
         size,
         LONG_NAME,
@@ -242,6 +239,9 @@ HOSTILE: Dict[str, Callable[[int], bytes]] = {
     ),
     "many unknown records": lambda size: with_records(
         size, lambda number: record(TO_QUESTION, 60000 + number % 5000, b"")
+    ),
+    "many unknown classes": lambda size: with_records(
+        size, lambda number: TO_QUESTION + struct.pack("!HHIH", A, 1000 + number, 60, 4) + ADDRESS
     ),
     "a text of many strings": lambda size: with_records(
         size, lambda number: record(b"\0", TXT, bytes(size - 64))

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Optional, Tuple
 
-from ..dnswire import HEADER_SIZE, Record
-from ..names import read_name
+from ..dnswire import Record
 from ..text_dns import DnsText, RecordText, format_dns
 
 if TYPE_CHECKING:
@@ -16,46 +15,53 @@ if TYPE_CHECKING:
 
 __all__ = ["dns_text"]
 
-KINDS_KEPT = 1024  # pairs of class and type, of which there are a few in traffic
-_TO_QUESTION = b"\xc0\x0c"  # a compression pointer to behind the header (RFC 1035, 4.1.4)
+KINDS_KEPT = 256  # pairs of class and type, of which there are a few in traffic
 
 
 @functools.cache
 def dns_text() -> DnsText:
     """Return what renders a DNS message; without dnspython, header, question and EDNS."""
-    record_text = _with_dnspython()
-    return lambda wire: format_dns(wire, record_text)
+    text_of_records = _with_dnspython()
+    if text_of_records is None:
+        return format_dns
+    make = text_of_records
+    return lambda wire: format_dns(wire, make(wire))
 
 
-def _with_dnspython() -> Optional[RecordText]:
+def _with_dnspython() -> Optional[Callable[[bytes], RecordText]]:
+    """Return what makes, for one message, what renders its records."""
     try:
-        import dns.name
         import dns.rdata
+
+        from .record_parser import MessageRecords
     except ImportError:
         return None
 
-    def record_text(wire: bytes, record: Record) -> str:
-        try:
-            if wire.startswith(_TO_QUESTION, record.start):  # nearly all; dnspython takes longer
-                name, _ = read_name(wire, HEADER_SIZE)
-            else:
-                name = str(dns.name.from_wire(wire, record.start)[0])
-            network, kind, shown, is_known = _kind(record.network, record.kind)
-            size = record.end - record.data
-            if not size:  # updates have records without data (RFC 2136, 2.4 and 2.5)
-                text = ""
-            elif is_known:
-                text = _whole(dns.rdata.from_wire(network, kind, wire, record.data, size))
-            else:
-                # Not by from_wire, which remembers each pair of class and type that it was ever
-                # asked for without knowing it, and there are 2**32 of them.
-                text = _whole(dns.rdata.GenericRdata(network, kind, wire[record.data : record.end]))
-            return f"{name}\t{record.ttl}\t{shown}\t{text}"
-        except Exception as error:
-            # dnspython's own errors, and whatever hostile records make its parsers raise
-            raise ValueError(f"a record that cannot be read ({type(error).__name__})") from error
+    def text_of_records(wire: bytes) -> RecordText:
+        records = MessageRecords(wire)
 
-    return record_text
+        def record_text(wire: bytes, record: Record) -> str:
+            try:
+                name = records.owner(record)
+                network, kind, shown, is_known = _kind(record.network, record.kind)
+                if record.data == record.end:  # updates have such (RFC 2136, 2.4 and 2.5)
+                    text = ""
+                elif is_known:
+                    text = _whole(records.data(network, kind, record))
+                else:
+                    # Not by from_wire, which remembers each pair of class and type that it was
+                    # ever asked for without knowing it, and there are 2**32 of them.
+                    data = wire[record.data : record.end]
+                    text = _whole(dns.rdata.GenericRdata(network, kind, data))
+                return f"{name}\t{record.ttl}\t{shown}\t{text}"
+            except Exception as error:
+                # dnspython's own errors, and whatever hostile records make its parsers raise
+                kind_of = type(error).__name__
+                raise ValueError(f"a record that cannot be read ({kind_of})") from error
+
+        return record_text
+
+    return text_of_records
 
 
 @functools.lru_cache(maxsize=KINDS_KEPT)
@@ -63,16 +69,28 @@ def _kind(
     network: int, kind: int
 ) -> Tuple[dns.rdataclass.RdataClass, dns.rdatatype.RdataType, str, bool]:
     """Return class and type as dnspython has them, as text, and whether it knows their records."""
-    import dns.rdata
     import dns.rdataclass
     import dns.rdatatype
 
     of_class = dns.rdataclass.RdataClass.make(network)
     of_type = dns.rdatatype.RdataType.make(kind)
-    text = f"{dns.rdataclass.to_text(of_class)}\t{dns.rdatatype.to_text(of_type)}"
+    shown, type_shown = dns.rdataclass.to_text(of_class), dns.rdatatype.to_text(of_type)
+    # It imports a module for each pair that it does not know, which takes long: so the
+    # pairs are only asked for that it may know.
+    is_known = not type_shown.startswith("TYPE") and (
+        _is_known(of_class, of_type)
+        if not shown.startswith("CLASS")
+        else _is_known(dns.rdataclass.ANY, of_type)
+    )
+    return of_class, of_type, f"{shown}\t{type_shown}", is_known
+
+
+@functools.lru_cache(maxsize=KINDS_KEPT)
+def _is_known(network: dns.rdataclass.RdataClass, kind: dns.rdatatype.RdataType) -> bool:
+    import dns.rdata
+
     class_of: Any = dns.rdata.get_rdata_class  # it has no types
-    is_known = class_of(of_class, of_type, use_generic=False) is not None
-    return of_class, of_type, text, is_known
+    return class_of(network, kind, use_generic=False) is not None
 
 
 def _whole(data: dns.rdata.Rdata) -> str:

@@ -254,10 +254,10 @@ def _ask_stream(sock: socket.socket, wire: bytes, server: Any, exchange: Exchang
 
 
 def _receive(sock: socket.socket, size: int) -> bytes:
-    data = b""
+    data = bytearray()  # bytes would be copied for each piece, and a piece may be one octet
     while len(data) < size:
         more = sock.recv(size - len(data))
         if not more:
             raise DNSError("the server closed the connection before the end of its response")
         data += more
-    return data
+    return bytes(data)
