@@ -129,7 +129,7 @@ class SocketSource:
 
     def close(self) -> None:
         """Give the socket back as it was."""
-        if self._sock.fileno() >= 0:
+        if self._transport.is_ours():
             self._sock.settimeout(self._timeout)
 
 

@@ -33,6 +33,7 @@ from .framestream import DEFAULT_MAX_FRAME_SIZE
 from .message import DnstapMessage
 from .receiver_connection import Closing, Connection, End, Settings
 from .receiver_listener import Listener
+from .transport.owned import close_socket
 
 if TYPE_CHECKING:
     import ssl
@@ -251,9 +252,12 @@ class DnstapReceiver:
                 try:
                     accepted = listener.accept()
                 except OSError as exc:
-                    if not self._closing.begun:
-                        self._report("accept", logging.ERROR, f"cannot accept: {exc}")
-                        time.sleep(ACCEPT_PAUSE)
+                    if self._closing.begun:
+                        return
+                    self._report("accept", logging.ERROR, f"cannot accept: {exc}")
+                    if listener.is_lost:
+                        return
+                    time.sleep(ACCEPT_PAUSE)
                     continue
                 if accepted is not None:
                     self._admit(*accepted)
@@ -297,7 +301,7 @@ class DnstapReceiver:
         return len(self._connections) < self._max_connections
 
     def _refuse(self, sock: socket.socket, why: str) -> None:
-        sock.close()
+        close_socket(sock)
         self._books = self._books._replace(refused=self._books.refused + 1)
         self._report("refused", logging.WARNING, f"connection refused: {why}")
 

@@ -9,6 +9,7 @@ of a second.
 from __future__ import annotations
 
 import enum
+import errno
 import logging
 import math
 import os
@@ -30,6 +31,8 @@ from .framestream import ReaderSession, State
 from .message import DnstapMessage
 from .shorten import place_of
 from .transport import StreamTransport, never
+from .transport.inherited import no_fork
+from .transport.owned import CLOSED, close_socket, is_ours, note, own
 from .transport.tls import is_tls_failure
 from .transport.waiting import READABLE, Deadline, wait_for
 
@@ -137,8 +140,9 @@ class Connection:
             False: it has, or it has sent something that we have not read, or it is at its end.
         """
         with self._settling:
-            where = self._sock.fileno()  # -1 if TLS could not even be put on it
-            if self._settled or where < 0 or wait_for(where, READABLE, Deadline(0, never)):
+            if self._settled or not is_ours(self._sock):  # or TLS could not even be put on it
+                return False
+            if wait_for(self._sock.fileno(), READABLE, Deadline(0, never)):
                 return False
             self._settled = self._gave_way = True
             self.end = End.PROTOCOL_ERROR
@@ -164,18 +168,18 @@ class Connection:
         anybody else meanwhile. Unlike a shutdown this resets the connection if the kernel holds
         something unread, and so lets the sender know.
         """
-        try:
-            spare = os.open(os.devnull, os.O_RDONLY)
-        except OSError:
-            return  # no descriptor to be had: the sender waits for the callback
-        try:
-            with self._settling:
-                if not self._ended:
-                    os.dup2(spare, self._sock.fileno(), inheritable=False)
-        except OSError:
-            pass  # TLS could not even be put on it
-        finally:
-            os.close(spare)
+        with self._settling, no_fork():
+            if self._ended or not is_ours(self._sock):  # or TLS could not even be put on it
+                return
+            try:
+                spare = os.open(os.devnull, os.O_RDONLY)
+            except OSError:
+                return  # no descriptor to be had: the sender waits for the callback
+            try:
+                os.dup2(spare, self._sock.fileno(), inheritable=False)
+                note(self._sock)
+            finally:
+                os.close(spare)
 
     def _run(self) -> None:
         try:
@@ -209,16 +213,20 @@ class Connection:
         settings = self._settings
         try:
             if settings.ssl_context is not None:
-                with self._settling:
-                    self._sock = settings.ssl_context.wrap_socket(
-                        self._sock, server_side=True, do_handshake_on_connect=False
+                with self._settling, no_fork():
+                    if not is_ours(self._sock):
+                        raise OSError(errno.EBADF, CLOSED)
+                    self._sock = own(
+                        settings.ssl_context.wrap_socket(
+                            self._sock, server_side=True, do_handshake_on_connect=False
+                        )
                     )
             return StreamTransport(
                 self._sock, self.name, settings.handshake_timeout, until=self._until
             )
         except BaseException as exc:
             self._settle(ended=True)
-            self._sock.close()
+            close_socket(self._sock)
             if isinstance(exc, OSError):
                 raise TransportError(self.name, f"gone at once: {exc}") from exc
             raise

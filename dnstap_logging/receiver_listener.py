@@ -15,6 +15,10 @@ from typing import List, Optional, Tuple
 
 from .address import Address
 from .exceptions import TransportError
+from .transport import never
+from .transport.inherited import no_fork
+from .transport.owned import CLOSED, close_socket, is_ours, open_socket, own
+from .transport.waiting import READABLE, Deadline, wait_for
 
 __all__ = ["Listener"]
 
@@ -57,7 +61,12 @@ class Listener:
                 self._file = _identify(address.path)
         else:
             self.address = address._replace(port=self._sock.getsockname()[1])
-        self._sock.settimeout(ACCEPT_SLICE)
+        self._sock.setblocking(False)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the program closed the descriptor: nothing more can be accepted."""
+        return not is_ours(self._sock)
 
     def accept(self) -> Optional[Tuple[socket.socket, str]]:
         """Return the next connection and who it is ("" for a unix socket), or None if none came.
@@ -65,9 +74,14 @@ class Listener:
         Raises:
             OSError: it could not be accepted (such as EMFILE), or the listener was closed.
         """
+        wait_for(self._sock.fileno(), READABLE, Deadline(ACCEPT_SLICE, never))
+        if self.is_lost:
+            raise OSError(errno.EBADF, CLOSED)
         try:
-            sock, peer = self._sock.accept()
-        except socket.timeout:
+            with no_fork():
+                sock, peer = self._sock.accept()
+                own(sock)
+        except BlockingIOError:
             return None
         if not isinstance(peer, tuple):
             return sock, ""
@@ -86,13 +100,14 @@ class Listener:
             if self._file is not None and _identify(self.address.path) == self._file:
                 os.unlink(self.address.path)
             self._file = None
-            self._sock.shutdown(socket.SHUT_RDWR)  # wakes the thread that waits in accept
+            if not self.is_lost:
+                self._sock.shutdown(socket.SHUT_RDWR)  # wakes the thread that waits in accept
         except OSError:
             pass  # the file may not be removed, or stop was called before
 
     def close(self) -> None:
         """Close the descriptor; for the accept thread, when it has come to its end."""
-        self._sock.close()
+        close_socket(self._sock)
 
 
 def _bind_tcp(address: Address) -> socket.socket:
@@ -102,7 +117,7 @@ def _bind_tcp(address: Address) -> socket.socket:
     )
     errors: List[OSError] = []
     for family, kind, protocol, _, where in found:
-        sock = socket.socket(family, kind, protocol)
+        sock = open_socket(family, kind, protocol)
         try:
             # A restarted receiver need not wait for the connections of the one before it.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -111,7 +126,7 @@ def _bind_tcp(address: Address) -> socket.socket:
             sock.listen(BACKLOG)
             return sock
         except OSError as exc:
-            sock.close()
+            close_socket(sock)
             errors.append(exc)
     raise errors[0]
 
@@ -130,13 +145,13 @@ def _bind_unix(address: Address) -> socket.socket:
     """Bind a unix socket, in place of a stale file if there is one; the umask is left alone."""
     if not address.path.startswith("\0"):
         _remove_stale(address)
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock = open_socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         sock.bind(address.path)
         sock.listen(BACKLOG)
         return sock
     except BaseException:
-        sock.close()
+        close_socket(sock)
         raise
 
 
@@ -151,9 +166,12 @@ def _remove_stale(address: Address) -> None:
         return
     if not stat.S_ISSOCK(os.lstat(address.path).st_mode):
         raise TransportError(str(address), "a file that is no socket is there; move it away")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+    probe = open_socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
         probe.settimeout(PROBE_TIMEOUT)
         answer = probe.connect_ex(address.path)
+    finally:
+        close_socket(probe)
     if answer == errno.ECONNREFUSED:
         if _identify(address.path) == found:
             os.unlink(address.path)

@@ -14,7 +14,7 @@ import pytest
 
 import dnstap_logging
 from dnstap_logging.filters import anonymizing, sampling
-from dnstap_logging.transport import file, reasons, stream, tls
+from dnstap_logging.transport import file, owned, reasons, stream, tls
 from tests.pages import DOCS, names, rows_of
 
 PACKAGE = Path(dnstap_logging.__file__).parent
@@ -124,7 +124,8 @@ def explained() -> Set[str]:
     """Return all reasons that are kept in a table of the source."""
     tables = (reasons._REASONS, reasons._UNIX_CONNECT_REASONS, file._OPEN_REASONS, tls._REASONS)
     fixed = {text.split("{")[0].rstrip(" (") for table in tables for text in table.values()}
-    return fixed | {file.MOVED, file.CLOSED, file.EMPTIED, stream.StreamTransport.end}
+    lost = {file.MOVED, file.CLOSED, file.EMPTIED, owned.CLOSED}
+    return fixed | lost | {stream.StreamTransport.end}
 
 
 def raised() -> Iterator[Tuple[str, str]]:

@@ -10,11 +10,13 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from functools import partial
 from time import sleep
 from typing import TYPE_CHECKING, List, Optional
 
 from ..exceptions import TransportError, TransportTimeout
-from .inherited import close_in_child
+from .inherited import no_fork
+from .owned import CLOSED, close_socket, is_ours, open_socket, own
 from .reasons import explain, explain_unix_connect
 from .resolve import AddressInfo, Resolver, SockAddr
 from .stream import StreamTransport
@@ -88,8 +90,7 @@ def connect(
 def _connect_unix(address: Address, deadline: Deadline, resend_bytes: int) -> socket.socket:
     sock: Optional[socket.socket] = None
     try:
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        close_in_child(sock, type(sock).close)
+        sock = open_socket(socket.AF_UNIX, socket.SOCK_STREAM)
         _bound_send_buffer(sock, resend_bytes)
         sock.setblocking(False)
         while not _try_unix(sock, address.path):
@@ -101,9 +102,10 @@ def _connect_unix(address: Address, deadline: Deadline, resend_bytes: int) -> so
                     "its queue of waiting connections is full (EAGAIN)",
                 )
             sleep(min(left, BACKLOG_RETRY_INTERVAL))
+            _require_ours(sock, str(address))
     except BaseException as error:
         if sock is not None:
-            sock.close()
+            close_socket(sock)
         if isinstance(error, OSError):
             reason = explain_unix_connect(error, address.path)
             raise TransportError(str(address), reason) from error
@@ -159,14 +161,13 @@ def _connect_one(candidate: AddressInfo, deadline: Deadline, resend_bytes: int) 
     host = str(socket_address[0])
     sock: Optional[socket.socket] = None
     try:
-        sock = socket.socket(family, kind, protocol)
-        close_in_child(sock, type(sock).close)
+        sock = open_socket(family, kind, protocol)
         _set_options(sock)
         _bound_send_buffer(sock, resend_bytes)
         _finish_connect(sock, socket_address, deadline)
     except BaseException as error:
         if sock is not None:
-            sock.close()
+            close_socket(sock)
         if isinstance(error, OSError):
             raise TransportError(host, explain(error)) from error
         raise
@@ -177,7 +178,9 @@ def _finish_connect(sock: socket.socket, socket_address: SockAddr, deadline: Dea
     sock.setblocking(False)
     code = sock.connect_ex(socket_address)
     if code in _IN_PROGRESS:
-        if not wait_for(sock.fileno(), WRITABLE, deadline):
+        answered = wait_for(sock.fileno(), WRITABLE, deadline, partial(is_ours, sock))
+        _require_ours(sock, str(socket_address[0]))
+        if not answered:
             raise TransportTimeout(
                 str(socket_address[0]),
                 f"no answer {deadline.describe()}; the host is down, or something on the way drops "
@@ -188,6 +191,11 @@ def _finish_connect(sock: socket.socket, socket_address: SockAddr, deadline: Dea
         code = errno.ECONNREFUSED
     if code:
         raise OSError(code, os.strerror(code))
+
+
+def _require_ours(sock: socket.socket, name: str) -> None:
+    if not is_ours(sock):
+        raise TransportError(name, CLOSED)
 
 
 def is_connected_to_itself(sock: socket.socket) -> bool:
@@ -247,12 +255,15 @@ def _connect_tls(
         raise TransportError(str(address), str(error)) from error
     sock = _connect_host(address, deadline, until, resolver, resend_bytes)
     try:
-        sock = context.wrap_socket(sock, do_handshake_on_connect=False, server_hostname=name)
-        close_in_child(sock, type(sock).close)
+        with no_fork():
+            _require_ours(sock, str(address))
+            sock = own(
+                context.wrap_socket(sock, do_handshake_on_connect=False, server_hostname=name)
+            )
         transport = StreamTransport(sock, str(address), deadline.timeout, until)
         transport.handshake()
     except BaseException as error:
-        sock.close()
+        close_socket(sock)
         if isinstance(error, OSError):  # of wrap_socket: reset in the meantime
             raise TransportError(str(address), explain(error)) from error
         raise

@@ -14,7 +14,7 @@ from typing import Dict, NoReturn, Optional, Union
 
 from ..copies import refuse_copy
 from ..exceptions import DiskFull, FileLocked, PeerClosed, TransportError
-from .inherited import close_in_child
+from .inherited import close_in_child, no_fork
 from .reasons import explain
 
 try:
@@ -138,6 +138,7 @@ class FileTransport:
         """Cut off what is behind `size` now.
 
         Raises:
+            PeerClosed: the descriptor is not ours any more.
             TransportError: it could not be cut off; the next send tries again.
         """
         try:
@@ -168,7 +169,7 @@ class FileTransport:
         except OSError as error:
             try:
                 self._cut_off()
-            except OSError:
+            except (OSError, PeerClosed):
                 pass  # the next send tries again, before anything else
             raise self._error(error) from error
 
@@ -192,7 +193,10 @@ class FileTransport:
 
     def _cut_off(self) -> None:
         if self._loose and not self._emptied:
-            if os.fstat(self._descriptor).st_size > self.size:
+            opened = self._fstat()
+            if opened is None:
+                raise PeerClosed(self.name, CLOSED)
+            if opened.st_size > self.size:
                 os.ftruncate(self._descriptor, self.size)
             self._loose = False
 
@@ -258,12 +262,13 @@ class FileTransport:
 
     def abandon(self) -> None:
         """Close only the descriptor, in a forked child: unlocking would unlock the parent's."""
-        if self._fstat() is not None:
-            descriptor, self._descriptor = self._descriptor, -1
-            try:
-                os.close(descriptor)
-            except OSError:
-                pass  # the descriptor is gone in any case
+        with no_fork():
+            if self._fstat() is not None:
+                descriptor, self._descriptor = self._descriptor, -1
+                try:
+                    os.close(descriptor)
+                except OSError:
+                    pass  # the descriptor is gone in any case
 
     # -- opening -------------------------------------------------------------------------------
 
@@ -272,9 +277,10 @@ class FileTransport:
         while True:
             # Opening a fifo or a device can have effects of its own, so look first.
             self._refuse_other_kinds(self._stat_path())
-            self._descriptor = self._open(flags, permissions)
-            opened = os.fstat(self._descriptor)
-            self._identity = opened.st_dev, opened.st_ino
+            with no_fork():
+                self._descriptor = self._open(flags, permissions)
+                opened = os.fstat(self._descriptor)
+                self._identity = opened.st_dev, opened.st_ino
             self._refuse_other_kinds(opened)
             self._lock()
             found = self._stat_path()

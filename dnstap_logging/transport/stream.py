@@ -16,6 +16,7 @@ from typing import Callable, NoReturn, Optional, TypeVar
 from ..copies import refuse_copy
 from ..exceptions import TransportError, TransportTimeout
 from .outstanding import outstanding
+from .owned import CLOSED, close_socket, identity_of, is_still
 from .reasons import explain
 from .waiting import BROKEN, READABLE, WRITABLE, Deadline, Until, never, wait_for
 
@@ -86,7 +87,9 @@ class StreamTransport:
         self._seen_unread = 0
         self._sent_since = 0
         self._cut_short = False
-        sock.setblocking(False)
+        self._identity = identity_of(sock)
+        if self.is_ours():
+            sock.setblocking(False)
 
     def __reduce__(self) -> NoReturn:
         refuse_copy(self, "a socket", "connect another one")
@@ -94,6 +97,10 @@ class StreamTransport:
     def fileno(self) -> int:
         """Return the socket's descriptor, -1 once it is closed."""
         return self._sock.fileno()
+
+    def is_ours(self) -> bool:
+        """Return whether the descriptor is open, and still this connection's."""
+        return is_still(self._sock.fileno(), self._identity)
 
     def handshake(self) -> None:
         """Shake hands for TLS, as either side; a plain socket has nothing to do here.
@@ -103,6 +110,7 @@ class StreamTransport:
             TransportError: a certificate was refused, or the peer speaks something else.
         """
         if self._is_tls:
+            self._require_ours()
             shake: Callable[[], None] = self._sock.do_handshake  # type: ignore[attr-defined]
             self._repeat(shake, READABLE, "did not finish the TLS handshake")
             self._has_shaken_hands = True
@@ -117,6 +125,7 @@ class StreamTransport:
             TransportError: the connection is broken. In both, ``taken`` says how many bytes were
                 taken; of TLS, how many in whole records.
         """
+        self._require_ours()
         view = memoryview(data)
         send, flags = self._sock.send, self._send_flags
         taken = 0
@@ -137,6 +146,7 @@ class StreamTransport:
         Raises:
             TransportError: the connection is broken.
         """
+        self._require_ours()
         seen = None
         if self._is_unix and (self._sent_since or self._seen_unread):
             # In this order: what was seen counts only if the peer was alive even afterwards.
@@ -163,6 +173,8 @@ class StreamTransport:
         Returns:
             An upper bound; math.inf where nothing tells.
         """
+        if not self.is_ours():
+            return self._seen_unread + self._sent_since if self._is_unix else math.inf
         if self._is_unix:
             return self._unread_of_unix()
         if self._is_tls or self._failed or not self._eof:
@@ -197,6 +209,7 @@ class StreamTransport:
             TransportTimeout: nothing came in time.
             TransportError: the connection is broken.
         """
+        self._require_ours()
         call = partial(self._sock.recv, RECEIVE_SIZE)
         data = self._repeat(call, READABLE, "sent nothing", timeout=timeout)
         self._eof = not data
@@ -205,16 +218,16 @@ class StreamTransport:
     def close(self) -> None:
         """Close the connection; TLS with its own end, unless the connection is broken."""
         # Before the handshake, reading would make OpenSSL begin it.
-        if self._sock.fileno() >= 0 and self._has_shaken_hands:
+        if self._has_shaken_hands and self.is_ours():
             _quietly(self._discard_input)
             if self._is_tls and not self._broken:
                 # Sends our end at once and does not wait for the peer's.
                 _quietly(self._sock.unwrap)  # type: ignore[attr-defined]
-        _quietly(self._sock.close)
+        self.abandon()
 
     def abandon(self) -> None:
         """Close only the descriptor, in a forked child: the parent goes on with the connection."""
-        _quietly(self._sock.close)
+        _quietly(partial(close_socket, self._sock))
 
     def _discard_input(self) -> None:
         discarded = 0
@@ -250,10 +263,18 @@ class StreamTransport:
                 if not wanted:
                     raise self._failure(error, taken) from error
                 self._cut_short = False
-            if not wait_for(self._sock.fileno(), wanted, deadline):
+            ready = wait_for(self._sock.fileno(), wanted, deadline, self.is_ours)
+            self._require_ours(taken)
+            if not ready:
                 self._broken = True
                 reason = f"the peer {complaint} {deadline.describe()}"
                 raise TransportTimeout(self.name, reason, taken)
+
+    def _require_ours(self, taken: int = 0) -> None:
+        if not self.is_ours():
+            self._broken = self._failed = True
+            self.end = CLOSED
+            raise TransportError(self.name, CLOSED, taken)
 
     def _wanted(self, error: OSError, event: int) -> int:
         """Return the event to wait for before the failed call can go on; 0: it never can."""

@@ -51,8 +51,20 @@ class Deadline:
         return f"in {self.timeout:.3g} s"
 
 
-def wait_for(descriptor: int, event: int, deadline: Deadline) -> bool:
+def _always() -> bool:
+    return True
+
+
+def wait_for(
+    descriptor: int, event: int, deadline: Deadline, goes_on: Callable[[], bool] = _always
+) -> bool:
     """Wait until a descriptor is ready, or broken, which the next call on it will tell.
+
+    Args:
+        descriptor: to wait for.
+        event: what to wait for.
+        deadline: the end of the wait.
+        goes_on: asked after every slice: whether the wait still makes sense.
 
     Returns:
         False: the deadline passed first. A deadline in the past still gets one look.
@@ -61,7 +73,7 @@ def wait_for(descriptor: int, event: int, deadline: Deadline) -> bool:
         left = deadline.remaining()
         if _poll(descriptor, event, min(left, WAIT_SLICE)):
             return True
-        if not left:
+        if not left or not goes_on():
             return False
 
 
