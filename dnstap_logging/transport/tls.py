@@ -11,6 +11,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, Callable, Dict, NamedTuple, NoReturn, Optional, TypeVar, Union
 
+from .inherited import no_fork
+
 if TYPE_CHECKING:
     import ssl
 
@@ -204,7 +206,8 @@ def _check_types(options: TlsOptions) -> None:
 
 def _load(argument: str, path: PathArgument, load: Callable[[], _Loaded]) -> _Loaded:
     try:
-        return load()
+        with no_fork():  # OpenSSL opens the file itself
+            return load()
     except (OSError, ValueError) as error:
         raise ValueError(f"{argument}={path!r} cannot be loaded: {_why(error)}") from error
 
