@@ -80,7 +80,7 @@ class Listener:
         try:
             with no_fork():
                 sock, peer = self._sock.accept()
-                own(sock)
+                own(sock).setblocking(False)
         except BlockingIOError:
             return None
         if not isinstance(peer, tuple):

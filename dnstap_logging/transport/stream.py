@@ -88,7 +88,7 @@ class StreamTransport:
         self._sent_since = 0
         self._cut_short = False
         self._identity = identity_of(sock)
-        if self.is_ours():
+        if sock.gettimeout() != 0 and self.is_ours():
             sock.setblocking(False)
 
     def __reduce__(self) -> NoReturn:

@@ -127,6 +127,12 @@ def check_wait(transport: StreamTransport, call: Callable[[], object]) -> None:
     stranger.check_untouched()
 
 
+def serving_threads_wait(receiver: DnstapReceiver) -> bool:
+    """Return whether a receiver has a connection, and it waits for its sender."""
+    threads = [connection.thread for connection in list(receiver._connections)]
+    return bool(threads) and all(map(waits_in_poll, threads))
+
+
 def waits_in_poll(thread: threading.Thread) -> bool:
     """Return whether the kernel shows a thread of this process waiting in poll."""
     path = f"/proc/self/task/{thread.native_id}/syscall"
@@ -259,7 +265,7 @@ def test_a_receivers_connection(tmp_path: Path, scheme: str, closing: bool) -> N
         where = receiver.address
         at = where.path if scheme == "unix" else (where.host, where.port)
         with open_transport(where)._sock as client:
-            wait_until(lambda: receiver.stats().active == 1, "the connection")
+            wait_until(lambda: serving_threads_wait(receiver), "its thread to wait")
             stranger = Stranger(sockets_of(at, ours=False)[0])
             if not closing:
                 wait_until(lambda: receiver.stats().active == 0, "its end")
