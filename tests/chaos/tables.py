@@ -33,7 +33,7 @@ def _nothing(rng: Random) -> Dict[str, Any]:
 
 
 def _size(rng: Random) -> Dict[str, Any]:
-    return {"maxBytes": rng.choice([5_000, 30_000, 100_000]), "backupCount": 400}
+    return {"maxBytes": rng.choice([30_000, 100_000]), "backupCount": 400}
 
 
 def _time(rng: Random) -> Dict[str, Any]:
