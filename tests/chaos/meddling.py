@@ -69,10 +69,14 @@ def folder_away(capture: Path) -> Iterator[None]:
 def disk_full(capture: Path) -> Iterator[None]:
     ballast = capture.with_name("ballast")
     with contextlib.suppress(OSError), ballast.open("ab", buffering=0) as file:
+        disk = os.fstatvfs(file.fileno())
+        os.posix_fallocate(file.fileno(), 0, disk.f_bavail * disk.f_bsize)
         while file.write(bytes(4096)) == 4096:
-            pass
-    yield
-    ballast.unlink()
+            pass  # what the capture has not taken meanwhile
+    try:
+        yield
+    finally:
+        ballast.unlink()
 
 
 MEDDLING: Dict[str, Callable[[Path], ContextManager[None]]] = {

@@ -39,7 +39,7 @@ WARNINGS = ["-W", "error", "-W", "ignore:This process:DeprecationWarning"]
 """Newer Pythons warn of forks while threads run, which are our very subject."""
 
 SMALL_DISK = """
-mount -t tmpfs -o size=300k tmpfs "$1/disk" && mkdir "$1/disk/captures" || exit 77
+mount -t tmpfs -o size=32m tmpfs "$1/disk" && mkdir "$1/disk/captures" || exit 77
 shift_folder=$1; shift
 "$@"; status=$?
 cp -a "$shift_folder/disk/captures" "$shift_folder/kept"
