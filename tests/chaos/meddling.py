@@ -45,9 +45,13 @@ def truncated(capture: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def locked(capture: Path) -> Iterator[None]:
-    """Move the capture away, and write to the next one before its writer comes back."""
+    """Move the capture away, and lock the next one before its writer comes back."""
     capture.rename(_aside(capture))
-    with open(capture, "ab") as other:
+    # By another name of the same file: this descriptor is not one that the library leaves behind.
+    held = capture.with_name(f"held-{next(_numbers):03}")
+    held.touch()
+    os.link(held, capture)
+    with open(held, "ab") as other:
         with contextlib.suppress(BlockingIOError):
             fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield

@@ -15,6 +15,7 @@ from random import Random
 from typing import Any, Callable, Dict, List, Optional
 
 import dnstap_logging
+import dnstap_logging.exceptions
 from tests.chaos.meddling import meddle
 from tests.chaos.plan import Plan
 from tests.chaos.program import END_SECONDS, Books, Process, descriptors
@@ -247,7 +248,12 @@ class Actor:
             old = self.tapped
             if how == "close first":
                 self._close(old)
-            self.tapped = self._make(old.books.number + 1)
+            try:
+                self.tapped = self._make(old.books.number + 1)
+            except dnstap_logging.exceptions.TransportError:
+                if "folder_away" not in self.plan.faults:
+                    raise
+                return  # as documented: a file is opened in the constructor
             if how == "open first":
                 self._close(old)
             elif how == "drop":
