@@ -7,7 +7,9 @@ a transport at a time, except that a forked child calls `abandon`.
 
 from __future__ import annotations
 
+import errno
 import math
+import os
 import socket
 import sys
 from functools import partial
@@ -18,6 +20,7 @@ from ..exceptions import TransportError, TransportTimeout
 from .outstanding import outstanding
 from .owned import CLOSED, close_socket, identity_of, is_still
 from .reasons import explain
+from .tcp_state import was_reset
 from .waiting import BROKEN, READABLE, WRITABLE, Deadline, Until, never, wait_for
 
 __all__ = ["StreamTransport"]
@@ -127,7 +130,8 @@ class StreamTransport:
         """
         self._require_ours()
         view = memoryview(data)
-        send, flags = self._sock.send, self._send_flags
+        send = self._send_tls if self._is_tls else self._sock.send
+        flags = self._send_flags
         taken = 0
         while taken < len(view):
             portion = view[taken : taken + self._send_size]
@@ -136,6 +140,15 @@ class StreamTransport:
             taken += size
             self._sent_since += size
             self._cut_short = size < len(portion)
+
+    def _send_tls(self, portion: memoryview, flags: int) -> int:
+        import ssl
+
+        try:
+            return self._sock.send(portion, flags)
+        except ssl.SSLEOFError as error:
+            # Python 3.10 to 3.12 take every error of TCP for an end of TLS.
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)) from error
 
     def look(self) -> Optional[bytes]:
         """Look, without waiting, what the peer did.
@@ -152,12 +165,11 @@ class StreamTransport:
             # In this order: what was seen counts only if the peer was alive even afterwards.
             seen = outstanding(self._sock.fileno())
         try:
-            data = self._sock.recv(RECEIVE_SIZE)
+            data = self._read_now()
         except OSError as error:
             if not self._wanted(error, READABLE):
                 raise self._failure(error) from error
         else:
-            self._eof = not data
             return data
         self._cut_short = False
         if seen is not None:
@@ -210,8 +222,13 @@ class StreamTransport:
             TransportError: the connection is broken.
         """
         self._require_ours()
-        call = partial(self._sock.recv, RECEIVE_SIZE)
-        data = self._repeat(call, READABLE, "sent nothing", timeout=timeout)
+        return self._repeat(self._read_now, READABLE, "sent nothing", timeout=timeout)
+
+    def _read_now(self) -> bytes:
+        data = self._sock.recv(RECEIVE_SIZE)
+        if not data and self._is_tls and was_reset(self._sock):
+            # Python 3.10 to 3.12 take a reset for an end of TLS.
+            raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
         self._eof = not data
         return data
 

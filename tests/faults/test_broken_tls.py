@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import ssl
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Iterator
 
 import pytest
 
+from tests.conftest import Said
 from tests.faults.receivers import OPTIONS
 from tests.faults.scripted import Scripted, begin, finish, wait_for_end
 from tests.interop.taps import tapped
@@ -51,6 +53,23 @@ def test_a_break_sends_everything_again(scripted: Scripted, pki: Pki, read: int)
 
     assert numbers == list(range(COUNT + 1))
     assert (stats.resent, stats.unconfirmed, stats.written) == (COUNT, 0, COUNT + 1), stats
+
+
+@pytest.mark.parametrize("how", ["", "reset"])
+def test_an_end_with_unread_records_is_no_orderly_one(
+    scripted: Scripted, pki: Pki, how: str, said: Said
+) -> None:
+    """It is a warning, as without TLS: the records go out again, and somebody should look."""
+    with tapped(scripted.address, cafile=pki.cafile, **OPTIONS) as tap:
+        begin(scripted, tap, COUNT, PADDING).close(how)
+        wait_for_end(tap)
+        numbers, stats = finish(tap, scripted.session())
+    line = said.wait_for("session ended")
+
+    assert numbers == list(range(COUNT))
+    assert (stats.resent, stats.unconfirmed, stats.disconnects) == (COUNT, 0, 1), stats
+    assert line.endswith("session ended: the peer reset the connection (ECONNRESET)")
+    assert said.with_text("session ended", logging.WARNING) == [line], said.lines
 
 
 @pytest.mark.parametrize("read", [7, COUNT])

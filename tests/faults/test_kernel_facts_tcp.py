@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import trustme
 
+from dnstap_logging.transport.tcp_state import was_reset
 from tests.support import wait_until
 
 from .test_kernel_facts import (
@@ -250,21 +251,31 @@ def look_by_tls(sock: socket.socket) -> object:
 
 
 @pytest.mark.parametrize(
-    ("steps", "seen"),
+    ("steps", "was"),
     [
-        ("read 1000, kill", b""),
-        ("read 1000, notify, kill", b""),
-        ("kill", "ConnectionResetError"),
+        ("read 1000, kill", "an end"),
+        ("read 1000, notify, kill", "an end"),
+        ("notify, kill", "an end"),
+        ("kill", "a reset"),
+        ("close", "a reset"),
+        ("linger, close", "a reset"),
+        ("read 1000, linger, close", "a reset"),
     ],
 )
-def test_tls_shows_the_end_of_tcp(steps: str, seen: object, tmp_path: Path) -> None:
-    """With or without close_notify: an end if all was read, a reset if not."""
+def test_tls_shows_the_end_of_tcp(steps: str, was: str, tmp_path: Path) -> None:
+    """With or without close_notify: an end if all was read, a reset if not.
+
+    Python 3.10, and some releases of 3.11 and 3.12, show every reset as an end; behind
+    it TCP_INFO shows which it was: the state is CLOSE and no error waits.
+    """
     with Tls(tmp_path) as peer:
         peer.write(WRITTEN)
         peer.carry_out(steps)
         wait_for_end(peer.sock)
 
-        assert look_by_tls(peer.sock) == seen
+        seen = look_by_tls(peer.sock)
+        assert seen in ([b""] if was == "an end" else [b"", "ConnectionResetError"])
+        assert was_reset(peer.sock) == (was == "a reset")
 
 
 def test_a_close_notify_hides_the_reset_behind_it(tmp_path: Path) -> None:

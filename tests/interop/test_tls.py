@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import struct
 import threading
 from pathlib import Path
@@ -169,3 +170,37 @@ def test_s_server_that_dies_is_noticed(pki: Pki) -> None:
                 stats = tap.close()
 
     assert (stats.disconnects, stats.unconfirmed) == (1, 1), stats
+
+
+def test_s_server_that_is_killed_with_unread_records(pki: Pki, said: Said) -> None:
+    """What it had not read goes out again, and the line says that it did not end in order."""
+    ready, start = control(READY, CONTENT_TYPE), control(START, CONTENT_TYPE)
+    options = {"cafile": pki.cafile, "max_reconnect_interval": 0.2, "timeout": 20.0}
+    server = OpensslServer(pki)
+    with tapped(server.address, close_timeout=20.0, **options) as tap:
+        tap.log_numbers([0])
+        with server:
+            server.read(len(ready))
+            server.write(control(ACCEPT, CONTENT_TYPE))
+            server.read(len(start))
+            assert marks_in([_read_frame(server)]) == ["0"]
+            server.pause()
+            tap.log_numbers(range(1, 20))
+            assert tap.handler.flush(20.0), tap.stats()
+        line = said.wait_for("session ended")
+        with server:
+            server.read(len(ready))
+            server.write(control(ACCEPT, CONTENT_TYPE))
+            server.read(len(start))
+            marks = marks_in([_read_frame(server) for _ in range(20)])
+            closing = threading.Thread(target=tap.handler.close)
+            closing.start()
+            assert server.read(12) == control(STOP)
+            server.write(control(FINISH))
+            closing.join(20)
+            stats = tap.close()
+
+    assert marks == list(map(str, range(20)))
+    assert (stats.resent, stats.unconfirmed, stats.written) == (20, 0, 20), stats
+    assert line.endswith("session ended: the peer reset the connection (ECONNRESET)")
+    assert said.with_text("session ended", logging.WARNING) == [line], said.lines

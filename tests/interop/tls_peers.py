@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import ssl
 import subprocess
@@ -174,6 +175,10 @@ class OpensslServer:
             return True
 
         wait_until(listens, "s_server to listen")
+
+    def pause(self) -> None:
+        """Stop it in its tracks: it reads nothing more."""
+        self._process.send_signal(signal.SIGSTOP)
 
     def kill(self) -> None:
         """End it at once."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import struct
 import threading
 from pathlib import Path
 from typing import Iterator, Tuple
@@ -141,6 +142,35 @@ def test_our_own_handler_over_tls(tmp_path: Path) -> None:
             thread.join(DEADLINE)  # it has FINISH before the connection is closed
 
     assert handler.stats().unconfirmed == 0, handler.stats()
+
+
+def test_a_tls_sender_that_resets() -> None:
+    """A connection that broke is an error, also between two frames, and also under TLS."""
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    read = threading.Event()
+
+    def send_and_reset(address: Tuple[str, int]) -> None:
+        with socket.create_connection(address) as plain:
+            sender = trusting.wrap_socket(plain, server_hostname="127.0.0.1")
+            sender.sendall(capture([dnstap_payload(0)], stop=False))
+            assert read.wait(DEADLINE)
+            sender.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            sender.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=send_and_reset, args=(listener.getsockname(),))
+        thread.start()
+        plain, _ = listener.accept()
+        with context.wrap_socket(plain, server_side=True) as ours, DnstapReader(ours) as reader:
+            assert next(reader).extra == b"0"
+            read.set()
+            with pytest.raises(TransportError, match="ECONNRESET"):
+                next(reader)
+        thread.join(DEADLINE)
 
 
 def test_the_stream_ends_without_stop(pair: Pair) -> None:

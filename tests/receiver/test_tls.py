@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
 
 import pytest
@@ -18,6 +19,7 @@ from tests.support import (
     control,
     data,
     dnstap_payload,
+    wait_until,
 )
 
 
@@ -110,3 +112,18 @@ def test_tls_client_that_closes_at_once(make: Make, authority: Authority) -> Non
     Client(receiver).sock.close()
 
     wait_for(receiver, interrupted=1)
+
+
+def test_tls_client_that_resets(make: Make, inbox: Inbox, authority: Authority, said: Said) -> None:
+    """A sender that died is told from one that closed, as without TLS."""
+    receiver = make(TLS, ssl_context=authority.server())
+
+    client = Client(receiver, authority.client())
+    client.shake_hands()
+    client.send(data(dnstap_payload(1)))
+    wait_until(lambda: inbox.numbers == [1], "the message")
+    client.reset()
+
+    wait_for(receiver, interrupted=1)
+    line = said.wait_for("the peer reset the connection (ECONNRESET)")
+    assert said.with_text("ECONNRESET", logging.WARNING) == [line]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import ssl
+import sys
 import threading
-from typing import List
+from typing import Callable, List
 
 import pytest
 
-from dnstap_logging.exceptions import TransportTimeout
+from dnstap_logging.exceptions import TransportError, TransportTimeout
 from dnstap_logging.transport import StreamTransport, TlsOptions, never
 from dnstap_logging.transport.stream import TLS_RECORD_SIZE
 
@@ -23,6 +25,8 @@ from .peers import (
     listen_tcp,
     open_transport,
     read_all,
+    repeat,
+    reset,
 )
 
 MORE_THAN_BUFFERS = 32 * 1024 * 1024
@@ -116,3 +120,61 @@ def test_close_before_the_handshake_says_nothing() -> None:
         )
         StreamTransport(wrapped, "tls://localhost:1", DEADLINE).close()
     assert received == [b""]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems do not tell")
+@pytest.mark.parametrize("end", [reset, socket.socket.close], ids=["reset", "close"])
+@pytest.mark.parametrize("operation", ["look", "receive", "send"])
+def test_a_reset_under_tls_is_an_error_that_says_so(
+    operation: str, end: Callable[[socket.socket], None], tmp_path: object
+) -> None:
+    """Reset, or closed with something unread: as without TLS, although Python may show an end."""
+    authority = Authority(tmp_path)
+    context = authority.server_context()
+    sent = threading.Event()
+
+    def script(listener: socket.socket) -> None:
+        connection = accept_tls(listener, context)
+        assert sent.wait(DEADLINE)
+        end(connection)
+
+    listener = listen_tcp()
+    with Peer(listener, script):
+        transport = open_transport(
+            address_of(listener, "tls"), tls=TlsOptions(cafile=authority.cafile)
+        )
+        transport.send(b"unread")
+        sent.set()
+        with pytest.raises(TransportError, match=r"reset|closed the connection \(") as caught:
+            repeat(100_000, getattr(transport, operation), *([b"x"] if operation == "send" else []))
+        transport.close()
+    cause = caught.value.__cause__
+    assert isinstance(cause, OSError)
+    expected = [errno.ECONNRESET, errno.EPIPE] if operation == "send" else [errno.ECONNRESET]
+    assert cause.errno in expected, cause
+
+
+@pytest.mark.parametrize("operation", ["look", "receive"])
+def test_an_end_under_tls_stays_an_end(operation: str, tmp_path: object) -> None:
+    """A peer that read all and closed is no reset, with and without TLS's own end."""
+    authority = Authority(tmp_path)
+    context = authority.server_context()
+
+    def script(listener: socket.socket) -> None:
+        for last in (ssl.SSLSocket.close, ssl.SSLSocket.unwrap):
+            with accept_tls(listener, context) as connection:
+                assert connection.recv(4) == b"read"
+                last(connection)
+
+    listener = listen_tcp()
+    with Peer(listener, script):
+        for _ in range(2):
+            transport = open_transport(
+                address_of(listener, "tls"), tls=TlsOptions(cafile=authority.cafile)
+            )
+            transport.send(b"read")
+            seen = None
+            while seen is None:
+                seen = getattr(transport, operation)()
+            assert seen == b""
+            transport.close()
