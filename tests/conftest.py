@@ -13,6 +13,9 @@ from hypothesis import settings
 import dnstap_logging.diagnostics
 from dnstap_logging.diagnostics import Reporter
 from tests.support import wait_until
+from tests.surroundings import make_ordinary
+
+make_ordinary()
 
 # A slow machine is no failure: properties are about results, never about speed.
 settings.register_profile("no deadline", deadline=None)

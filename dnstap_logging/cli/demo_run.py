@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import itertools
 import logging
 import logging.config
+import os
 import signal
 import socket
 import sys
@@ -23,6 +25,7 @@ import dns.message
 import dns.query
 
 from ..adapter import DnstapAdapter
+from ..address import MAX_UNIX_PATH
 from ..handler import DnstapHandler, get_handler
 from ..message import DnstapMessage
 from ..reader import DnstapReader
@@ -35,6 +38,8 @@ from .demo_server import DnsServer, answer
 __all__ = ["run"]
 
 ANSWER_TIMEOUT = 5.0
+
+SOCKET = "/collector.sock"  # of the collector inside the demo, in a folder of its own
 
 # Name, type, and whether EDNS says that 1232 bytes over UDP are welcome.
 QUESTIONS: Sequence[Tuple[str, str, bool]] = (
@@ -200,8 +205,11 @@ def embedded_collector(quiet: bool) -> Iterator[DnstapReceiver]:
                 print(format_line(message))
 
     with contextlib.ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="dnstap-demo-"))
-        address = f"unix://{folder}/collector.sock"
+        make_folder = functools.partial(tempfile.TemporaryDirectory, prefix="dnstap-demo-")
+        folder = stack.enter_context(make_folder())
+        if len(os.fsencode(folder)) + len(SOCKET) >= MAX_UNIX_PATH:  # a long TMPDIR, as macOS has
+            folder = stack.enter_context(make_folder(dir="/tmp"))
+        address = f"unix://{folder}{SOCKET}"
         yield stack.enter_context(DnstapReceiver(address, show))
 
 

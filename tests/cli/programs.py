@@ -35,12 +35,11 @@ def run(folder: Path, *arguments: object, **options: Any) -> subprocess.Complete
     done = subprocess.run(
         command(*arguments),
         cwd=folder,
-        env=with_environment(),
         capture_output=True,
         text=True,
         timeout=DEADLINE,
         check=False,
-        **{"stdin": subprocess.DEVNULL, **options},
+        **{"env": with_environment(), "stdin": subprocess.DEVNULL, **options},
     )
     assert "Traceback" not in done.stderr, done.stderr
     return done

@@ -18,6 +18,7 @@ import pytest
 
 from dnstap_logging import DnstapMessage, DnstapReceiver, SocketFamily, SocketProtocol
 from tests.cli.programs import DEADLINE, REPOSITORY, run, started
+from tests.cli.running import with_environment
 from tests.examples.programs import read, responses
 from tests.support import require_program, wait_until
 
@@ -135,6 +136,17 @@ def test_demo_sends_to_fstrm_capture(tmp_path: Path) -> None:
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert Counter(read(path)) == Counter(read(tmp_path / "demo.fstrm"))
+
+
+def test_demo_in_a_folder_too_long_for_a_socket(tmp_path: Path) -> None:
+    """Where TMPDIR is longer than a unix socket's address may be, it runs as anywhere else."""
+    folder = tmp_path / ("x" * 100)
+    folder.mkdir()
+    environment = with_environment(TMPDIR=str(folder))
+    done = run(tmp_path, "demo", "--queries", 2, "--quiet", env=environment)
+
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    assert list(folder.iterdir()) == []
 
 
 def test_demo_without_a_collector_fails_and_says_so(tmp_path: Path) -> None:
