@@ -10,6 +10,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from .exceptions import InvalidMessage, MessageTooLarge
 from .extras import FIELDS, NOT_PLAIN, KeySet, plain_size, take_snapshot
+from .interrupts import pass_on
 from .message import MessageType, Problem, check
 from .text import format_summary
 from .values import as_message_type
@@ -114,7 +115,8 @@ def _known_type(message_type: object) -> Optional[MessageType]:
     """Return a message type; None for what is none, which the handler counts."""
     try:
         return as_message_type(message_type)
-    except Exception:  # noqa: BLE001 - whatever a value's own methods raise
+    except BaseException as error:  # noqa: BLE001 - whatever a value's own methods raise
+        pass_on(error)
         return None
 
 

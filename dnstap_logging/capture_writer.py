@@ -16,6 +16,7 @@ from .capture_frames import STOP
 from .encoding import DNSTAP_CONTENT_TYPE
 from .exceptions import DecodeError, TransportError
 from .framestream import DEFAULT_MAX_FRAME_SIZE, Direction, WriterSession
+from .interrupts import pass_on
 from .rotation import Rotation
 from .shorten import describe_error
 from .transport import FileTransport
@@ -148,11 +149,13 @@ class CaptureWriter(Writer):
         problem = None
         try:
             self._rotation.roll()
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - of a namer or rotator, too
+        except BaseException as error:  # noqa: BLE001 - of a namer or rotator, too
+            try:
+                pass_on(error)
+            except BaseException:  # Ctrl-C, where the main thread delivers
+                self._go_on(size)
+                raise
             problem = describe_error(error)
-        except BaseException:  # Ctrl-C, where the main thread delivers
-            self._go_on(size)
-            raise
         if self._transport.look() is None:
             self._go_on(size)
             reason = problem or "nothing moved the file: backupCount is 0, or the rotator left it"

@@ -110,9 +110,11 @@ class Delivery:
         if self._finished:
             return
         self._finished = True
-        self.connection.finish(self._until)
-        self._send_again()  # there is no next session: they are given up, and counted
-        self._give_up()
+        try:
+            self.connection.finish(self._until)
+        finally:
+            self._send_again()  # there is no next session: they are given up, and counted
+            self._give_up()
 
     def broke(self, error: BaseException) -> None:
         """Go on after an error that nobody expected: the connection's state is unknown."""

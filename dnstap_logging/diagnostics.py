@@ -16,6 +16,8 @@ import threading
 import time
 from typing import Any, Callable, Dict, Optional, Tuple, Union
 
+from .interrupts import ends_greenlet
+
 __all__ = ["LOGGER_NAME", "Reporter", "renew_desk", "start_desk"]
 
 LOGGER_NAME = "dnstap_logging"
@@ -106,7 +108,11 @@ class Reporter:
         """Log what is pending and due, and these kinds whether due or not (desk's thread)."""
         for kind in list(self._pending):
             if kind in last or self.due(kind) <= time.monotonic():
-                self.say(kind)
+                try:
+                    self.say(kind)
+                except BaseException as error:
+                    if ends_greenlet(error):
+                        raise
 
 
 class _Farewell:
@@ -181,8 +187,10 @@ class _Desk:
         while True:
             try:
                 self._serve_one()
-            except Exception:  # noqa: BLE001 - a handler of the user's; the desk must go on
-                continue
+            except BaseException as error:
+                if ends_greenlet(error):
+                    self.running = False  # the next line starts another one
+                    raise
 
     def _serve_one(self) -> None:
         timeout = None

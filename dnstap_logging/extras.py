@@ -17,6 +17,7 @@ from functools import lru_cache
 from typing import Callable, Dict, Final, Mapping, NamedTuple, Optional, Set, Tuple, Union
 
 from . import enums
+from .interrupts import pass_on
 from .policy import Policy, as_policy
 from .shorten import shorten
 from .values import (
@@ -163,7 +164,8 @@ def key_set(record_dict: Mapping[str, object]) -> Optional[KeySet]:
         return _key_sets[shape]
     except KeyError:
         pass
-    except Exception:  # noqa: BLE001 - a key whose __eq__ raises
+    except BaseException as error:  # noqa: BLE001 - a key whose __eq__ raises
+        pass_on(error)
         return _read_keys(shape)
     keys = _read_keys(shape)
     if len(_key_sets) >= MAX_KEY_SETS:
@@ -176,7 +178,8 @@ def has_dns_keys(record_dict: Mapping[str, object]) -> bool:
     """Tell whether a record is meant for dnstap: whether any of its keys begins with ``dns_``."""
     try:
         return "dns_message_type" in record_dict or key_set(record_dict) is not None
-    except Exception:  # noqa: BLE001 - a key whose __hash__ or __eq__ raises
+    except BaseException as error:  # noqa: BLE001 - a key whose __hash__ or __eq__ raises
+        pass_on(error)
         return False
 
 
@@ -274,8 +277,8 @@ def take_snapshot(
                 return created, keys, values, None, size
             if type(extra) in (str, bytes):
                 return created, keys, values, extra, size + _length(extra)
-    except Exception:  # noqa: BLE001 - the careful way finds out what it was
-        pass
+    except BaseException as error:  # noqa: BLE001 - the careful way finds out what it was
+        pass_on(error)
     return _take_carefully(record_dict, created, extra)
 
 
@@ -305,7 +308,8 @@ def plain_size(values: Tuple[object, ...]) -> int:
                     size += len(host)
             elif kind not in _PLAIN:
                 return NOT_PLAIN
-    except Exception:  # noqa: BLE001 - a type that cannot be hashed, or the like
+    except BaseException as error:  # noqa: BLE001 - a type that cannot be hashed, or the like
+        pass_on(error)
         return NOT_PLAIN
     return size
 
@@ -318,7 +322,8 @@ def _take_carefully(record_dict: Mapping[str, object], created: float, extra: ob
     """Take a snapshot value by value, converting those that are not plain."""
     try:
         keys = key_set(record_dict) or _NO_KEYS
-    except Exception:  # noqa: BLE001 - keys that cannot be compared: nothing can be read
+    except BaseException as error:  # noqa: BLE001 - keys that cannot be compared
+        pass_on(error)
         keys = _NO_KEYS
     values = tuple([_freeze(field, record_dict) for field in keys.fields])
     if extra is not None and type(extra) not in (str, bytes, Unusable):
@@ -336,7 +341,8 @@ def _time_of(seconds: object) -> int:
     """Return a record's creation in nanoseconds: now, where it is no time."""
     try:
         return ns_from_seconds(seconds)  # type: ignore[arg-type]
-    except Exception:  # noqa: BLE001 - a record made by hand, or a clock before the epoch
+    except BaseException as error:  # noqa: BLE001 - made by hand, or before the epoch
+        pass_on(error)
         return time.time_ns()
 
 
@@ -348,8 +354,8 @@ def _freeze(field: Field, record_dict: Mapping[str, object]) -> object:
         if plain_size((value,)) != NOT_PLAIN:
             return value
         _learn(type(value))
-    except Exception:  # noqa: BLE001 - its type cannot be hashed, or the like
-        pass
+    except BaseException as error:  # noqa: BLE001 - its type cannot be hashed, or the like
+        pass_on(error)
     value = convert(field, value)
     return value if type(value) is Unusable else Converted(value)
 
@@ -358,7 +364,8 @@ def convert(field: Field, value: object) -> object:
     """Convert a value, or tell in an `Unusable` why that cannot be done."""
     try:
         return field.convert(value)
-    except Exception as error:  # noqa: BLE001 - also what the value's own methods raise
+    except BaseException as error:  # noqa: BLE001 - also what the value's own methods raise
+        pass_on(error)
         return Unusable(reason(error), shorten(value), isinstance(error, TooLong))
 
 

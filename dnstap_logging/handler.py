@@ -20,6 +20,7 @@ from .arguments import DEFAULT, Default
 from .copies import refuse_copy
 from .diagnostics import LOGGER_NAME
 from .extras import PAYLOAD
+from .interrupts import pass_on
 from .message import Unusable, has_dns_keys, take_snapshot
 from .options import DEFAULT_RESEND_BYTES, make_options
 from .rotation import Rotation
@@ -168,12 +169,14 @@ class DnstapHandler(logging.Handler):
         """
         try:
             verdict = self.filter(record)
-        except Exception:  # noqa: BLE001 - a user's filter must not break the DNS server
+            accepted = bool(verdict)  # a subclass may return anything
+        except BaseException as error:  # noqa: BLE001 - a user's filter must not break the server
             self.handleError(record)
+            pass_on(error)
             return False
-        if verdict:
+        if accepted:
             self.emit(verdict if isinstance(verdict, logging.LogRecord) else record)
-        return bool(verdict)
+        return accepted
 
     def filter(self, record: logging.LogRecord) -> Union[Literal[False], logging.LogRecord]:  # type: ignore[override]
         """Pass over records without dns extras, then apply the handler's filters in order.
@@ -196,11 +199,17 @@ class DnstapHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Put an immutable snapshot of the record's dns extras on the queue; never block."""
+        taken = False
         try:
             extra = self._render_extra(record) if self.formatter is not None else None
-            self._writer_thread.submit(take_snapshot(record.__dict__, record.created, extra))
-        except Exception:  # noqa: BLE001 - nothing is raised into the DNS server
-            self.handleError(record)
+            snapshot = take_snapshot(record.__dict__, record.created, extra)
+            taken = True
+            self._writer_thread.submit(snapshot)
+        except BaseException as error:  # noqa: BLE001 - nothing is raised into the DNS server
+            # What interrupts `submit` comes from outside: the record may be on the queue already.
+            if not taken or isinstance(error, Exception):
+                self.handleError(record)
+            pass_on(error)
 
     def emit_payload(self, payload: bytes) -> bool:
         """Put a ready dnstap payload on the queue; it is written byte for byte as it is.
@@ -221,7 +230,8 @@ class DnstapHandler(logging.Handler):
         """Format the record for Dnstap.extra; a formatter that raises loses only that."""
         try:
             return self.format(record)
-        except Exception as error:  # noqa: BLE001 - whatever a user's formatter raises
+        except BaseException as error:  # noqa: BLE001 - whatever a user's formatter raises
+            pass_on(error)
             return Unusable(f"the formatter raised {describe_error(error)}")
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802

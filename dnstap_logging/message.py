@@ -45,6 +45,7 @@ from .extras import (
     key_set,
     take_snapshot,
 )
+from .interrupts import pass_on
 from .policy import Policy
 from .shorten import printable, shorten
 from .values import (
@@ -172,7 +173,8 @@ class DnstapMessage(_MessageFields):
                 continue
             try:
                 found[name] = field.convert(given[name])
-            except Exception as error:  # noqa: BLE001 - also what the value's own methods raise
+            except BaseException as error:  # noqa: BLE001 - also what the value's own methods raise
+                pass_on(error)
                 kind = TypeError if isinstance(error, TypeError) else ValueError
                 refuse(name, reason(error), kind)
         _settle(found, refuse)

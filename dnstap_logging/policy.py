@@ -11,6 +11,7 @@ from itertools import islice
 from typing import Any, Callable, Dict, NamedTuple, Optional, Tuple, Type, Union
 
 from .enums import PolicyAction, PolicyMatch
+from .interrupts import pass_on
 from .shorten import shorten, type_name
 from .values import NameSource, Octets, as_domain_name, as_octets, enum_converter, reason
 
@@ -81,7 +82,8 @@ def _convert(name: str, value: object) -> object:
         return None
     try:
         return _CONVERTERS[name](value)
-    except Exception as error:  # noqa: BLE001 - also what the value's own methods raise
+    except BaseException as error:  # noqa: BLE001 - also what the value's own methods raise
+        pass_on(error)
         kind: Type[Exception] = TypeError if isinstance(error, TypeError) else ValueError
         raise kind(f"{name}={shorten(value)}: {reason(error)}") from None
 

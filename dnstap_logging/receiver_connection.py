@@ -28,6 +28,7 @@ from .exceptions import (
     TransportTimeout,
 )
 from .framestream import ReaderSession, State
+from .interrupts import ends_greenlet
 from .message import DnstapMessage
 from .shorten import place_of
 from .transport import StreamTransport, never
@@ -188,7 +189,9 @@ class Connection:
             self._broke_rules(exc)
         except TransportError as exc:
             self._broke_down(exc)
-        except Exception as exc:  # noqa: BLE001 - a bug of ours must end in a line, not in silence
+        except BaseException as exc:
+            if ends_greenlet(exc):
+                raise
             self.end = End.PROTOCOL_ERROR
             self._note("internal", logging.ERROR, f"unexpected {place_of(exc)}")
         finally:
@@ -297,7 +300,9 @@ class Connection:
         """Hand on a payload or message; nothing that the callback raises ends the stream."""
         try:
             self._settings.callback(item)
-        except (Exception, SystemExit) as exc:  # noqa: BLE001 - the user's code; the stream goes on
+        except BaseException as exc:
+            if ends_greenlet(exc):
+                raise
             self.callback_errors += 1
             self._note("callback", logging.ERROR, f"the callback raised {place_of(exc)}")
         self.messages += 1
@@ -309,7 +314,9 @@ class Connection:
             return True
         try:
             before_finish()
-        except (Exception, SystemExit) as exc:  # noqa: BLE001 - the user's code
+        except BaseException as exc:
+            if ends_greenlet(exc):
+                raise
             self.callback_errors += 1
             self._note("callback", logging.ERROR, f"before_finish raised {place_of(exc)}")
             return False

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import reprlib
 
+from .interrupts import pass_on
+
 __all__ = ["describe_error", "error_text", "place_of", "printable", "shorten", "type_name"]
 
 MAX_SHOWN = 60  # characters of a value: enough to recognize it, short enough for one log line
@@ -42,7 +44,8 @@ def shorten(value: object) -> str:
     """Return the repr of any value, in at most 60 printable characters."""
     try:
         return printable(_short_repr.repr(value), MAX_SHOWN)
-    except Exception:  # noqa: BLE001 - a hostile __repr__, __len__, __class__ ...
+    except BaseException as problem:  # noqa: BLE001 - a hostile __repr__, __len__, __class__ ...
+        pass_on(problem)
         return f"<{type_name(value)}>"
 
 
@@ -50,7 +53,8 @@ def type_name(value: object) -> str:
     """Return the name of the value's type, or "object" where even that raises."""
     try:
         return printable(type(value).__name__, MAX_SHOWN)
-    except Exception:  # noqa: BLE001 - a hostile metaclass
+    except BaseException as problem:  # noqa: BLE001 - a hostile metaclass
+        pass_on(problem)
         return "object"
 
 
@@ -74,7 +78,8 @@ def error_text(error: BaseException) -> str:
     """Return an error's text alone, "" where there is none or str() of it raises."""
     try:
         return printable(str(error), MAX_ERROR)
-    except Exception:  # noqa: BLE001 - a hostile __str__
+    except BaseException as problem:  # noqa: BLE001 - a hostile __str__
+        pass_on(problem)
         return ""
 
 

@@ -28,6 +28,7 @@ from typing import (
 )
 
 from .enums import HttpProtocol, MessageType, SocketFamily, SocketProtocol
+from .interrupts import pass_on
 from .names import check_wire_name, name_from_text
 from .shorten import describe_error, error_text, type_name
 
@@ -99,7 +100,7 @@ class TooLong(ValueError):
     """A DNS message of more than 65,535 bytes; it costs the record, not only the field."""
 
 
-def reason(error: Exception) -> str:
+def reason(error: BaseException) -> str:
     """Return the text of a converter's error.
 
     Any other error came out of the value's own methods, and is shown with its class.
@@ -207,7 +208,8 @@ def _rendered(value: object, methods: Tuple[str, ...], what: str) -> bytes:
 def _render(render: Callable[[], object], method: str) -> bytes:
     try:
         wire = render()
-    except Exception as error:
+    except BaseException as error:
+        pass_on(error)
         raise ValueError(f"its {method}() raised {describe_error(error)}") from error
     if isinstance(wire, (bytes, bytearray, memoryview)):
         return bytes(wire)

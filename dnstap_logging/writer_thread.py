@@ -26,6 +26,7 @@ from .destination import Destination
 from .diagnostics import Reporter, start_desk
 from .extras import Snapshot
 from .forks import here
+from .interrupts import ends_greenlet, pass_on
 from .losses import STUCK, say_stuck
 from .options import Options
 from .process import begin_anew, close_with_multiprocessing, instances, orphans
@@ -200,19 +201,29 @@ class WriterThread:
         finally:
             queue.driver = 0
         if delivery.stop_at is not None:
-            delivery.finish()
+            try:
+                delivery.finish()
+            except BaseException as error:  # noqa: BLE001 - of what an ssl_context calls
+                self._survive(error)
 
     def _turn(self, delivery: Delivery) -> None:
         try:
             delivery.turn()
             if self._is_greenlet:
                 time.sleep(0)  # a backlog would be drained without ever letting others run
-        except BaseException as error:
-            # In the writer thread nothing may end the loop; elsewhere Ctrl-C is the caller's.
-            delivery.broke(error)  # also then: a frame may be cut, which nothing may follow
-            ours = threading.current_thread() is self._thread
-            if not ours and not isinstance(error, (Exception, SystemExit)):
-                raise
+        except BaseException as error:  # noqa: BLE001 - of a rotator, or of what an ssl_context calls
+            try:
+                delivery.broke(error)  # a frame may be cut, which nothing may follow
+            except BaseException as another:  # noqa: BLE001 - an error whose text cannot be had
+                self._survive(another)
+            self._survive(error)
+
+    def _survive(self, error: BaseException) -> None:
+        """Go on after whatever was raised; where no thread of ours delivers, Ctrl-C goes on up."""
+        if threading.current_thread() is not self._thread:
+            pass_on(error)
+        elif ends_greenlet(error):
+            raise error
 
     # -- closing and flushing threads ----------------------------------------------------------
 

@@ -14,6 +14,7 @@ from typing import Callable, FrozenSet, Iterable, Iterator, List, Optional, Type
 from ..dnswire import Question, read_question, read_questions
 from ..extras import FIELDS, convert
 from ..extras import has_dns_keys as _has_dns_keys
+from ..interrupts import pass_on
 from ..shorten import shorten
 from ..values import reason
 
@@ -85,7 +86,8 @@ def read_members(
     for member in _members(argument, value, right):
         try:
             found.extend(convert_member(member))
-        except Exception as error:  # noqa: BLE001 - also what the value's own methods raise
+        except BaseException as error:  # noqa: BLE001 - also what the value's own methods raise
+            pass_on(error)
             kind = TypeError if isinstance(error, TypeError) else ValueError
             about = f"{argument}={shorten(value)}"
             if member is not value:

@@ -20,6 +20,7 @@ import dns.inet
 import dns.query
 
 from ..enums import HttpProtocol, SocketProtocol
+from ..interrupts import pass_on
 from .dnspython_patch import Ask
 from .dnspython_sockets import Arguments, Prepared
 from .exchange import Ends, Exchange, ends_of
@@ -106,7 +107,8 @@ class _Query:
             ends = stream.get_extra_info("client_addr"), stream.get_extra_info("server_addr")
             is_2 = response.http_version == "HTTP/2"
             self.sent(ends, HttpProtocol.HTTP2 if is_2 else HttpProtocol.HTTP1)
-        except Exception as error:  # noqa: BLE001 - nothing is raised into the HTTP library
+        except BaseException as error:  # noqa: BLE001 - nothing is raised into the HTTP library
+            pass_on(error)
             report(error)
 
 
@@ -117,7 +119,8 @@ class _TellingSocket(ssl.SSLSocket):
         super().do_handshake(block)
         try:
             self.context.dnstap_query.connected(self)  # type: ignore[attr-defined]
-        except Exception as error:  # noqa: BLE001 - nothing is raised into the HTTP library
+        except BaseException as error:  # noqa: BLE001 - nothing is raised into the HTTP library
+            pass_on(error)
             report(error)
 
 

@@ -10,6 +10,7 @@ import socket
 from typing import Any, Dict, Optional, Tuple
 
 from ..enums import HttpProtocol, SocketProtocol
+from ..interrupts import pass_on
 from .serving import UNSPECIFIED
 from .tap import Tap, report
 
@@ -97,6 +98,7 @@ def ends_of(sock: Any, remote: Optional[Tuple[Any, ...]] = None) -> Ends:
                 probe.connect(remote)
                 local = (probe.getsockname()[0], *local[1:])
         return local, remote
-    except Exception as error:  # noqa: BLE001 - nothing is raised into the DNS program
+    except BaseException as error:  # noqa: BLE001 - nothing is raised into the DNS program
+        pass_on(error)
         report(error)
         return None, remote

@@ -13,6 +13,7 @@ import weakref
 from typing import Any, Dict, Optional
 
 from ..enums import SocketProtocol
+from ..interrupts import pass_on
 from ..values import as_wire_message
 from .pending import PendingQueries
 from .tap import Constants, Tap, report
@@ -73,7 +74,8 @@ def log_query(
             if isinstance(wire, bytes):
                 conversation.add(wire, fields["query_time"])
             tap.query(wire, fields, conversation.constants)
-    except Exception as error:  # noqa: BLE001 - nothing is raised into the DNS server
+    except BaseException as error:  # noqa: BLE001 - nothing is raised into the DNS server
+        pass_on(error)
         report(error)
 
 
@@ -90,7 +92,8 @@ def log_response(
             if "query_time" not in fields and isinstance(wire, bytes):
                 fields["query_time"] = conversation.time_of(wire)
             tap.response(wire, fields, conversation.constants)
-    except Exception as error:  # noqa: BLE001 - nothing is raised into the DNS server
+    except BaseException as error:  # noqa: BLE001 - nothing is raised into the DNS server
+        pass_on(error)
         report(error)
 
 
@@ -98,7 +101,8 @@ def _rendered(wire: Any) -> Any:
     """Return a DNS message as bytes, or what is none as it is: the handler will say so."""
     try:
         return as_wire_message(wire)
-    except Exception:  # noqa: BLE001 - whatever rendering raises
+    except BaseException as error:  # noqa: BLE001 - whatever rendering raises
+        pass_on(error)
         return wire
 
 

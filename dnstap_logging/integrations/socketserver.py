@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Callable, ClassVar, Dict, Optional
 
 from ..enums import SocketProtocol
 from ..extras import FIELDS
+from ..interrupts import pass_on
 from .serving import log_query, log_response
 from .tap import LoggerLike, ProtocolLike, Tap, as_adapter, as_protocol, as_role, report
 
@@ -112,7 +113,8 @@ def _log(
         names = ("dnstap_logger", "dnstap_role")
         tap = _make_tap(handler.dnstap_logger, handler.dnstap_role, *names)
         protocol = _protocol("dnstap_protocol", handler.dnstap_protocol)
-    except Exception as error:  # noqa: BLE001 - set after the class was made, while serving
+    except BaseException as error:  # noqa: BLE001 - set after the class was made, while serving
+        pass_on(error)
         report(error)
         return
     keywords["stacklevel"] = keywords.get("stacklevel", 1) + OUR_FRAMES

@@ -12,6 +12,7 @@ from typing import Any, Dict, NamedTuple, Optional, Tuple, Union
 from ..adapter import DnstapAdapter
 from ..diagnostics import Reporter, start_desk
 from ..enums import MessageType, SocketProtocol
+from ..interrupts import pass_on
 from ..shorten import describe_error
 from ..values import as_socket_protocol
 
@@ -51,13 +52,13 @@ ROLES: Dict[str, Role] = {
 _reporter = Reporter("integrations", REPORT_INTERVAL)
 
 
-def report(error: Exception) -> None:
+def report(error: BaseException) -> None:
     """Say what went wrong in an integration, at most once in a while; never raise, never block."""
     try:
         _reporter.report("error", logging.WARNING, f"not logged: {describe_error(error)}")
         start_desk()
-    except Exception:  # noqa: BLE001 - nothing is raised into the DNS program
-        return
+    except BaseException as problem:  # noqa: BLE001 - nothing is raised into the DNS program
+        pass_on(problem)
 
 
 def missing(module: str, library: str, extra: str) -> ImportError:
@@ -171,7 +172,8 @@ class Tap:
                 else:  # a subclass knows what it does with a call
                     fields = {**constants.fields, **fields}
             adapter.log_message(message_type, wire, **fields)
-        except Exception as error:  # noqa: BLE001 - what a filter of the user's raises
+        except BaseException as error:  # noqa: BLE001 - what a filter of the user's raises
+            pass_on(error)
             report(error)
 
     def _bound_to(self, constants: Constants) -> DnstapAdapter:
