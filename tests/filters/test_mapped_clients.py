@@ -29,7 +29,7 @@ def record(address: Any) -> logging.LogRecord:
 @pytest.mark.parametrize("form", FORMS, ids=str)
 def test_sampling_decides_as_for_the_plain_address(form: Any) -> None:
     """Two sockets, or two programs with one key, keep the same transactions."""
-    rates = range(2, 40)
+    rates = range(1, 40)  # the first keeps all: the id in the message is random
     chosen = [SamplingFilter(rate, key=KEY).filter(record("192.0.2.7")) for rate in rates]
 
     assert [SamplingFilter(rate, key=KEY).filter(record(form)) for rate in rates] == chosen
