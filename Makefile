@@ -18,7 +18,7 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 .DELETE_ON_ERROR:
 
 help:
-	@echo "make demo | test | lint | bench | bench-append | bench-faults | performance | fuzz | chaos | docs | proto | check-proto | clean"
+	@echo "make demo | test | lint | bench | bench-append | bench-faults | performance | endurance | fuzz | chaos | docs | proto | check-proto | clean"
 
 demo: $(VENV)/.installed-demo
 	$(BIN)/dnstap-logging demo $(ARGS)
@@ -27,8 +27,11 @@ demo: $(VENV)/.installed-demo
 # to happen. 0: none but this one, for -s and --pdb.
 TESTERS ?= 3
 
+# Those that take long are left to CI: MARKED= runs all of them, MARKED=slow only those.
+MARKED ?= not slow
+
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -n $(TESTERS) --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n $(TESTERS) --dist loadfile -m "$(MARKED)" $(ARGS)
 
 lint: $(VENV)/.installed-lint
 	$(BIN)/ruff format --check .
@@ -43,6 +46,10 @@ bench-faults: $(VENV)/.installed-test
 
 bench-append: $(VENV)/.installed-test
 	$(BIN)/python -m tests.benchmarks.append $(ARGS)
+
+# Two million records, ten million messages and so on: some hours. ARGS="file reader" for a part.
+endurance: $(VENV)/.installed-test
+	$(BIN)/python -m tests.endurance $(ARGS)
 
 # The figures, the table and the plots of docs/performance.md anew, on a machine that does nothing else.
 performance: $(VENV)/.installed-test $(VENV)/.installed-docs
