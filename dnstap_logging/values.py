@@ -43,6 +43,7 @@ __all__ = [
     "TimeSource",
     "TooLong",
     "WireSource",
+    "as_address",
     "as_domain_name",
     "as_endpoint",
     "as_http_protocol",
@@ -222,16 +223,16 @@ def _render(render: Callable[[], object], method: str) -> bytes:
 def as_endpoint(value: object) -> Endpoint:
     """Convert an address, or a socket address ``(host, port, ...)`` as sockets return it."""
     if not isinstance(value, (tuple, list)):
-        return Endpoint(_packed(value), None)
+        return Endpoint(as_address(value), None)
     if len(value) < 2:
         raise ValueError("a socket address is a tuple (host, port, ...)")
     host = value[0]
     anywhere = isinstance(host, str) and not host  # what sockets bind to for "any address"
-    return Endpoint(None if anywhere else _packed(host), as_port(value[1]))
+    return Endpoint(None if anywhere else as_address(host), as_port(value[1]))
 
 
-def _packed(value: object) -> Optional[bytes]:
-    """Return an address in 4 or 16 bytes, or None for an unspecified one."""
+def as_address(value: object) -> Optional[bytes]:
+    """Convert an address to its 4 or 16 bytes, or to None if it is the unspecified one."""
     if isinstance(value, str):
         packed = _packed_text(str.__str__(value))
     elif isinstance(value, (bytes, bytearray, memoryview)):

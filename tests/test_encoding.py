@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dnstap_logging import proto
+from dnstap_logging import proto, wire_table
 from dnstap_logging.decoding import decode
 from dnstap_logging.encoding import DEFAULT_MAX_PAYLOAD, DNSTAP_CONTENT_TYPE, Encoder
 from dnstap_logging.exceptions import DecodeError, InvalidMessage, MessageTooLarge
@@ -30,6 +30,7 @@ from dnstap_logging.message import (
     check,
     take_snapshot,
 )
+from dnstap_logging.wire_table import WireField
 
 # A busy machine says nothing about the code.
 relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -553,3 +554,34 @@ def test_pure_python_runtime() -> None:
     )
 
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+# -- the table ---------------------------------------------------------------------------------
+
+WIRE_TYPES = {
+    "uint64": 0,
+    "uint32": 0,
+    "enum": 0,
+    "bytes": 2,
+    "string": 2,
+    "message": 2,
+    "fixed32": 5,
+}
+
+
+@pytest.mark.parametrize(
+    ("table", "schema"),
+    [
+        (wire_table.DNSTAP, proto.Dnstap),
+        (wire_table.MESSAGE, proto.Message),
+        (wire_table.POLICY, proto.Policy),
+    ],
+    ids=["Dnstap", "Message", "Policy"],
+)
+def test_the_table_is_that_of_the_schema(table: Dict[str, WireField], schema: Any) -> None:
+    """Names, numbers, order and wire types of the encoder's fields are those of dnstap.proto."""
+    fields = sorted(schema.DESCRIPTOR.fields, key=lambda field: field.number)
+    kinds = {getattr(type(fields[0]), f"TYPE_{name.upper()}"): name for name in WIRE_TYPES}
+    expected = [(field.name, field.number, WIRE_TYPES[kinds[field.type]]) for field in fields]
+
+    assert [(name, each.number, each.wire_type) for name, each in table.items()] == expected

@@ -18,11 +18,11 @@ from typing import Any, Callable, Dict, Iterator, List
 from dnstap_logging import MessageType, proto
 from dnstap_logging.calls import make_plan
 from dnstap_logging.direct import DirectWay
+from dnstap_logging.encoding import Encoder
 from dnstap_logging.extras import SIZE, Snapshot, take_snapshot
 from dnstap_logging.intake import MAX_BATCH_BYTES, MAX_BATCH_RECORDS
 from dnstap_logging.message import Problem
 from dnstap_logging.record_queue import RecordQueue
-from dnstap_logging.templates import RecordEncoder
 from dnstap_logging.transport import FileTransport
 from dnstap_logging.writer import Writer
 from tests.benchmarks.contenders import (
@@ -126,23 +126,23 @@ def take_and_settle() -> Quantities:
 
 
 def encode(make: Callable[[], List[Snapshot]], known: bool = True) -> Quantities:
-    """Make payloads of records, by templates.
+    """Make payloads of records, as the writer thread does.
 
     Args:
         make: the records.
         known: whether their clients' addresses have been seen before.
     """
-    encoder = RecordEncoder(IDENTITY.encode(), VERSION.encode())
+    encoder = Encoder(IDENTITY.encode(), VERSION.encode())
     snapshots = make()
     problems: List[Problem] = []
     for snapshot in snapshots if known else snapshots[:1]:
-        encoder.encode(snapshot, problems)
-    return timed(lambda: [encoder.encode(snapshot, problems) for snapshot in snapshots])
+        encoder.encode_record(snapshot, problems)
+    return timed(lambda: [encoder.encode_record(snapshot, problems) for snapshot in snapshots])
 
 
 def protobuf_alone() -> Quantities:
     """Set the five fields that differ, of bytes and numbers at hand, and serialize."""
-    payload = RecordEncoder(IDENTITY.encode(), VERSION.encode()).encode(
+    payload = Encoder(IDENTITY.encode(), VERSION.encode()).encode_record(
         snapshots_of_adapter()[0], []
     )
     dnstap: Any = proto.Dnstap.FromString(payload)
@@ -161,8 +161,8 @@ def protobuf_alone() -> Quantities:
 
 def frame_and_write() -> Quantities:
     """Make frames of payloads and write them, a batch in one call to the kernel."""
-    encoder = RecordEncoder(IDENTITY.encode(), VERSION.encode())
-    payloads = [encoder.encode(snapshot, []) for snapshot in snapshots_of_adapter()]
+    encoder = Encoder(IDENTITY.encode(), VERSION.encode())
+    payloads = [encoder.encode_record(snapshot, []) for snapshot in snapshots_of_adapter()]
     left = iter(payloads)
     cut = iter(lambda: list(islice(left, MAX_BATCH_RECORDS)), [])
     with tempfile.TemporaryDirectory() as folder:
