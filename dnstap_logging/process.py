@@ -57,12 +57,17 @@ def begin_anew() -> None:
             _renewing.release()
 
 
-def close_with_multiprocessing(close: Callable[[], None]) -> None:
-    """Have a function called at the end of a multiprocessing child, where atexit does not run."""
+def close_with_multiprocessing(owner: object, close: Callable[[], None]) -> None:
+    """Have a function called at the end of a multiprocessing child, where atexit does not run.
+
+    Args:
+        owner: whom it closes. It is not kept alive; once it is gone, nothing is left of this.
+        close: called when the owner is gone, too, and must not keep it alive.
+    """
     process = sys.modules.get("multiprocessing.process")
     util = sys.modules.get("multiprocessing.util")
     if process and util and process.parent_process() is not None:
-        util.Finalize(None, close, exitpriority=10)
+        util.Finalize(owner, close, exitpriority=10)
 
 
 def _join_orphans() -> None:

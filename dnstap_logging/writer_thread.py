@@ -156,7 +156,7 @@ class WriterThread:
             self._thread = threading.Thread(target=self._run, name="dnstap-writer", daemon=True)
             self._queue.writer = self._thread
             self._thread.start()
-            close_with_multiprocessing(partial(_close_if_alive, weakref.ref(self)))
+            close_with_multiprocessing(self, partial(_close_if_alive, weakref.ref(self)))
         except RuntimeError as error:
             # Interpreter shutdown, a limit of the system: flush and close drain by themselves.
             self._thread = None

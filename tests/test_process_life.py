@@ -207,6 +207,31 @@ def test_a_multiprocessing_child_delivers_at_its_end(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="fork")
+def test_closed_handlers_leave_nothing_in_a_multiprocessing_child(tmp_path: Path) -> None:
+    """A worker that is configured again and again does not keep what ended its old handlers."""
+    run(
+        """
+        import gc, multiprocessing, multiprocessing.util
+        def work():
+            known = len(multiprocessing.util._finalizer_registry)
+            for port in range(50):
+                handler = attach(sys.argv[1])
+                query(port)
+                logger.removeHandler(handler)
+                handler.close()
+            del handler
+            gc.collect()
+            assert len(multiprocessing.util._finalizer_registry) == known
+        process = multiprocessing.get_context("fork").Process(target=work)
+        process.start()
+        process.join()
+        assert process.exitcode == 0
+        """,
+        tmp_path / "capture.fstrm",
+    )
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="fork")
 def test_a_fork_under_load_hangs_nobody(tmp_path: Path) -> None:
     """Children forked while other threads log can log and close: no lock is inherited held."""
     capture = tmp_path / "capture.fstrm"
