@@ -29,9 +29,10 @@ unless logging itself hangs; then further notes are forgotten rather than piled 
 START_RETRY_INTERVAL = 1.0
 """Seconds before a thread that could not be started is tried again."""
 
-FORK_PATIENCE = 0.5
-"""Seconds that a fork waits for a line that is being logged: it takes no time, unless whoever forks
-holds a lock that the line needs; then waiting longer would not help."""
+FORK_PATIENCE = 0.25
+"""Seconds from its beginning for which forks wait for a line that is being logged. That takes no
+time, unless whoever forks holds a lock that the line needs, or the console is stuck: to wait
+longer, or at each fork, would not help."""
 
 Text = Union[str, Callable[[], str]]
 
@@ -102,6 +103,7 @@ class Reporter:
             logger = _desk.logger = logging.getLogger(LOGGER_NAME)
         self.muted = logger.disabled
         with _desk.speaking:
+            _desk.began_speaking()
             logger.log(level, "%s: %s", self.name, line)
 
     def say_last(self, last: Tuple[str, ...]) -> None:
@@ -139,6 +141,8 @@ class _Desk:
         # log file's buffer with its lock held by a thread that is not there.
         self.speaking = threading.Lock()
         self._forking = 0  # the ident of the thread that holds it to fork
+        self._speaker = 0  # of the thread that held it last, and when it began
+        self._began = 0.0
         self._starting = threading.Lock()
         self._next_start = 0.0
         self._later: Dict[Tuple[Reporter, str], float] = {}
@@ -174,14 +178,22 @@ class _Desk:
 
     def before_fork(self) -> None:
         """Wait a moment for the line that is being logged, and hold back the next one."""
-        if self.speaking.acquire(timeout=FORK_PATIENCE):
+        left = self._began + FORK_PATIENCE - time.monotonic()
+        if self._speaker == threading.get_ident():
+            left = 0.0  # if it is held, then by this thread: a handler of the user's forks
+        if self.speaking.acquire(timeout=max(0.0, left)):
             self._forking = threading.get_ident()
+            self.began_speaking()
 
     def after_fork_in_parent(self) -> None:
         """Go on with what was held back."""
         if self._forking == threading.get_ident():
             self._forking = 0
             self.speaking.release()
+
+    def began_speaking(self) -> None:
+        """Note who holds `speaking`, and from when on."""
+        self._speaker, self._began = threading.get_ident(), time.monotonic()
 
     def _run(self) -> None:
         while True:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
+import time
 from typing import Iterator, List
 
 import pytest
@@ -183,7 +185,7 @@ class Slow(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         with self.buffer_lock:
             self.inside.set()
-            threading.Event().wait(0.2)  # a disk that takes its time, below FORK_PATIENCE
+            threading.Event().wait(0.05)  # a disk that takes its time, below FORK_PATIENCE
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="fork")
@@ -200,6 +202,73 @@ def test_a_fork_waits_for_the_line_that_is_being_logged() -> None:
         assert os.waitpid(child, 0)[1] == 0, "the child found the lock held"
     finally:
         logger.removeHandler(handler)
+
+
+def time_of_forks(number: int) -> float:
+    """Return the seconds that so many forks take."""
+    began = time.monotonic()
+    for _ in range(number):
+        child = os.fork()
+        if child == 0:
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+    return time.monotonic() - began
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="fork")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_stuck_console_does_not_hold_up_each_fork() -> None:
+    """Standard error is a pipe that nobody reads: a server that forks for each query goes on."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writing, bytes(4096))
+    os.set_blocking(writing, True)
+    logger, console = logging.getLogger(LOGGER_NAME), logging.StreamHandler(os.fdopen(writing, "w"))
+    logger.addHandler(console)
+    usual = time_of_forks(20)
+    try:
+        reporter = Reporter("name", 0)
+        reporter.report("kind", logging.WARNING, "line")
+        start_desk()
+        wait_until(diagnostics._desk.speaking.locked, "the line to be logged")
+        took = time_of_forks(20)
+        assert diagnostics._desk.speaking.locked(), "the console was not stuck"
+    finally:
+        logger.removeHandler(console)
+        os.read(reading, 65536)
+        wait_until(lambda: not diagnostics._desk.speaking.locked(), "the line to be out")
+        console.stream.close()
+        os.close(reading)
+
+    assert took < usual + 1 + usual, "once, at most, and the machine may be busier now"
+
+
+class Forking(logging.Handler):
+    """A handler that forks, such as one that starts a program to send an alarm."""
+
+    took = 0.0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.took = time_of_forks(20)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="fork")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_handler_that_forks_does_not_wait_for_itself() -> None:
+    """The line that is being logged is its own."""
+    logger, handler = logging.getLogger(LOGGER_NAME), Forking()
+    usual = time_of_forks(20)
+    logger.addHandler(handler)
+    try:
+        Reporter("name", 0).report("kind", logging.WARNING, "line")
+        start_desk()
+        wait_until(lambda: handler.took, "the forks")
+    finally:
+        logger.removeHandler(handler)
+
+    assert handler.took < usual + 1 + usual
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="fork")
