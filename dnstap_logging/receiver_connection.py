@@ -46,6 +46,11 @@ TLS_OPENING = b"\x16\x03"
 """How a TLS client begins (RFC 8446, 5.1: a handshake record), on a port that speaks no TLS."""
 
 
+MAX_DRAINED = 64 * 1024 * 1024
+"""Bytes that are still taken from a connection once the receiver is being closed: more than the two
+kernels hold. A sender that never stops may not use up the whole time."""
+
+
 class Settings(NamedTuple):
     """What all connections of one receiver have in common."""
 
@@ -116,6 +121,7 @@ class Connection:
         self._report = report
         self._on_end = on_end
         self._draining = False
+        self._drained = 0
         self._start_deadline = time.monotonic() + settings.handshake_timeout
         # Between START, the end and `give_way`: whoever is the first settles it. While it is held
         # the descriptor stays what it is.
@@ -273,7 +279,9 @@ class Connection:
         if time.monotonic() >= self._closing.deadline:
             return None
         self._draining = True
-        return transport.look()
+        data = transport.look() if self._drained < MAX_DRAINED else None
+        self._drained += len(data or b"")
+        return data
 
     def _answer(self, transport: StreamTransport, reply: bytes) -> None:
         """Send ACCEPT or FINISH, if one is due."""

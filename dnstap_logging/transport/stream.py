@@ -39,6 +39,9 @@ TLS_RECORD_SIZE = 16 * 1024
 # something (session tickets).
 MAX_DISCARDED = 256 * 1024
 
+# Seconds for that: a peer that never stops sending, a byte at a time, may hold up nobody's end.
+DISCARD_PATIENCE = 0.25
+
 # Seconds in which the reset comes that follows an end of the stream, if one does: two packets, sent
 # one after the other. Waited for once, at the end of a connection.
 RESET_PATIENCE = 0.05
@@ -199,14 +202,15 @@ class StreamTransport:
 
     def _unread_of_unix(self) -> float:
         unread = outstanding(self._sock.fileno())
+        at_end = False
         try:
-            while self._sock.recv(RECEIVE_SIZE):
-                pass  # a send that failed has left the reason behind what the peer sent
+            # A send that failed has left the reason behind what the peer sent.
+            at_end = self._discard_input()
         except BlockingIOError:
             return _or_unknown(unread)  # it lives: we are the ones who end this
         except OSError:
             self._failed = True
-        if not self._failed and not self._cut_short:
+        if at_end and not self._failed and not self._cut_short:
             return _or_unknown(unread)  # 0, but for a peer that lives on and has shut down only
         most = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) + ONE_SEND
         return min(self._seen_unread + self._sent_since, most)
@@ -246,13 +250,22 @@ class StreamTransport:
         """Close only the descriptor, in a forked child: the parent goes on with the connection."""
         _quietly(partial(close_socket, self._sock))
 
-    def _discard_input(self) -> None:
+    def _discard_input(self) -> bool:
+        """Throw away what the peer has sent, but not for as long as it goes on sending.
+
+        Returns:
+            Whether its end was there.
+
+        Raises:
+            OSError: as recv does, where nothing more is there.
+        """
+        deadline = Deadline(DISCARD_PATIENCE, self._until)
         discarded = 0
-        while discarded < MAX_DISCARDED:
+        while True:
             portion = self._sock.recv(RECEIVE_SIZE)
-            if not portion:
-                return
             discarded += len(portion)
+            if not portion or discarded >= MAX_DISCARDED or not deadline.remaining():
+                return not portion
 
     def _repeat(
         self,

@@ -225,3 +225,33 @@ def test_no_thread_and_no_descriptor_stays(inbox: Inbox, unix: str) -> None:
 
     assert descriptors() == before
     assert threads() == set()
+
+
+def test_a_sender_that_never_stops(make: Make, unix: str) -> None:
+    """What had arrived is bounded by what kernels hold, not by the time that close may take."""
+    taken: List[int] = []
+    receiver = make(unix, on_frame=lambda payload: taken.append(len(payload)))
+    frame = data(bytes(100_000))
+    over = threading.Event()
+
+    def send_for_ever(client: Client) -> None:
+        try:
+            while not over.is_set():
+                client.send(frame * 10)
+        except OSError:
+            pass
+
+    with Client(receiver) as client:
+        client.send(capture([], stop=False))
+        sender = threading.Thread(target=send_for_ever, args=(client,))
+        sender.start()
+        wait_until(lambda: taken, "the first frame")
+        began, before = time.monotonic(), sum(taken)
+        receiver.close(timeout=300)
+        took = time.monotonic() - began
+        over.set()
+        sender.join(20)
+
+    assert took < 150
+    assert sum(taken) - before < 300 * 1024 * 1024
+    wait_for(receiver, active=0, interrupted=1)

@@ -8,12 +8,13 @@ import socket
 import subprocess
 import sys
 import threading
-from typing import List, Tuple
+from typing import Callable, List, Tuple
 
 import pytest
 
 from dnstap_logging.exceptions import TransportError, TransportTimeout
 from dnstap_logging.transport import StreamTransport
+from dnstap_logging.transport.stream import MAX_DISCARDED
 
 from .peers import DEADLINE, accept, address_of, listen_tcp, open_transport, read_all, repeat, reset
 
@@ -104,3 +105,42 @@ except TransportError as error:
         0,
         "unix:///x: the peer closed the connection (EPIPE)\n",
     ), done.stderr
+
+
+class Flooded(socket.socket):
+    """A socket whose peer sends again just before each read, for ever: the worst of orders."""
+
+    flood = b""
+    reads = 0
+    got = 0
+
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        """Read, when the peer has sent something more."""
+        self.reads += 1
+        assert self.reads < 1_000_000, "it reads for ever"
+        self.peer.send(self.flood)
+        data = super().recv(size, flags)
+        self.got += len(data)
+        return data
+
+    def __init__(self, flood: bytes) -> None:
+        ours, self.peer = socket.socketpair()
+        super().__init__(fileno=ours.detach())
+        self.flood = flood
+
+
+@pytest.mark.parametrize("flood", [b"x", bytes(60_000)], ids=["bytes", "blocks"])
+@pytest.mark.parametrize("call", [StreamTransport.unread, StreamTransport.close])
+def test_a_peer_that_never_stops_sending(
+    flood: bytes, call: Callable[[StreamTransport], object]
+) -> None:
+    """What it sent is thrown away up to a bound in bytes, and in time; then the end goes on."""
+    sock = Flooded(flood)
+    with sock.peer:
+        transport = StreamTransport(sock, "peer", DEADLINE)
+        transport.send(bytes(1000))
+        assert call(transport) in (None, 1000)  # that may be unread
+        transport.close()
+
+    assert sock.got < 2 * (MAX_DISCARDED + len(flood)), sock.got
+    assert sock.reads < 500_000
