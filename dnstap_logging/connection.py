@@ -67,6 +67,7 @@ class Connection:
         self.writer: Optional[Writer] = None
         self.disk_full = False
         self._locked_since: Optional[float] = None
+        self._said_unlocked = False
         self._ring = ResendRing(options.resend_bytes)
         self._session_frames = 0
         self._unread: List[bytes] = []
@@ -99,6 +100,21 @@ class Connection:
         self._began = time.monotonic()
         self._queue.book(connects=1, connected=True)
         self._reporter.report("connected", logging.INFO, "opened" if self._is_file else "connected")
+        self.say_if_unlocked()
+        return True
+
+    def say_if_unlocked(self) -> bool:
+        """Say once that the file cannot be locked; return whether that was said now."""
+        why = self._destination.unlocked
+        if not why or self._said_unlocked:
+            return False
+        self._said_unlocked = True
+        self._reporter.report(
+            "no lock",
+            logging.WARNING,
+            f"the file cannot be locked, its file system has no locks: {why}; a second writer of "
+            "it would not be noticed, and nobody can read what two have written",
+        )
         return True
 
     def _attempt_failed(self, error: Exception) -> None:

@@ -32,6 +32,7 @@ class Destination:
         self.rotation = rotation
         self._resolver = Resolver()
         self._prepared: Optional[CaptureWriter] = None
+        self.unlocked = ""  # why the last file that was opened is not locked
         # Of the next file to be opened. Only the first may be emptied, or must be new: what is
         # found at the path later was put there by a rotation of somebody's.
         self._mode = options.mode
@@ -139,4 +140,5 @@ class Destination:
             transport.close()
             raise
         self._mode = "a"
+        self.unlocked = transport.unlocked
         return CaptureWriter(transport, end, self.rotation)

@@ -82,6 +82,8 @@ class WriterThread:
         if locked is not None:
             self._delivery.connection.wait_for_lock(locked.reason)
             start_desk()
+        if self._delivery.connection.say_if_unlocked():
+            start_desk()
         instances.add(self)
 
     def _set_up(self, destination: Destination) -> None:

@@ -77,6 +77,7 @@ class FileTransport:
     Attributes:
         name: the address as text.
         size: where the last whole send ends, in bytes from the beginning of the file.
+        unlocked: why the file is not locked, where its file system has no locks; else empty.
 
     Raises:
         ValueError: there is no such mode.
@@ -103,6 +104,7 @@ class FileTransport:
         # the part of a send that failed, or a STOP that the stream goes on over.
         self._loose = False
         self._emptied = False
+        self.unlocked = ""
         self._descriptor = -1
         self._identity = (0, 0)
         close_in_child(self, FileTransport.abandon)
@@ -327,6 +329,7 @@ class FileTransport:
         except OSError as error:
             if error.errno not in _NO_LOCKS_HERE:
                 raise TransportError(self.name, f"cannot be locked: {explain(error)}") from error
+            self.unlocked = explain(error)
 
     def _error(self, error: OSError) -> TransportError:
         kind = DiskFull if error.errno in _NO_ROOM else TransportError
