@@ -14,11 +14,11 @@ PROTO_COMPILER := grpcio-tools==1.76.0
 BIN := $(VENV)/bin
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test lint bench bench-append bench-faults performance fuzz chaos docs proto check-proto clean
+.PHONY: help demo test lint bench bench-append bench-faults bench-hostile performance fuzz chaos docs proto check-proto clean
 .DELETE_ON_ERROR:
 
 help:
-	@echo "make demo | test | lint | bench | bench-append | bench-faults | performance | endurance | fuzz | chaos | docs | proto | check-proto | clean"
+	@echo "make demo | test | lint | bench | bench-append | bench-faults | bench-hostile | performance | endurance | fuzz | chaos | docs | proto | check-proto | clean"
 
 demo: $(VENV)/.installed-demo
 	$(BIN)/dnstap-logging demo $(ARGS)
@@ -43,6 +43,9 @@ bench: $(VENV)/.installed-test
 
 bench-faults: $(VENV)/.installed-test
 	$(BIN)/python -m tests.benchmarks.emit_under_faults $(ARGS)
+
+bench-hostile: $(VENV)/.installed-test
+	$(BIN)/python -m tests.benchmarks.hostile $(ARGS)
 
 bench-append: $(VENV)/.installed-test
 	$(BIN)/python -m tests.benchmarks.append $(ARGS)

@@ -121,9 +121,10 @@ class KeySet:
         names: the keys of `fields`.
         read: reads the values that are not fixed out of a record's dict, as a tuple.
         type_at: where the message type is among `fields`, or None.
+        messages_at: where DNS messages are among the values that are not fixed.
     """
 
-    __slots__ = ("fields", "fixed", "names", "read", "type_at", "unknown")
+    __slots__ = ("fields", "fixed", "messages_at", "names", "read", "type_at", "unknown")
 
     def __init__(
         self,
@@ -138,6 +139,8 @@ class KeySet:
         self.read = _reader(self.names[len(fixed) :])
         at = [number for number, field in enumerate(fields) if field.name == "message_type"]
         self.type_at = at[0] if at else None
+        own = enumerate(fields[len(fixed) :])
+        self.messages_at = tuple(at for at, field in own if field.convert is as_wire_message)
 
     def __repr__(self) -> str:
         return f"KeySet({', '.join((*self.names, *self.unknown))})"

@@ -15,6 +15,7 @@ from .message import Problem, Snapshot
 from .options import Options
 from .record_queue import RecordQueue
 from .shorten import describe_error
+from .tcp_length import has_length, strip_length
 
 __all__ = ["Intake"]
 
@@ -78,6 +79,9 @@ class Intake:
             for snapshot in batch:
                 left -= 1
                 try:
+                    for at in snapshot[1].messages_at:
+                        if has_length(snapshot[2][at]):
+                            snapshot = strip_length(snapshot, at, problems)
                     into.append(encode(snapshot, problems))
                 except MessageTooLarge as error:
                     self._refuse(dropped, "too_large", str(error))

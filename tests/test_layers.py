@@ -41,6 +41,7 @@ ROOMS: Tuple[Tuple[int, Tuple[str, ...]], ...] = (
     (1, ("record_code",)),
     (1, ("record_queue",)),
     (2, ("decoding", "encoding", "keywords", "resend", "rotation", "text", "transport")),
+    (2, ("tcp_length",)),
     (2, ("text_octets",)),
     (2, ("text_dns",)),
     (2, ("text_json", "text_quiet", "text_yaml")),
