@@ -13,10 +13,11 @@ from datetime import datetime, timedelta, timezone
 from itertools import chain
 from typing import Any, Callable, FrozenSet, List, Optional, Tuple
 
-from ..dnswire import read_question, read_rcode
+from ..dnswire import read_rcode
 from ..filters.message_type import matching_types
-from ..filters.qname import as_domains, is_in
+from ..filters.qname import any_in, as_domains
 from ..filters.rcode import as_rcodes
+from ..filters.records import names_in
 from ..message import DnstapMessage, MessageType
 from ..text import mnemonic, own_time, own_wire
 from ..values import MAX_SECONDS, NS, unmapped
@@ -60,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DOMAIN",
         type=_listed(as_domains),
         action="append",
-        help="names in the question: a domain, with all names below it",
+        help="names in a question: a domain, with all names below it",
     )
     group.add_argument(
         "--client",
@@ -149,10 +150,8 @@ def _is_within(packed: bytes, networks: List[Tuple[int, int, int]]) -> bool:
 
 def _name_test(domains: FrozenSet[bytes]) -> Selector:
     def test(message: DnstapMessage) -> bool:
-        try:
-            return is_in(read_question(own_wire(message) or b"").name.lower(), domains)
-        except ValueError:
-            return False
+        names = names_in(own_wire(message) or b"")
+        return bool(names) and any_in(names, domains)
 
     return test
 

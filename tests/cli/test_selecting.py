@@ -82,6 +82,17 @@ def test_filters(arguments: List[str], names: List[str]) -> None:
     assert select(*arguments) == names
 
 
+def test_names_of_all_questions() -> None:
+    """A message with several questions is found by each of them, compressed names too."""
+    first, second = b"\3www\7example\3org\0\0\1\0\1", b"\4mail\xc0\x10\0\x0f\0\1"
+    two = bytes.fromhex("000101000002000000000000") + first + second
+    among = {"two": query(0, query_message=two), "cut": query(0, query_message=two[:-1])}
+
+    assert select("--name", "www.example.org", among=among) == ["two", "cut"]
+    assert select("--name", "mail.example.org", among=among) == ["two"]
+    assert select("--name", "example.com", among=among) == []
+
+
 IPV4 = ["plain", "mapped", "mapped, called INET"]
 
 
