@@ -24,7 +24,8 @@ from typing import (
 
 from .arguments import DEFAULT
 from .calls import LazyLine, Plan, make_extras, make_plan
-from .direct import DirectWay
+from .diagnostics import LOGGER_NAME
+from .direct import direct_handlers
 from .extras import (
     NOT_PLAIN,
     KeySet,
@@ -49,8 +50,12 @@ OUR_FRAMES = 4
 """Frames between the caller and logging (the method, `_log_dns`, `_log_any`, `_log_record`), which
 other handlers leave out when they name the caller."""
 
-_REMEMBERED = frozenset(("_direct_way", "_keys_with_address", "_keys_with_time", "_plans"))
+_REMEMBERED = frozenset(("_keys_with_address", "_keys_with_time", "_plans"))
 """Attributes that hold nothing but what follows from the others."""
+
+_ASKED = frozenset(("process", "isEnabledFor"))
+"""What logging asks an adapter. To look for these in the object itself at each call would cost a
+tenth of it, so plans depend on them, and are forgotten when one is set."""
 
 _RECORD_KEYS = frozenset((*logging.makeLogRecord({}).__dict__, "message", "asctime"))
 
@@ -70,7 +75,6 @@ class BaseAdapter(_Adapter):
         *,
         level: Union[int, str] = logging.INFO,
     ) -> None:
-        self._direct_way = DirectWay()
         super().__init__(logger, extra)
         self.merge_extra = merge_extra
         self.level = _checked_level(level)
@@ -86,6 +90,16 @@ class BaseAdapter(_Adapter):
         self.constants = _checked_constants(extra)  # first: see `_make_plan`
         self._forget_plans()
 
+    def __setattr__(self, name: str, value: object) -> None:
+        super().__setattr__(name, value)
+        if name in _ASKED or name == "logger":
+            self._forget_plans()
+
+    def __delattr__(self, name: str) -> None:
+        super().__delattr__(name)
+        if name in _ASKED:
+            self._forget_plans()
+
     def _forget_plans(self) -> None:
         self._plans: Dict[Tuple[object, ...], Plan] = {}
         self._keys_with_address: Dict[MessageType, KeySet] = {}
@@ -97,7 +111,6 @@ class BaseAdapter(_Adapter):
 
     def __setstate__(self, state: Dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._direct_way = DirectWay()
         self._forget_plans()
 
     def process(
@@ -132,8 +145,15 @@ class BaseAdapter(_Adapter):
                 values = (message, query_address, query_time)
         if keys is not None and query_address is not DEFAULT:
             size = plain_size(values)
-            if size != NOT_PLAIN and self.logger.isEnabledFor(self.level):
-                handlers = self._direct_way.handlers(self.logger, self.level)
+            kind = type(self)
+            logger, level = self.logger, self.level
+            if (
+                size != NOT_PLAIN
+                and kind.process is _process
+                and kind.isEnabledFor is _is_enabled_for
+                and logger.isEnabledFor(level)
+            ):
+                handlers = direct_handlers(logger, level)
                 if handlers is not None:
                     snapshot = (now, keys, values, None, size)
                     for handler in handlers:
@@ -154,7 +174,8 @@ class BaseAdapter(_Adapter):
             plan = self._make_plan(message_type, tuple(keywords))
         if not self.isEnabledFor(self.level):
             return
-        handlers = self._direct_way.handlers(self.logger, self.level) if plan.direct else None
+        direct = plan.direct and self._is_plain()
+        handlers = direct_handlers(self.logger, self.level) if direct else None
         values = (message, *keywords.values())
         size = NOT_PLAIN if handlers is None else plain_size(values)
         if plan.keys is not None and size != NOT_PLAIN:
@@ -190,11 +211,13 @@ class BaseAdapter(_Adapter):
         return plan
 
     def _is_plain(self) -> bool:
-        """Tell whether a subclass has not changed what logging asks an adapter."""
-        kind = type(self)
+        """Return whether nobody has changed what logging asks an adapter, here or in its class."""
+        # Not by self.__dict__: once that is asked for, Python keeps it, and reads each attribute
+        # of this object more slowly ever after.
         return (
-            kind.process is BaseAdapter.process
-            and kind.isEnabledFor is logging.LoggerAdapter.isEnabledFor
+            _function_of(self.process) is _process
+            and _function_of(self.isEnabledFor) is _is_enabled_for
+            and getattr(self.logger, "name", None) != LOGGER_NAME  # which handlers pass over
         )
 
     def _log_record(self, extras: Dict[str, object], keywords: Mapping[str, Any]) -> None:
@@ -207,10 +230,19 @@ class BaseAdapter(_Adapter):
             "stacklevel": keywords.get("stacklevel", 1),
         }
         message: Any = LazyLine(extras)
-        if type(self).process is not BaseAdapter.process:
+        if _function_of(self.process) is not _process:
             message, kwargs = self.process(message, kwargs)
         kwargs["stacklevel"] = kwargs.get("stacklevel", 1) + self._frames
         self.logger.log(self.level, message, **kwargs)
+
+
+def _function_of(method: object) -> object:
+    return getattr(method, "__func__", method)
+
+
+# Those that `_is_plain` looks for, whatever is put in their place later.
+_process = BaseAdapter.process
+_is_enabled_for = logging.LoggerAdapter.isEnabledFor
 
 
 def _frames_of(logger: Any) -> int:

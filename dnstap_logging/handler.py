@@ -24,7 +24,7 @@ from .interrupts import pass_on
 from .message import Unusable, has_dns_keys, take_snapshot
 from .options import DEFAULT_RESEND_BYTES, make_options
 from .rotation import Rotation
-from .shorten import describe_error
+from .shorten import describe_error, shorten, type_name
 from .stats import Stats
 from .transport import DEFAULT_PERMISSIONS
 from .writer_thread import WriterThread
@@ -148,8 +148,6 @@ class DnstapHandler(logging.Handler):
         # What `emit` does with a snapshot that somebody else has taken (an adapter): never blocks,
         # never raises.
         self.emit_snapshot = self._writer_thread.submit
-        # How many attributes this had when none of them was an override, noted in `direct.py`.
-        self.attributes_known = 0
         # A default flush() that came just before close(): when it began, and when it ended.
         self._flushed = (-math.inf, -math.inf)
         super().__init__(level)
@@ -211,7 +209,7 @@ class DnstapHandler(logging.Handler):
                 self.handleError(record)
             pass_on(error)
 
-    def emit_payload(self, payload: bytes) -> bool:
+    def emit_payload(self, payload: Union[bytes, bytearray, memoryview]) -> bool:
         """Put a ready dnstap payload on the queue; it is written byte for byte as it is.
 
         For programs that pass dnstap on instead of logging it. It is looked at as little as can
@@ -219,12 +217,30 @@ class DnstapHandler(logging.Handler):
         overflow="block" it waits for room, also across a reopen().
 
         Args:
-            payload: the bytes of a data frame, without its length.
+            payload: the bytes of a data frame, without its length. Anything else is counted as
+                ``invalid``.
 
         Returns:
             Whether it was accepted; if not, it is counted as dropped.
         """
-        return self._writer_thread.submit((0, PAYLOAD, (payload,), None, len(payload)), True)
+        # A copy of what may change; of a subclass of bytes the bytes themselves.
+        given = payload if type(payload) is bytes else self._copy_of(payload)
+        if given is None:
+            return False
+        return self._writer_thread.submit((0, PAYLOAD, (given,), None, len(given)), True)
+
+    def _copy_of(self, payload: object) -> Optional[bytes]:
+        """Return the bytes of a payload, or count one that has none."""
+        try:
+            if isinstance(payload, (bytes, bytearray, memoryview)):
+                return memoryview(payload).tobytes()
+            problem = f"must be bytes, not {type_name(payload)}"
+        except BaseException as error:  # noqa: BLE001 - a released view, a hostile __class__
+            pass_on(error)
+            problem = describe_error(error)
+        text = f"record dropped (invalid): payload={shorten(payload)}: {problem}"
+        self._writer_thread.refuse("invalid", text)
+        return None
 
     def _render_extra(self, record: logging.LogRecord) -> Union[str, Unusable]:
         """Format the record for Dnstap.extra; a formatter that raises loses only that."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
-from typing import List
+from typing import Any, Callable, Dict, List
 
 import pytest
 
 from dnstap_logging import DnstapHandler, DnstapReceiver
+from tests.conftest import Said
 from tests.interop.captures import read_capture
 from tests.support import assert_balanced, dnstap_payload, wait_until
 
@@ -43,6 +44,90 @@ def test_payloads_that_can_be_no_frame_are_counted(
     assert read_capture(capture).payloads == [b"before", bytes(1024)]
     assert handler.stats().dropped[cause] == 1
     assert_balanced(handler.stats())
+
+
+class Hostile:
+    """What raises whatever is asked of it."""
+
+    @property
+    def __class__(self) -> Any:
+        raise RuntimeError("hostile")
+
+    def __repr__(self) -> str:
+        raise RuntimeError("hostile")
+
+    def __len__(self) -> int:
+        raise RuntimeError("hostile")
+
+
+def released() -> memoryview:
+    """Return a view that nothing can be read from any more."""
+    view = memoryview(b"payload")
+    view.release()
+    return view
+
+
+WRONG: Dict[str, Callable[[], Any]] = {
+    "None": lambda: None,
+    "text": lambda: "text",
+    "a number": lambda: 1,
+    "a float": lambda: 1.5,
+    "a list": lambda: [1, 2],
+    "a tuple": lambda: (1, 2),
+    "a dict": dict,
+    "a truth": lambda: True,
+    "an object": object,
+    "a class": lambda: bytes,
+    "a hostile object": Hostile,  # made in the test, since pytest would look at it
+    "a released view": released,
+}
+
+
+@pytest.mark.parametrize("make", WRONG.values(), ids=list(WRONG))
+def test_what_is_no_payload_is_counted(capture: Path, make: Callable[[], Any], said: Said) -> None:
+    """Nothing is raised: it is `invalid`, said once, and what comes behind it is written."""
+    handler = DnstapHandler(capture, report_interval=3600)
+    first, second, third = [handler.emit_payload(each) for each in (make(), make(), b"behind")]
+    handler.close()
+
+    assert (first, second, third) == (False, False, True)
+    stats = handler.stats()
+    assert_balanced(stats)
+    assert (stats.logged, stats.written, stats.dropped["invalid"]) == (3, 1, 2)
+    assert read_capture(capture).payloads == [b"behind"]
+    said.wait_for("record dropped (invalid): payload=")
+    assert len(said.with_text("payload=")) == 1
+
+
+class Own(bytes):
+    """Bytes that lie about themselves."""
+
+    def __bytes__(self) -> bytes:
+        raise RuntimeError("hostile")
+
+    def __len__(self) -> int:
+        return 0
+
+
+BUFFERS: Dict[str, Callable[[], Any]] = {
+    "bytearray": lambda: bytearray(b"ace"),
+    "view": lambda: memoryview(b"ace"),
+    "view with gaps": lambda: memoryview(b"abcdef")[::2],
+    "subclass": lambda: Own(b"ace"),
+}
+
+
+@pytest.mark.parametrize("make", BUFFERS.values(), ids=list(BUFFERS))
+def test_bytes_of_other_kinds_are_copied(tmp_path: Path, make: Callable[[], Any]) -> None:
+    """A buffer that is used again, and a view that is not contiguous, go out as they were."""
+    payload = make()
+    path = tmp_path / "capture.fstrm"
+    handler = DnstapHandler(path)
+    assert handler.emit_payload(payload) is True
+    if isinstance(payload, bytearray):
+        payload[:] = b"changed"
+    handler.close()
+    assert read_capture(path).payloads == [b"ace"]
 
 
 def test_waiting_payloads_stand_a_reopen(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from typing import Any, Callable, Dict, Iterator, List
 
 from dnstap_logging import MessageType, proto
 from dnstap_logging.calls import make_plan
-from dnstap_logging.direct import DirectWay
+from dnstap_logging.direct import direct_handlers
 from dnstap_logging.encoding import Encoder
 from dnstap_logging.extras import SIZE, Snapshot, take_snapshot
 from dnstap_logging.intake import MAX_BATCH_BYTES, MAX_BATCH_RECORDS
@@ -111,10 +111,8 @@ def offer() -> Quantities:
 
 def ask_the_way() -> Quantities:
     """Find out whether a message can do without a record."""
-    way = DirectWay()
     with logger_with(waiting()) as logger:
-        way.handlers(logger, logging.INFO)
-        return timed(lambda: [way.handlers(logger, logging.INFO) for _ in range(COUNT)])
+        return timed(lambda: [direct_handlers(logger, logging.INFO) for _ in range(COUNT)])
 
 
 def take_and_settle() -> Quantities:
