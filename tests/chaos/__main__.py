@@ -18,6 +18,9 @@ from tests.chaos.scenario import disks_are_possible, make_certificates, run_scen
 from tests.chaos.summary import Summary
 from tests.chaos.tables import DESTINATIONS, FAULTS
 
+MOST_SHOWN = 6_000
+"""Characters of one failure: one with a thousand sessions would hide all others."""
+
 
 def parse_arguments(arguments: Optional[List[str]] = None) -> argparse.Namespace:
     """Return the arguments."""
@@ -93,7 +96,7 @@ class Chaos:
     def _show_failure(self, plan: Plan, outcome: Outcome, folder: Path) -> None:
         print(f"\nFAILED: {plan}")
         for failure in outcome.failures:
-            print(f"- {failure}")
+            print(f"- {failure[:MOST_SHOWN]}")
         said = folder / "said"
         if said.exists():
             print(f"the library said:\n{said.read_text()[-3000:]}")

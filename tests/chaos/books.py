@@ -58,7 +58,10 @@ def check(plan: Plan, reports: List[Dict[str, Any]], streams: List[Stream]) -> O
         for books in report["books"]:
             writer = report["process"], books["number"]
             arrived = _Arrived(writer, by_writer.pop(writer, []))
-            failures += [f"{writer}: {each}" for each in _check_books(plan, books, arrived)]
+            found = [f"{writer}: {each}" for each in _check_books(plan, books, arrived)]
+            failures += found
+            if found:
+                failures.append(_about(books, arrived))
             _add(totals, books, arrived)
     failures += [f"records of {writer}, whom nobody knows" for writer in by_writer]
     if plan.destination not in SOCKETS:
@@ -98,45 +101,50 @@ def _check_books(plan: Plan, books: Dict[str, Any], arrived: _Arrived) -> Iterat
     attempts = books["attempts"]
     threads = {name: number for name, number in attempts.items() if " " not in name}
     logged, written = stats["logged"], stats["written"]
-    about = f"\n    {stats}\n    attempts {attempts}" + "".join(
-        f"\n    {each.about()}" for each in arrived.streams
-    )
     if books["closed"] and logged != sum(threads.values()):
-        yield f"{sum(threads.values())} log calls, but logged {logged}{about}"
+        yield f"{sum(threads.values())} log calls, but logged {logged}"
     invented = [m for m in arrived.distinct if m[1] >= threads.get(m[0], 0)]
     if invented:
-        yield f"arrived, but never logged: {invented[:5]}{about}"
+        yield f"arrived, but never logged: {invented[:5]}"
     for cause in ("invalid", "too_large"):
         most = sum(number for name, number in attempts.items() if name.startswith(f"{cause} "))
         if stats["dropped"][cause] > most:
-            yield f"{most} records were {cause}, not {stats['dropped'][cause]}{about}"
+            yield f"{most} records were {cause}, not {stats['dropped'][cause]}"
     if stats["invalid_fields"]:
-        yield f"invalid_fields, and there were none{about}"
+        yield "invalid_fields, and there were none"
     if stats["confirmed"] > arrived.confirmable and "finishes_early" not in plan.faults:
-        yield f"FINISH was sent for {arrived.confirmable} records{about}"
+        yield f"FINISH was sent for {arrived.confirmable} records"
     if arrived.twice > stats["resent"] and books["closed"]:
-        yield f"{arrived.twice} came twice, but resent {stats['resent']}{about}"
-    yield from _check_order(plan, arrived, about)
+        yield f"{arrived.twice} came twice, but resent {stats['resent']}"
+    yield from _check_order(plan, arrived)
     if not books["closed"]:
         return  # a child that ended without close(): its last snapshot is old
     if len(arrived.distinct) > written:
-        yield f"{len(arrived.distinct)} arrived, but written {written}{about}"
+        yield f"{len(arrived.distinct)} arrived, but written {written}"
     missing = written - len(arrived.distinct)
     if missing > stats["unconfirmed"] and not _hides_loss(plan):
-        yield f"{missing} of those written are missing, unconfirmed {stats['unconfirmed']}{about}"
+        yield f"{missing} of those written are missing, unconfirmed {stats['unconfirmed']}"
     if not missing and arrived.size != stats["bytes_written"]:
-        yield f"{arrived.size} bytes arrived{about}"
+        yield f"{arrived.size} bytes arrived"
+
+
+def _about(books: Dict[str, Any], arrived: _Arrived) -> str:
+    """Return what is known of a handler, for whoever has to find out what was wrong."""
+    stats = {name: value for name, value in books["stats"].items() if name != "dropped"}
+    dropped = {cause: number for cause, number in books["stats"]["dropped"].items() if number}
+    streams = "".join(f"\n    {each.about()}" for each in arrived.streams)
+    return f"{stats}\n    dropped {dropped}\n    attempts {books['attempts']}{streams}"
 
 
 def _hides_loss(plan: Plan) -> bool:
     return any(plan.destination in FAULTS[name].hides_loss for name in plan.faults)
 
 
-def _check_order(plan: Plan, arrived: _Arrived, about: str) -> Iterator[str]:
+def _check_order(plan: Plan, arrived: _Arrived) -> Iterator[str]:
     """Check that first arrivals are in the order in which each thread logged."""
     parts = arrived.parts
     if plan.destination not in SOCKETS:  # the names of captures do not tell their order
-        yield from _check_parts(parts, about)
+        yield from _check_parts(parts)
         return
     seen: Dict[Tuple[str, int], bool] = {}
     last: Dict[str, int] = {}
@@ -147,12 +155,12 @@ def _check_order(plan: Plan, arrived: _Arrived, about: str) -> Iterator[str]:
                 continue
             seen[key] = True
             if each.mark.number < last.get(each.mark.thread, -1):
-                yield f"{each.mark} came after number {last[each.mark.thread]}{about}"
+                yield f"{each.mark} came after number {last[each.mark.thread]}"
                 return
             last[each.mark.thread] = each.mark.number
 
 
-def _check_parts(parts: List[List[Arrival]], about: str) -> Iterator[str]:
+def _check_parts(parts: List[List[Arrival]]) -> Iterator[str]:
     """Check that each capture is in order, and that no two overlap."""
     ranges: Dict[str, List[Tuple[int, int]]] = {}
     for part in parts:
@@ -161,13 +169,13 @@ def _check_parts(parts: List[List[Arrival]], about: str) -> Iterator[str]:
             numbers.setdefault(each.mark.thread, []).append(each.mark.number)
         for thread, found in numbers.items():
             if found != sorted(found):
-                yield f"not in order: {thread}{about}"
+                yield f"not in order: {thread}"
             ranges.setdefault(thread, []).append((found[0], found[-1]))
     for thread, pairs in ranges.items():
         pairs.sort()
         for (_, end), (begin, _) in zip(pairs, pairs[1:]):
             if begin <= end:
-                yield f"captures overlap in {thread}: {pairs}{about}"
+                yield f"captures overlap in {thread}: {pairs}"
 
 
 def _check_ends(plan: Plan, reports: List[Dict[str, Any]], streams: List[Stream]) -> Iterator[str]:

@@ -32,8 +32,16 @@ def moved(capture: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def deleted(capture: Path) -> Iterator[None]:
-    os.link(capture, _aside(capture))  # so that it is known what was in it
-    capture.unlink()
+    kept, gone = _aside(capture), _aside(capture)
+    os.link(capture, kept)  # so that it is known what was in it
+    try:
+        capture.rename(gone)
+    finally:
+        # A rollover may have come between: then what is kept has its name, and is not deleted.
+        if gone.exists() and kept.samefile(gone):
+            gone.unlink()
+        else:
+            kept.unlink()
     yield
 
 
