@@ -5,22 +5,26 @@ from __future__ import annotations
 import functools
 import gc
 import logging
+import multiprocessing.util
 import os
 import signal
 import subprocess
 import threading
 import time
+from multiprocessing.context import ForkProcess
 from pathlib import Path
 from random import Random
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, List, Union
 
 import dnstap_logging
 import dnstap_logging.exceptions
+from tests.chaos.forked import Forked
 from tests.chaos.meddling import meddle
 from tests.chaos.plan import Plan
-from tests.chaos.program import END_SECONDS, Books, Process, descriptors
+from tests.chaos.program import END_SECONDS, Process, descriptors
 from tests.chaos.records import Mark, payload, wire
-from tests.chaos.tables import DESTINATIONS
+from tests.chaos.stealing import Thief
+from tests.chaos.tapped import Books, Tapped, make_handler
 
 CALL_BOUND = 2.0
 """Seconds that no call which does not wait may take, beyond the slack for a busy machine."""
@@ -30,18 +34,6 @@ AROUND = 500
 
 GRACE = 1.0
 """Seconds beyond its deadline in which close() returns (writer_thread.py)."""
-
-
-class Tapped:
-    """A handler with its logger and its books."""
-
-    def __init__(self, handler: Any, number: int, violations: List[str]) -> None:
-        self.handler = handler
-        # Of the thread's object, not of the handler: it must be possible to drop that.
-        self.books = Books(number, handler._writer_thread.stats, violations)
-        self.logger = logging.Logger("dns", logging.INFO)
-        self.logger.addHandler(handler)
-        self.tap = dnstap_logging.DnstapAdapter(self.logger, {"dns_socket_protocol": "UDP"})
 
 
 class Actor:
@@ -58,6 +50,7 @@ class Actor:
         logging.getLogger("dnstap_logging").addHandler(said)
         logging.getLogger("dnstap_logging").setLevel(logging.DEBUG)
         self.own = descriptors()
+        self.thief = Thief(self.own, process.violations)
         self.tapped = self._make(0)
 
     def _begin(self, process: Process, place: Path, plan: Plan) -> None:
@@ -71,14 +64,12 @@ class Actor:
 
     def _make(self, number: int) -> Tapped:
         """Make a handler."""
-        destination = DESTINATIONS[self.plan.destination]
         arguments = {**self.plan.options, **self.process.setup.arguments}
         if number:
             arguments.pop("mode", None)  # "w" would empty what the one before has written
-        address = self.process.setup.address
-        if destination.handler != "DnstapHandler":
-            address = str(self.place)
-        handler = getattr(dnstap_logging, destination.handler)(address, **arguments)
+        handler = make_handler(
+            self.plan.destination, self.process.setup.address, str(self.place), arguments
+        )
         tapped = Tapped(handler, number, self.process.violations)
         self.process.all_books.append(tapped.books)
         return tapped
@@ -135,6 +126,7 @@ class Actor:
         self._join()
         self._close(self.tapped)  # once more, or of a handler that was made in the last moment
         process.stop_watching()
+        self.thief.look()
         process.check_leftovers(self.own, 2 * self._close_timeout + 10)
         for books in process.all_books:
             self._check_end(books)
@@ -178,7 +170,8 @@ class Actor:
 
     def log(self, thread: str, how: str, count: int, most: int) -> None:
         """Log so many records, with at most so many bytes of padding."""
-        bound = None if self.plan.options.get("overflow") == "block" else CALL_BOUND
+        blocking = self.plan.options.get("overflow") == "block"
+        what, bound = ("blocking log call", None) if blocking else ("log call", CALL_BOUND)
         for number in range(count):
             if number and self.process.stopping.is_set():
                 return
@@ -187,7 +180,7 @@ class Actor:
             mark = Mark(self.process.name, books.number, thread, books.attempt(thread))
             padding = Random(str(mark)).randrange(most)
             call = self._call(tapped, how, mark, padding)
-            self.process.timed("log call", call, bound)
+            self.process.timed(what, call, bound)
 
     def _call(self, tapped: Tapped, how: str, mark: Mark, padding: int) -> Callable[[], Any]:
         """Return the call that logs one record in this way."""
@@ -264,38 +257,39 @@ class Actor:
 
     def spawn(self, thread: str) -> None:
         """Run another program."""
-        subprocess.run(["true"], check=True)
+        with self._swap:
+            subprocess.run(["true"], check=True)
+
+    def steal(self, thread: str) -> None:
+        """Close a descriptor of the library's, and open one of ours in its place."""
+        with self._swap:  # so that it is none of another program's pipes
+            self.thief.steal("socket:", f"{self.process.writes_to}/capture")
 
     def fork(self, thread: str, ending: str, count: int, again: bool) -> None:
         """Fork a child that logs, too, and ends in one way or another."""
         with self._swap:  # so that the child's handler is not half made
             self._children += 1
             name = f"{self.process.name}-{thread}c{self._children}"
-            pid = os.fork()
-        if pid == 0:
-            try:
-                Child(self, name).run(ending, count, again)
-            finally:
-                os._exit(0)
-        self._wait_for(pid, name)
-
-    def _wait_for(self, pid: int, name: str) -> None:
-        deadline = time.monotonic() + END_SECONDS
-        status: Optional[int] = None
-        while time.monotonic() < deadline:
-            done, status = os.waitpid(pid, os.WNOHANG)
-            if done:
-                break
-            time.sleep(0.005)
-        else:
-            os.kill(pid, signal.SIGUSR1)
-            time.sleep(0.5)
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
+            work = functools.partial(self._be_child, name, ending, count, again)
+            if ending == "multiprocessing":
+                child: Union[Forked, ForkProcess] = ForkProcess(target=work)
+                child.start()  # type: ignore[union-attr]
+            else:
+                child = Forked(work)
+        child.join(END_SECONDS)
+        if child.exitcode is None:
+            assert child.pid is not None
+            os.kill(child.pid, signal.SIGUSR1)
+            child.join(1)
+            child.kill()
+            child.join(END_SECONDS)
             self.process.violations.append(f"child {name} hangs; its stack is in stderr")
-            return
-        if status != 0:
-            self.process.violations.append(f"child {name} ended with status {status}")
+        elif child.exitcode != 0:
+            self.process.violations.append(f"child {name} ended with status {child.exitcode}")
+        child.close()
+
+    def _be_child(self, name: str, ending: str, count: int, again: bool) -> None:
+        Child(self, name).run(ending, count, again)
 
     def _close(self, tapped: Tapped) -> None:
         self.process.timed("close", tapped.handler.close, self._close_timeout + GRACE)
@@ -309,7 +303,7 @@ class Child(Actor):
         process = parent.process
         process = Process(name, process.setup, process.folder, process.writes_to)
         self._begin(process, parent.place, parent.plan)
-        self.own = parent.own
+        self.own, self.thief = parent.own, parent.thief
         self.tapped = parent.tapped
         books = parent.tapped.books
         self.tapped.books = Books(books.number, books.stats, self.process.violations)
@@ -324,16 +318,20 @@ class Child(Actor):
         if again:
             self.fork("main", "close", 10, False)
         other.join()
-        ends: Dict[str, Callable[[], None]] = {
-            "close": self.tapped.handler.close,
-            "shutdown": logging.shutdown,
-            "_exit": lambda: None,
-        }
-        was_closed = self.tapped.books.closed
-        self.process.timed("a child's end", ends[ending], 2 * (self._close_timeout + GRACE))
+        if ending == "multiprocessing":
+            # Behind what the library has registered there, which closes the handler.
+            multiprocessing.util.Finalize(None, self._end, (ending,), exitpriority=0)
+        else:
+            self._end(ending)
+
+    def _end(self, ending: str) -> None:
+        closed = ending != "_exit" or self.tapped.books.closed
+        close = {"close": self.tapped.handler.close, "shutdown": logging.shutdown}.get(ending)
+        if close is not None:
+            self.process.timed("a child's end", close, 2 * (self._close_timeout + GRACE))
         if ending != "_exit":
             self._check_end(self.tapped.books)
-        self.tapped.books.closed = was_closed or ending != "_exit"
+        self.tapped.books.closed = closed
         self.process.report()
 
     def _check_beginning(self) -> None:

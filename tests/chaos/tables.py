@@ -33,7 +33,8 @@ def _nothing(rng: Random) -> Dict[str, Any]:
 
 
 def _size(rng: Random) -> Dict[str, Any]:
-    return {"maxBytes": rng.choice([30_000, 100_000]), "backupCount": 400}
+    rotator = rng.choice(("", "", "", "slow", "raising", "late"))
+    return {"maxBytes": rng.choice([30_000, 100_000]), "backupCount": 400, "rotator": rotator}
 
 
 def _time(rng: Random) -> Dict[str, Any]:
@@ -178,7 +179,8 @@ def _seconds(*values: float) -> Choose:
 
 
 def _child(rng: Random) -> List[Any]:
-    ending = rng.choices(("close", "shutdown", "_exit"), (4, 4, 1))[0]
+    endings = "close", "shutdown", "multiprocessing", "_exit"
+    ending = rng.choices(endings, (4, 4, 4, 1))[0]
     return [ending, rng.choice((0, 1, 50, 300)), rng.random() < 0.2]
 
 
@@ -191,5 +193,6 @@ STEPS: Dict[str, Step] = {
     "spawn": Step(0.3, lambda rng: []),
     "close": Step(0.3, lambda rng: [rng.choice((0, 10, 100))]),
     "replace": Step(0.5, lambda rng: [rng.choice(("close first", "open first", "drop"))]),
+    "steal": Step(0.2, lambda rng: []),
     "roll_over": Step(3, lambda rng: [], ("rotating", "timed")),
 }

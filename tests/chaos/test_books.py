@@ -109,6 +109,7 @@ def empty(frames: List[bytes]) -> None:
     [
         (lost, "of those written are missing"),
         (doubled, "came twice, but resent 0"),
+        (doubled, "came again behind"),
         (swapped, "came after number"),
         (invented, "arrived, but never logged"),
         (of_a_child, "more than one writer in a session"),
