@@ -10,7 +10,7 @@ from tests.chaos.plan import make_plan
 from tests.chaos.scenario import Certificates, disks_are_possible, make_certificates, run_scenario
 from tests.chaos.tables import FAULTS
 
-SECONDS = 0.7
+SECONDS = 0.5
 
 
 @pytest.fixture(scope="module")
