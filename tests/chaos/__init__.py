@@ -4,9 +4,11 @@
 
 * `tables`: what there is to choose from: destinations, faults, options, steps. One entry each.
 * `plan`: makes a scenario from a seed, and prints it.
-* `program`: the program under test, a process of its own; `steps` is what its threads do.
+* `program`: the program under test, a process of its own; `actor` is its life, `steps` what its
+  threads do, `tapped` a handler with its books.
 * `collector`: the collector, another process; `peers` is how its sessions misbehave.
-* `moments`: what happens to the collector's process and to the files.
+* `moments`: what happens to the collector's process; `meddling`: what happens to the files; `stealing`:
+  what happens to descriptors.
 * `books`: compares what the program says with what arrived; `streams` reads what arrived.
 * `scenario`: runs one scenario; `__main__` runs one after the other.
 

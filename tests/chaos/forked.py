@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
-import time
 from typing import Callable, Optional
 
 __all__ = ["Forked"]
@@ -15,7 +13,7 @@ class Forked:
     """A child of os.fork, with the methods of multiprocessing's."""
 
     def __init__(self, work: Callable[[], None]) -> None:
-        self.exitcode: Optional[int] = None
+        self._status: Optional[int] = None
         self.pid = os.fork()
         if self.pid == 0:
             try:
@@ -23,15 +21,14 @@ class Forked:
             finally:
                 os._exit(0)
 
-    def join(self, timeout: float) -> None:
-        """Wait for its end."""
-        deadline = time.monotonic() + timeout
-        while self.exitcode is None and time.monotonic() < deadline:
+    @property
+    def exitcode(self) -> Optional[int]:
+        """How it ended; None: it has not."""
+        if self._status is None:
             done, status = os.waitpid(self.pid, os.WNOHANG)
             if done:
-                self.exitcode = status
-            else:
-                threading.Event().wait(0.005)
+                self._status = status
+        return self._status
 
     def kill(self) -> None:
         """End it."""

@@ -148,6 +148,8 @@ def _options(rng: Random, destination: str) -> Dict[str, Any]:
 
 def _steps(rng: Random, destination: str) -> List[List[Any]]:
     names = [name for name, step in STEPS.items() if destination in step.where]
-    weights = [STEPS[name].weight for name in names]
+    # Some threads do little but log, others do all there is as often.
+    power = rng.choice((1.0, 1.0, 0.3))
+    weights = [STEPS[name].weight ** power for name in names]
     chosen = rng.choices(names, weights, k=rng.choice((5, 20, 60)))
     return [["log", "adapter", 1, 60], *([name, *STEPS[name].choose(rng)] for name in chosen)]

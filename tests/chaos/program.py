@@ -169,7 +169,7 @@ def main() -> None:
     last_calls: List[Callable[[], None]] = []
     atexit.register(lambda: [call() for call in last_calls])
 
-    from tests.chaos.steps import Actor
+    from tests.chaos.actor import Actor
 
     place = setup.address.partition("://")[2]
     process = Process("0", setup, folder, os.path.dirname(place))

@@ -1,4 +1,4 @@
-"""What the program's threads do: one method of `Actor` for each step of `tables`."""
+"""What the program's threads do: one method of `Steps` for each step of `tables`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from typing import Any, Callable, List, Union
 import dnstap_logging
 import dnstap_logging.exceptions
 from tests.chaos.forked import Forked
-from tests.chaos.meddling import meddle
 from tests.chaos.plan import Plan
 from tests.chaos.program import END_SECONDS, Process, descriptors
 from tests.chaos.records import Mark, payload, wire
@@ -36,31 +35,25 @@ GRACE = 1.0
 """Seconds beyond its deadline in which close() returns (writer_thread.py)."""
 
 
-class Actor:
-    """Carries out a plan in a process; a forked child goes on with one of its own.
+class Steps:
+    """What a process of the plan has: its handler, and a method for each step.
 
-    Args:
+    Attributes:
         process: what is known of it.
         place: the path of the capture, or of the socket.
+        own: the descriptors that are not the library's.
+        tapped: its handler of now.
     """
 
-    def __init__(self, process: Process, place: Path) -> None:
-        self._begin(process, place, Plan(**process.setup.plan))
-        said = logging.FileHandler(process.folder / "said")
-        logging.getLogger("dnstap_logging").addHandler(said)
-        logging.getLogger("dnstap_logging").setLevel(logging.DEBUG)
-        self.own = descriptors()
-        self.thief = Thief(self.own, process.violations)
-        self.tapped = self._make(0)
+    own: List[str]
+    thief: Thief
+    tapped: Tapped
 
     def _begin(self, process: Process, place: Path, plan: Plan) -> None:
         self.process, self.place, self.plan = process, place, plan
-        self.calm = threading.Event()
         self._close_timeout: float = plan.options["close_timeout"]
-        self._threads: List[threading.Thread] = []
         self._children = 0
         self._swap = threading.Lock()
-        self._in_signal = False
 
     def _make(self, number: int) -> Tapped:
         """Make a handler."""
@@ -74,99 +67,11 @@ class Actor:
         self.process.all_books.append(tapped.books)
         return tapped
 
-    # -- the program's life --------------------------------------------------------------------
-
-    def run(self, talk: Callable[[str], None]) -> None:
-        """Do what the plan says, up to the end of the last handler."""
-        process, plan = self.process, self.plan
-        talk("started")
-        process.watch()
-        self._start(meddle, self.place, plan.moments, self.calm)
-        ticker = threading.Timer(plan.seconds, process.stopping.set)
-        ticker.daemon = True
-        ticker.start()
-        for number, steps in enumerate(plan.threads[1:], 1):
-            self._start(self._repeat, f"t{number}", steps)
-        self._with_signals(lambda: self._repeat("t0", plan.threads[0]))
-        if plan.ending == "exit in the middle":
-            return
-        if plan.ending == "abrupt":
-            self._close(self.tapped)
-        talk("settle")
-        self.calm.set()
-        self._join()
-        if plan.ending != "abrupt":
-            self._settle()
-        if plan.ending == "calm":
-            self._close(self.tapped)
-
-    def _start(self, work: Callable[..., None], *arguments: Any) -> None:
-        """Start a thread; a daemon, so that the interpreter's end does not wait for it."""
-        thread = threading.Thread(target=work, args=arguments, daemon=True)
-        self._threads.append(thread)
-        thread.start()
-
-    def _join(self) -> None:
-        deadline = time.monotonic() + END_SECONDS
-        for thread in self._threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
-            if thread.is_alive():
-                self.process.violations.append(f"{thread} does not end")
-
-    def _settle(self) -> None:
-        """All is well: whatever was accepted must go on now."""
-        handler = self.tapped.handler
-        if not self.process.timed("the last flush", lambda: handler.flush(END_SECONDS)):
-            stats = self.tapped.books.look()
-            self.process.violations.append(f"the stream does not go on: {stats}")
-
-    def end(self) -> None:
-        """Check what is left when all is closed, and report."""
-        process = self.process
-        self._join()
-        self._close(self.tapped)  # once more, or of a handler that was made in the last moment
-        process.stop_watching()
-        self.thief.look()
-        process.check_leftovers(self.own, 2 * self._close_timeout + 10)
-        for books in process.all_books:
-            self._check_end(books)
-        process.report()
-
     def _check_end(self, books: Books) -> None:
         books.closed = True
         stats = books.look()
         if stats.queued or stats.in_flight or stats.connected:
             self.process.violations.append(f"closed, and not done: {stats}")
-
-    # -- threads -------------------------------------------------------------------------------
-
-    def _repeat(self, thread: str, steps: List[List[Any]]) -> None:
-        while not self.process.stopping.is_set():
-            for name, *arguments in steps:
-                if self.process.stopping.is_set():
-                    return
-                self.process.timed(
-                    f"step {name}", functools.partial(getattr(self, name), thread, *arguments)
-                )
-
-    def _with_signals(self, work: Callable[[], None]) -> None:
-        """Have a signal handler log, in the middle of whatever this thread does."""
-        if self.plan.signals:
-            signal.signal(signal.SIGALRM, self._on_signal)
-            signal.setitimer(signal.ITIMER_REAL, self.plan.signals, self.plan.signals)
-        try:
-            work()
-        finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-
-    def _on_signal(self, *_: object) -> None:
-        if not self._in_signal:
-            self._in_signal = True
-            self.log("signal", "info", 1, 60)
-            self.tapped.handler.stats()
-            self._in_signal = False
-
-    # -- steps ---------------------------------------------------------------------------------
 
     def log(self, thread: str, how: str, count: int, most: int) -> None:
         """Log so many records, with at most so many bytes of padding."""
@@ -257,12 +162,16 @@ class Actor:
 
     def spawn(self, thread: str) -> None:
         """Run another program."""
-        with self._swap:
-            subprocess.run(["true"], check=True)
+        subprocess.run(["true"], check=True)
 
     def steal(self, thread: str) -> None:
-        """Close a descriptor of the library's, and open one of ours in its place."""
-        with self._swap:  # so that it is none of another program's pipes
+        """Close a descriptor of the library's, and open one of ours in its place.
+
+        Only while the library does nothing: in the middle of a call nobody can see it.
+        """
+        alone = len(self.plan.threads) == 1 and not self.plan.signals
+        if alone and self.tapped.handler.flush(0.5) and self.tapped.handler.stats().connected:
+            self.process.stopping.wait(0.05)
             self.thief.steal("socket:", f"{self.process.writes_to}/capture")
 
     def fork(self, thread: str, ending: str, count: int, again: bool) -> None:
@@ -276,13 +185,14 @@ class Actor:
                 child.start()  # type: ignore[union-attr]
             else:
                 child = Forked(work)
-        child.join(END_SECONDS)
+        deadline = time.monotonic() + END_SECONDS
+        while child.exitcode is None and time.monotonic() < deadline:
+            threading.Event().wait(0.005)  # join() may miss what another thread has waited for
         if child.exitcode is None:
             assert child.pid is not None
             os.kill(child.pid, signal.SIGUSR1)
-            child.join(1)
+            threading.Event().wait(1)
             child.kill()
-            child.join(END_SECONDS)
             self.process.violations.append(f"child {name} hangs; its stack is in stderr")
         elif child.exitcode != 0:
             self.process.violations.append(f"child {name} ended with status {child.exitcode}")
@@ -296,10 +206,10 @@ class Actor:
         tapped.books.closed = True
 
 
-class Child(Actor):
+class Child(Steps):
     """A forked child: its books begin again, and so do its records."""
 
-    def __init__(self, parent: Actor, name: str) -> None:
+    def __init__(self, parent: Steps, name: str) -> None:
         process = parent.process
         process = Process(name, process.setup, process.folder, process.writes_to)
         self._begin(process, parent.place, parent.plan)

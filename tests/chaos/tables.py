@@ -193,6 +193,6 @@ STEPS: Dict[str, Step] = {
     "spawn": Step(0.3, lambda rng: []),
     "close": Step(0.3, lambda rng: [rng.choice((0, 10, 100))]),
     "replace": Step(0.5, lambda rng: [rng.choice(("close first", "open first", "drop"))]),
-    "steal": Step(0.2, lambda rng: []),
+    "steal": Step(1.0, lambda rng: []),
     "roll_over": Step(3, lambda rng: [], ("rotating", "timed")),
 }

@@ -11,7 +11,7 @@ from tests.chaos.meddling import MEDDLING
 from tests.chaos.moments import MOMENTS
 from tests.chaos.peers import PEERS
 from tests.chaos.plan import Plan, make_plan
-from tests.chaos.steps import Actor
+from tests.chaos.steps import Steps
 from tests.chaos.tables import DESTINATIONS, FAULTS, OPTIONS, STEPS
 
 
@@ -49,10 +49,10 @@ def test_at_least_fifteen_faults_for_every_kind_of_socket() -> None:
 
 
 def test_steps_and_options_are_there() -> None:
-    """A step in the table is a method of the actor; an option is an argument of the handlers."""
+    """A step in the table is a method of `Steps`; an option is an argument of the handlers."""
     arguments = inspect.signature(dnstap_logging.DnstapHandler).parameters
     for name in STEPS:
-        assert callable(getattr(Actor, name))
+        assert callable(getattr(Steps, name))
     for name in OPTIONS:
         assert name in arguments
 
