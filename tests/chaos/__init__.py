@@ -7,8 +7,8 @@
 * `program`: the program under test, a process of its own; `actor` is its life, `steps` what its
   threads do, `tapped` a handler with its books.
 * `collector`: the collector, another process; `peers` is how its sessions misbehave.
-* `moments`: what happens to the collector's process; `meddling`: what happens to the files; `stealing`:
-  what happens to descriptors.
+* `moments`: what happens to the collector's process; `meddling`, to the files; `stealing`, to
+  descriptors.
 * `books`: compares what the program says with what arrived; `streams` reads what arrived.
 * `scenario`: runs one scenario; `__main__` runs one after the other.
 
