@@ -198,7 +198,7 @@ class BaseAdapter(_Adapter):
         plan = make_plan(self.constants, message_type, keywords)
         if not self._is_plain():
             plan = plan._replace(direct=False)
-        if type(message_type) is MessageType:
+        if type(message_type) is MessageType and message_type.is_known:
             if len(plans) >= MAX_PLANS:
                 plans.clear()
             key = (message_type, *keywords)

@@ -63,7 +63,9 @@ def make_plan(
             raise TypeError(f"unknown keyword {keyword!r}{_did_you_mean(keyword)}")
     # Constants for other handlers' formatters need a LogRecord to carry them.
     direct = _NEED_RECORD.isdisjoint(keywords) and all(map(_FIELDS.__contains__, constants))
-    if type(message_type) is not MessageType or not direct or "stacklevel" in keywords:
+    if type(message_type) is not MessageType or not message_type.is_known:
+        return Plan(None, direct)
+    if not direct or "stacklevel" in keywords:
         return Plan(None, direct)
     return Plan(_keys(constants, message_type, keywords), direct)
 

@@ -15,22 +15,25 @@ other.
 from __future__ import annotations
 
 import re
-from typing import Any, Callable, Dict, Optional, Tuple
+from typing import Any, Callable, Dict, Optional, Tuple, Type
 
 from . import proto
 from .enums import (
+    E,
     HttpProtocol,
     MessageType,
     PolicyAction,
     PolicyMatch,
     SocketFamily,
     SocketProtocol,
+    read_member,
 )
 from .exceptions import DecodeError
 from .message import DnstapMessage
 from .policy import Policy
 from .shorten import describe_error
 from .values import MAX_PORT, MAX_SECONDS, NS
+from .wire_fields import read_enumerators
 
 __all__ = ["decode", "decode_plainly"]
 
@@ -110,11 +113,12 @@ def _as_port(piece: Optional[bytes]) -> Optional[int]:
 
 
 def _as_kinds(piece: bytes) -> Tuple[object, object, object]:
-    body = proto.Message.FromString(piece)
-    message_type = _TYPES.get(body.type) if body.HasField("type") else None
-    if message_type is None:
-        raise ValueError
-    return (message_type, *_families(body))
+    _, message_type, _, family, _, protocol = piece  # each number is one byte
+    return (
+        read_member(MessageType, message_type),
+        read_member(SocketFamily, family),
+        read_member(SocketProtocol, protocol),
+    )
 
 
 def _as_head(piece: bytes) -> Tuple[Optional[bytes], Optional[bytes], Optional[bytes]]:
@@ -145,10 +149,11 @@ def decode(payload: bytes) -> DnstapMessage:
     """Return the message of a Dnstap payload, as other programs send it.
 
     Fields are taken as they were sent. Those whose value a `DnstapMessage` cannot hold are left
-    out: enumerators not known yet, addresses of odd lengths, ports and times out of range.
+    out: addresses of odd lengths, ports and times out of range. Enumerators that are not known yet
+    are pseudo-members, see `enums.read_member`.
 
     Raises:
-        DecodeError: it is no Dnstap payload, or holds no message, or one of unknown type.
+        DecodeError: it is no Dnstap payload, or holds no message, or one without a type.
     """
     try:
         (
@@ -204,13 +209,7 @@ def decode(payload: bytes) -> DnstapMessage:
 
 # -- the plain way -----------------------------------------------------------------------------
 
-# Looked up in dictionaries: calling an enumeration takes five times as long.
-_TYPES: Dict[int, MessageType] = {int(member): member for member in MessageType}
-_FAMILIES: Dict[int, SocketFamily] = {int(member): member for member in SocketFamily}
-_PROTOCOLS: Dict[int, SocketProtocol] = {int(member): member for member in SocketProtocol}
-_HTTP: Dict[int, HttpProtocol] = {int(member): member for member in HttpProtocol}
-_ACTIONS: Dict[int, PolicyAction] = {int(member): member for member in PolicyAction}
-_MATCHES: Dict[int, PolicyMatch] = {int(member): member for member in PolicyMatch}
+_NO_ENUMERATORS: Tuple[Dict[int, int], Dict[int, int]] = ({}, {})
 
 
 def decode_plainly(payload: bytes) -> DnstapMessage:
@@ -228,10 +227,40 @@ def decode_plainly(payload: bytes) -> DnstapMessage:
     if not dnstap.HasField("message"):
         raise DecodeError("a Dnstap payload without a message")
     body = dnstap.message
-    message_type = _TYPES.get(body.type) if body.HasField("type") else None
-    if message_type is None:
-        raise DecodeError("a dnstap message without a type, or of an unknown one")
-    return DnstapMessage._make((message_type, *_body_fields(body), *_head(dnstap)))
+    has = body.HasField
+    unknown, unknown_in_policy = _unknown_enumerators(dnstap, payload)
+    type_number = body.type if has("type") else unknown.get(1)
+    if type_number is None:
+        raise DecodeError("a dnstap message without a type")
+    family = body.socket_family if has("socket_family") else unknown.get(2)
+    protocol = body.socket_protocol if has("socket_protocol") else unknown.get(3)
+    http_protocol = body.http_protocol if has("http_protocol") else unknown.get(16)
+    policy = _policy(body.policy, unknown_in_policy) if has("policy") else None
+    return DnstapMessage._make(
+        (
+            read_member(MessageType, type_number),
+            _member(SocketFamily, family),
+            _member(SocketProtocol, protocol),
+            _member(HttpProtocol, http_protocol),
+            *_body_fields(body),
+            policy,
+            *_head(dnstap),
+        )
+    )
+
+
+def _unknown_enumerators(
+    dnstap: proto.Dnstap, payload: bytes
+) -> Tuple[Dict[int, int], Dict[int, int]]:
+    """Return what `read_enumerators` does, if the payload may have any that protobuf left out."""
+    dnstap.DiscardUnknownFields()
+    if dnstap.message.HasField("type") and dnstap.ByteSize() == len(payload):
+        return _NO_ENUMERATORS
+    return read_enumerators(payload)
+
+
+def _member(kind: Type[E], number: Optional[int]) -> Optional[E]:
+    return None if number is None else read_member(kind, number)
 
 
 def _head(dnstap: proto.Dnstap) -> Tuple[Optional[bytes], Optional[bytes], Optional[bytes]]:
@@ -243,19 +272,10 @@ def _head(dnstap: proto.Dnstap) -> Tuple[Optional[bytes], Optional[bytes], Optio
     )
 
 
-def _families(body: proto.Message) -> Tuple[Optional[SocketFamily], Optional[SocketProtocol]]:
-    return (
-        _FAMILIES.get(body.socket_family) if body.HasField("socket_family") else None,
-        _PROTOCOLS.get(body.socket_protocol) if body.HasField("socket_protocol") else None,
-    )
-
-
 def _body_fields(body: proto.Message) -> Tuple[Any, ...]:
-    """Read the fields of `DnstapMessage` from the second to the policy, in their order."""
+    """Read the fields of `DnstapMessage` from the query address to the zone, in their order."""
     has = body.HasField
     return (
-        *_families(body),
-        _HTTP.get(body.http_protocol) if has("http_protocol") else None,
         _address(body.query_address),
         _address(body.response_address),
         _port(body.query_port) if has("query_port") else None,
@@ -267,7 +287,6 @@ def _body_fields(body: proto.Message) -> Tuple[Any, ...]:
         body.query_message if has("query_message") else None,
         body.response_message if has("response_message") else None,
         body.query_zone if has("query_zone") else None,
-        _policy(body.policy) if has("policy") else None,
     )
 
 
@@ -285,8 +304,10 @@ def _time(seconds: int, nanoseconds: int) -> Optional[int]:
     return int(seconds * NS + nanoseconds)
 
 
-def _policy(policy: proto.Policy) -> Policy:
+def _policy(policy: proto.Policy, unknown: Dict[int, int]) -> Policy:
     has = policy.HasField
+    action = policy.action if has("action") else unknown.get(3)
+    match = policy.match if has("match") else unknown.get(4)
     name: Any = policy.type if has("type") else None
     if isinstance(name, bytes):  # how some runtimes hand on a string that is not UTF-8
         name = name.decode("utf-8", "backslashreplace")
@@ -294,8 +315,8 @@ def _policy(policy: proto.Policy) -> Policy:
         (
             name,
             policy.rule if has("rule") else None,
-            _ACTIONS.get(policy.action) if has("action") else None,
-            _MATCHES.get(policy.match) if has("match") else None,
+            _member(PolicyAction, action),
+            _member(PolicyMatch, match),
             policy.value if has("value") else None,
         )
     )

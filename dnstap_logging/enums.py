@@ -1,12 +1,17 @@
 """The enumerations of dnstap.proto, with its names and numbers.
 
-Pure values without state: `values.py` reads what users write into them, `encoding.py` puts their
-numbers on the wire. Any thread may use them.
+`values.py` reads what users write into them, `encoding.py` puts their numbers on the wire. Any
+thread may use them.
+
+Other programs may know a later dnstap.proto. What they send, and this one does not know, is read
+as a pseudo-member (`read_member`): it has a name (``TYPE255``) and its number, but it is not among
+the members, and cannot be logged.
 """
 
 from __future__ import annotations
 
 import enum
+from typing import Any, Dict, Tuple, Type, TypeVar
 
 __all__ = [
     "HttpProtocol",
@@ -15,11 +20,66 @@ __all__ = [
     "PolicyMatch",
     "SocketFamily",
     "SocketProtocol",
+    "read_member",
 ]
 
+MOST_KEPT = 1024
+"""How many pseudo-members are kept, so that equal ones are the same object: some hundred kilobytes.
+There are few at a time, unless somebody makes them up; then all are forgotten now and again, and
+those read before and after that are equal only."""
 
-class MessageType(enum.IntEnum):
-    """What a dnstap message says: who asked or answered whom (dnstap.proto, Message.Type)."""
+
+class _WireEnum(enum.IntEnum):
+    """An enumeration whose numbers come from other programs too."""
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it is a member; False for a number that this library has no name for."""
+        return self._value_ in type(self)._value2member_map_
+
+    # What is no longer kept is copied as itself all the same, and pickled by what makes it.
+
+    def __copy__(self: E) -> E:
+        return self
+
+    def __deepcopy__(self: E, memo: object) -> E:
+        return self
+
+    def __reduce_ex__(self, protocol: object) -> Tuple[Any, ...]:
+        if self.is_known:
+            return type(self), (self._value_,)
+        return read_member, (type(self), self._value_)
+
+
+E = TypeVar("E", bound=_WireEnum)
+
+_kept: Dict[Tuple[Type[_WireEnum], int], Any] = {}  # the pseudo-members
+
+
+def read_member(kind: Type[E], number: int) -> E:
+    """Return the member with a number that was read, or a pseudo-member.
+
+    To call the enumeration is for numbers that users write: it refuses those that are unknown.
+    """
+    member: Any = kind._value2member_map_.get(number) or _kept.get((kind, number))
+    if member is None:
+        member = int.__new__(kind, number)
+        member._name_ = f"{_PREFIXES[kind]}{number}"
+        member._value_ = number
+        if len(_kept) >= MOST_KEPT:
+            _kept.clear()
+        member = _kept.setdefault((kind, number), member)
+    found: E = member
+    return found
+
+
+class MessageType(_WireEnum):
+    """What a dnstap message says: who asked or answered whom (dnstap.proto, Message.Type).
+
+    A type of a later dnstap.proto that was read has its number (``.value == 255``) and a name made
+    of it (``.name == "TYPE255"``); it is not among the members, and cannot be logged. So it is with
+    the other enumerations.
+    """
 
     AUTH_QUERY = 1
     AUTH_RESPONSE = 2
@@ -42,14 +102,14 @@ class MessageType(enum.IntEnum):
         return bool(self & 1)
 
 
-class SocketFamily(enum.IntEnum):
+class SocketFamily(_WireEnum):
     """The family of both addresses: INET has 4 bytes, INET6 has 16."""
 
     INET = 1
     INET6 = 2
 
 
-class SocketProtocol(enum.IntEnum):
+class SocketProtocol(_WireEnum):
     """How the DNS message travelled."""
 
     UDP = 1
@@ -61,7 +121,7 @@ class SocketProtocol(enum.IntEnum):
     DOQ = 7
 
 
-class HttpProtocol(enum.IntEnum):
+class HttpProtocol(_WireEnum):
     """The version of HTTP under DNS over HTTPS."""
 
     HTTP1 = 1
@@ -69,7 +129,7 @@ class HttpProtocol(enum.IntEnum):
     HTTP3 = 3
 
 
-class PolicyAction(enum.IntEnum):
+class PolicyAction(_WireEnum):
     """What an operator's policy did to the answer."""
 
     NXDOMAIN = 1
@@ -80,7 +140,7 @@ class PolicyAction(enum.IntEnum):
     LOCAL_DATA = 6
 
 
-class PolicyMatch(enum.IntEnum):
+class PolicyMatch(_WireEnum):
     """What the rule of a policy matched."""
 
     QNAME = 1
@@ -88,3 +148,14 @@ class PolicyMatch(enum.IntEnum):
     RESPONSE_IP = 3
     NS_NAME = 4
     NS_IP = 5
+
+
+_PREFIXES: Dict[Type[_WireEnum], str] = {
+    MessageType: "TYPE",
+    SocketFamily: "FAMILY",
+    SocketProtocol: "PROTOCOL",
+    HttpProtocol: "HTTP_PROTOCOL",
+    PolicyAction: "ACTION",
+    PolicyMatch: "MATCH",
+}
+"""What the names of pseudo-members begin with; the number follows, as in RFC 3597's TYPE65280."""

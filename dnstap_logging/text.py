@@ -81,7 +81,9 @@ def format_summary(message: DnstapMessage) -> str:
 
 
 def mnemonic(message_type: MessageType) -> str:
-    """Return the two letters of a message type: CQ is CLIENT_QUERY."""
+    """Return the two letters of a message type: CQ is CLIENT_QUERY; of an unknown one, its name."""
+    if not message_type.is_known:
+        return message_type.name
     return message_type.name[0] + ("Q" if message_type.is_query else "R")
 
 

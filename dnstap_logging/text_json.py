@@ -7,6 +7,7 @@ are U+FFFD each.
 
 from __future__ import annotations
 
+import enum
 import json
 import time
 from typing import Any, Dict, Optional, Union
@@ -60,9 +61,7 @@ def json_fields(message: DnstapMessage, dns_text: DnsText, full: bool = False) -
     }
     body = _body(message, dns_text)
     if full:
-        body["http_protocol"] = (
-            None if message.http_protocol is None else message.http_protocol.name
-        )
+        body["http_protocol"] = _member(message.http_protocol)
         body["policy"] = None if message.policy is None else _policy(message.policy)
     else:
         body["socket_family"] = body["socket_family"] or NOTHING
@@ -80,8 +79,8 @@ def _body(message: DnstapMessage, dns_text: DnsText) -> Fields:
         "type": message.message_type.name,
         "query_time": time_text(message.query_time),
         "response_time": time_text(message.response_time),
-        "socket_family": message.socket_family and message.socket_family.name,
-        "socket_protocol": message.socket_protocol and message.socket_protocol.name,
+        "socket_family": _member(message.socket_family),
+        "socket_protocol": _member(message.socket_protocol),
         "query_address": _address(message.query_address),
         "response_address": _address(message.response_address),
         "query_port": message.query_port,
@@ -110,6 +109,10 @@ def time_text(stamp: Optional[int]) -> Optional[str]:
     return f"{text}.{fraction:09d}".rstrip("0").rstrip(".") + "Z"
 
 
+def _member(member: Optional[enum.Enum]) -> Optional[str]:
+    return None if member is None else member.name
+
+
 def _address(packed: Optional[bytes]) -> Optional[str]:
     return None if packed is None else address_text(packed)
 
@@ -119,8 +122,8 @@ def _policy(policy: Policy) -> Dict[str, Union[str, None]]:
         {
             "type": policy.type,
             "rule": _name_or_text(policy.rule),
-            "action": policy.action and policy.action.name,
-            "match": policy.match and policy.match.name,
+            "action": _member(policy.action),
+            "match": _member(policy.match),
             "value": _policy_value(policy),
         }
     )

@@ -59,10 +59,12 @@ def quiet_columns(message: DnstapMessage) -> QuietColumns:
     else:
         stamp, wire = message.response_time, message.response_message
     address = message.query_address if kind in _SHOWN_BY_QUERY_ADDRESS else message.response_address
+    if address is None and not kind.is_known:
+        address = message.query_address
     protocol = message.socket_protocol
     return QuietColumns(
         NO_TIME if stamp is None else _clock(stamp),
-        _MNEMONICS[kind],
+        _MNEMONICS.get(kind) or mnemonic(kind),
         NO_ADDRESS if address is None else address_text(address),
         "" if protocol is None else protocol.name,
         0 if wire is None else len(wire),

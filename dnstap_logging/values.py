@@ -137,7 +137,7 @@ def enum_converter(kind: Type[E]) -> Callable[[object], E]:
     right = f"must be {article} {kind.__name__}, its name ({example!r}) or number (1 to {last})"
 
     def convert(value: object) -> E:
-        if type(value) is kind:
+        if type(value) is kind and value._value_ in by_number:  # not read from somebody else
             return value
         found = None
         if isinstance(value, (str, enum.Enum)):

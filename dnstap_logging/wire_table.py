@@ -11,6 +11,7 @@ import struct
 from typing import Callable, Dict, Final, NamedTuple, Type
 
 from .enums import (
+    E,
     HttpProtocol,
     MessageType,
     PolicyAction,
@@ -104,10 +105,12 @@ def _number_below(end: int) -> Callable[[object], bytes]:
     return write
 
 
-def _enumerator(kind: Type[int]) -> Callable[[object], bytes]:
+def _enumerator(kind: Type[E]) -> Callable[[object], bytes]:
     def write(value: object) -> bytes:
         if type(value) is not kind:
             raise TypeError(f"{value!r} is not a {kind.__name__}")
+        if not value.is_known:
+            raise ValueError(f"{value!r} is not in this dnstap.proto")
         return varint(int(value))
 
     return write

@@ -10,10 +10,12 @@ import argparse
 import re
 import time
 from datetime import datetime, timedelta, timezone
+from fnmatch import fnmatchcase
 from itertools import chain
-from typing import Any, Callable, FrozenSet, List, Optional, Tuple
+from typing import Any, Callable, FrozenSet, List, Optional, Tuple, Union
 
 from ..dnswire import read_rcode
+from ..enums import read_member
 from ..filters.message_type import matching_types
 from ..filters.qname import any_in, as_domains
 from ..filters.rcode import as_rcodes
@@ -30,6 +32,8 @@ Selector = Callable[[DnstapMessage], bool]
 IPV4_BITS = 32
 
 _MNEMONICS = {mnemonic(each): each for each in MessageType}
+_WILDCARDS = frozenset("*?[")
+_UNKNOWN_TYPE = re.compile(r"TYPE(-?\d{1,10})")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _AGO = re.compile(r"(\d{1,9})([smhd])")
 _EPOCH = re.compile(r"(\d{1,12})(?:\.(\d{1,9}))?")
@@ -119,8 +123,16 @@ def any_given(options: argparse.Namespace) -> bool:
 # -- the tests ---------------------------------------------------------------------------------
 
 
-def _type_test(types: FrozenSet[MessageType]) -> Selector:
-    return lambda message: message.message_type in types
+def _type_test(types: FrozenSet[Union[MessageType, str]]) -> Selector:
+    patterns = [each for each in types if isinstance(each, str)]
+
+    def test(message: DnstapMessage) -> bool:
+        kind = message.message_type
+        if kind in types:
+            return True
+        return not kind.is_known and any(fnmatchcase(kind.name, each) for each in patterns)
+
+    return test
 
 
 def _time_test(since: Optional[int], until: Optional[int]) -> Selector:
@@ -184,11 +196,20 @@ def _listed(convert: Callable[[object], List[Any]]) -> Callable[[str], List[Any]
     return read
 
 
-def _as_types(value: object) -> List[MessageType]:
-    short = _MNEMONICS.get(str(value).upper())
+def _as_types(value: object) -> List[Union[MessageType, str]]:
+    """Return the types that are meant, and a pattern itself too: unknown types may match it."""
+    text = str(value).upper()
+    short, unknown = _MNEMONICS.get(text), _UNKNOWN_TYPE.fullmatch(text)
+    if short is not None:
+        return [short]
+    if unknown:
+        return [read_member(MessageType, int(unknown[1]))]
+    is_pattern = not _WILDCARDS.isdisjoint(text)
     try:
-        return matching_types(value) if short is None else [short]
+        return [*matching_types(value), *([text] if is_pattern else [])]
     except ValueError:
+        if is_pattern and text.startswith("TYPE"):
+            return [text]
         raise ValueError("no message type: such as CLIENT_QUERY, CQ or 'CLIENT_*'") from None
 
 

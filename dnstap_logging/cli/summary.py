@@ -10,6 +10,7 @@ from ..text_json import json_text, time_text
 from ..text_octets import clean
 from . import numbers
 from .captures import Damage
+from .tally import Tally
 
 __all__ = ["Summary"]
 
@@ -29,7 +30,8 @@ class Summary:
     """
 
     def __init__(self) -> None:
-        self._counts: Dict[MessageType, int] = dict.fromkeys(MessageType, 0)
+        self._types: Tally[MessageType] = Tally(MessageType)
+        self.messages = 0
         self.undecodable = 0
         self.payload_bytes = 0
         self.first: Optional[int] = None
@@ -41,7 +43,8 @@ class Summary:
         if message is None:
             self.undecodable += 1
             return
-        self._counts[message.message_type] += 1
+        self.messages += 1
+        self._types.add(message.message_type)
         stamp = own_time(message)
         if stamp is None:
             return
@@ -51,14 +54,9 @@ class Summary:
             self.last = stamp
 
     @property
-    def messages(self) -> int:
-        """How many messages there were."""
-        return sum(self._counts.values())
-
-    @property
     def types(self) -> Dict[str, int]:
         """How many of each type that there was."""
-        return {each.name: count for each, count in self._counts.items() if count}
+        return dict(self._types.named())
 
     def as_text(self, name: str, damage: Optional[Damage], saved: Optional[str]) -> str:
         """Return the report for people.

@@ -15,6 +15,7 @@ from ...message import DnstapMessage, MessageType, SocketProtocol
 from ...names import read_name
 from ...text import UNKNOWN, address_text, own_time, own_wire
 from ...values import unmapped
+from ..tally import Tally
 from .busiest import Busiest
 from .latency import Bar, Latencies
 from .pairs import Exchange, PairCounts, Pairs
@@ -133,9 +134,9 @@ class Traffic:
         self._first: Optional[int] = None
         self._last: Optional[int] = None
         self._time = 0  # of the latest message that has one
-        self._types: Dict[MessageType, int] = dict.fromkeys(MessageType, 0)
+        self._types: Tally[MessageType] = Tally(MessageType)
         self._rcodes: Counter[Optional[int]] = Counter()
-        self._protocols: Counter[Optional[SocketProtocol]] = Counter()
+        self._protocols: Tally[SocketProtocol] = Tally()
         self._query_types: Counter[int] = Counter()
         self._names: Busiest[bytes] = Busiest(kept)
         self._clients: Busiest[bytes] = Busiest(kept)
@@ -148,8 +149,8 @@ class Traffic:
         kind = message.message_type
         is_query = bool(kind & 1)
         self.messages += 1
-        self._types[kind] += 1
-        self._protocols[message.socket_protocol] += 1
+        self._types.add(kind)
+        self._protocols.add(message.socket_protocol)
         if message.query_address is not None and kind in _SERVED:
             self._clients.add(unmapped(message.query_address))
         time = own_time(message)
@@ -213,9 +214,9 @@ class Traffic:
             self.messages,
             self._first,
             self._last,
-            _ranked(self._types, lambda kind: kind.name),
+            _by_count(self._types.named()),
             _ranked(self._rcodes, lambda code: _mnemonic(code, RCODES, "RCODE")),
-            _ranked(self._protocols, lambda each: UNKNOWN if each is None else each.name),
+            _by_count(self._protocols.named()),
             _ranked(self._query_types, lambda code: _mnemonic(code, TYPES, "TYPE")),
             _ranking(self._names, rows, lambda name: read_name(name, 0)[0]),
             _ranking(self._clients, rows, address_text),
@@ -255,7 +256,10 @@ def _rcode(wire: Optional[bytes]) -> Optional[int]:
 
 
 def _ranked(counts: Dict[K, int], text: Callable[[K], str]) -> List[Tuple[str, int]]:
-    rows = [(text(key), count) for key, count in counts.items() if count]
+    return _by_count([(text(key), count) for key, count in counts.items() if count])
+
+
+def _by_count(rows: List[Tuple[str, int]]) -> List[Tuple[str, int]]:
     return sorted(rows, key=lambda row: (-row[1], row[0]))
 
 
