@@ -33,6 +33,9 @@ class DnstapReader:
     ends between two frames without a STOP, as a writer that was killed leaves it, is no error:
     `complete` tells.
 
+    Where another stream follows a STOP in a file, as in captures that were joined, it is read on:
+    `streams` counts them, `complete` is about the last one.
+
     With ``follow`` the end of the file is not the end: the reader waits for more, looking ten
     times a second, until it is closed. A capture that is continued after its STOP goes on; a last
     frame that is cut is not whole yet. When the path names another file, the old one is read to
@@ -115,6 +118,11 @@ class DnstapReader:
     def complete(self) -> bool:
         """Tell whether the STOP frame was reached: the writer ended this capture in order."""
         return self._stream.complete
+
+    @property
+    def streams(self) -> int:
+        """Return how many streams have begun: more than 1 in captures that were joined."""
+        return self._stream.streams
 
     @property
     def offset(self) -> int:

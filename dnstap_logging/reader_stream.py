@@ -23,10 +23,14 @@ from .reader_sources import FileSource, ReaderSource, SocketSource
 __all__ = ["CaptureStream", "FollowedStream"]
 
 
-class CaptureStream:
-    """One stream, from START to STOP or to the end of its source.
+AFTER_THE_END = "bytes after the end of the stream"
 
-    START is read by the constructor.
+
+class CaptureStream:
+    """The stream of a source, from START to STOP or to the end of the source.
+
+    START is read by the constructor. In a file, further streams may follow, as in captures that
+    were joined: they are read on.
 
     Args:
         source: a path, a binary file object, or a connected stream socket.
@@ -44,8 +48,9 @@ class CaptureStream:
 
     def __init__(self, source: ReaderSource, max_frame_size: int) -> None:
         self._max_frame_size = max_frame_size
-        self._session = ReaderSession(DNSTAP_CONTENT_TYPE, max_frame_size)
-        self._base = 0  # where in the stream the session began
+        self._base = 0  # where in the source the session began
+        self._ended = 0  # how many streams were read to their STOP, and another one follows
+        self._session = self._make_session()
         self._closed = False
         # Held while the source is used: who closes meanwhile leaves the descriptor to the holder.
         self._in_use = threading.Lock()
@@ -66,6 +71,9 @@ class CaptureStream:
             return SocketSource(sock, lambda: self._closed)
         return FileSource(source)
 
+    def _make_session(self) -> ReaderSession:
+        return ReaderSession(DNSTAP_CONTENT_TYPE, self._max_frame_size, alone=False)
+
     def _begin(self) -> None:
         try:
             if not self._read_start():
@@ -85,8 +93,13 @@ class CaptureStream:
 
     @property
     def complete(self) -> bool:
-        """Tell whether STOP was reached."""
+        """Return whether STOP was reached, of the last stream."""
         return self._session.finished
+
+    @property
+    def streams(self) -> int:
+        """Return how many streams have begun."""
+        return self._ended + (self._session.direction is not None)
 
     def payloads(self) -> Iterator[bytes]:
         """Yield every whole payload, then raise if something else than an end follows.
@@ -96,24 +109,39 @@ class CaptureStream:
             OSError, TransportError: the source cannot be read.
             ValueError: the stream was closed, and its source is not one that waits.
         """
-        session = self._session
         try:
             while True:
+                session = self._session
                 yield from session.payloads()
                 # Only now: FINISH says that everything before STOP has been taken.
                 self._answer()
                 if session.finished and self._source.waits:
                     return  # some senders keep the connection open
-                block = self._read()
+                block = session.take_rest() if session.finished else b""
+                block = block or self._read()
                 if not block:
                     break
-                session.receive(block)
+                if session.finished:
+                    self._go_over()
+                self._session.receive(block)
             if session.buffered and not self._closed:
                 raise self._ended_early()
         except FrameStreamError as exc:
-            raise self._damage(self.offset, str(exc)) from exc
+            raise self._damage(self.offset, self._explain(exc)) from exc
         finally:
             self.close()
+
+    def _go_over(self) -> None:
+        """Go over to the stream that follows the end of this one."""
+        self._base = self.offset
+        self._session = self._make_session()
+        self._ended += 1
+
+    def _explain(self, error: FrameStreamError) -> str:
+        """Return what is wrong, which after STOP is not that the source is no Frame Streams."""
+        if self._ended and self._session.direction is None:
+            return f"{AFTER_THE_END}, expected START of another one or nothing"
+        return str(error)
 
     def close(self) -> None:
         """Close the source; an iteration that waits ends. Never waits; may be called again."""
@@ -145,19 +173,22 @@ class CaptureStream:
                 exc.filename = self._source.name
             raise
 
-    def _read_start(self) -> bool:
+    def _read_start(self, block: bytes = b"") -> bool:
         """Take all up to START, and answer READY; False if the bytes end before.
 
         Byte by byte, so that no payload is taken along with it.
+
+        Args:
+            block: what was read already.
         """
         session = self._session
         opening = b""
         while not session.streaming:
-            block = self._read()
+            block = block or self._read()
             if not block:
                 return False
             opening = opening or block
-            foreign = foreign_opening(opening)
+            foreign = "" if self._ended else foreign_opening(opening)
             if foreign:
                 raise self._damage(0, foreign)
             used = 0
@@ -168,6 +199,7 @@ class CaptureStream:
                     pass
                 self._answer()
             session.receive(block[used:])
+            block = b""
         self.content_type = session.content_type
         return True
 
@@ -176,7 +208,8 @@ class CaptureStream:
         if self._session.direction is not Direction.BIDIRECTIONAL:
             return
         if not isinstance(self._source, SocketSource):
-            raise self._damage(0, "READY, where a file has START: a file cannot negotiate")
+            text = "READY, where a file has START: a file cannot negotiate"
+            raise self._damage(self._base, text)
         answer = self._session.data_to_send()
         if answer:
             self._source.send(answer)
@@ -185,6 +218,8 @@ class CaptureStream:
         session, noun = self._session, self._source.noun
         if session.offset == session.buffered == 0:
             return self._damage(0, f"the {noun} is empty; a capture begins with START")
+        if self._ended and session.direction is None:
+            return self._damage(self.offset, f"{AFTER_THE_END}: {session.buffered} of them")
         return self._damage(
             self.offset,
             f"the {noun} ends inside a frame: {session.buffered} bytes of it are there",
@@ -219,6 +254,7 @@ class FollowedStream(CaptureStream):
 
     def _begin(self) -> None:
         self._doubted: Optional[int] = None  # where damage was seen once
+        self._streams_before = 0  # those that ended before the last whole frame
         self._go_on_from(0, b"")
         try:
             if self._read_start():
@@ -253,17 +289,25 @@ class FollowedStream(CaptureStream):
         if not session.streaming:
             if not self._read_start():
                 return
-            self._whole = self.offset
+            self._keep(self.offset, b"")
         while True:
             for payload in session.payloads():
                 self._whole, self._last = self.offset, payload
                 yield payload
                 if self._closed:
                     return
-            block = b"" if session.finished else self._read()
+            block = session.take_rest() if session.finished else b""
+            block = block or self._read()
             if not block:
                 return
-            session.receive(block)
+            if not session.finished:
+                session.receive(block)
+                continue
+            self._go_over()
+            session = self._session
+            if not self._read_start(block):
+                return
+            self._keep(self.offset, b"")
 
     def _doubt(self, error: Union[FrameStreamError, DecodeError]) -> None:
         """Raise for damage that is still there when it is read once more.
@@ -274,7 +318,7 @@ class FollowedStream(CaptureStream):
         if isinstance(error, DecodeError):
             damage = error
         else:
-            damage = self._damage(self.offset, str(error))
+            damage = self._damage(self.offset, self._explain(error))
             damage.__cause__ = error
         if damage.offset == self._doubted:
             raise damage
@@ -299,15 +343,22 @@ class FollowedStream(CaptureStream):
         if change in (Change.EMPTIED, Change.REPLACED):
             self.skipped += self._session.buffered
             self._doubted = None
+            self._streams_before = 0
             self.content_type = None
             self._go_on_from(0, b"")
         else:
             self._go_on_from(self._whole, self._last)
 
+    def _keep(self, whole: int, last: bytes, streams_before: Optional[int] = None) -> None:
+        """Note where to read on: how far the bytes are whole, and in which stream."""
+        self._whole, self._last = whole, last
+        self._streams_before = self._ended if streams_before is None else streams_before
+        self._ended = self._streams_before
+
     def _go_on_from(self, whole: int, last: bytes) -> None:
         """Read on from the end of a whole frame, with a session that believes to have had START."""
-        self._whole, self._last = whole, last
-        session = self._session = ReaderSession(DNSTAP_CONTENT_TYPE, self._max_frame_size)
+        self._keep(whole, last, self._streams_before)
+        session = self._session = self._make_session()
         if whole:
             session.receive(START)
             for _ in session.payloads():

@@ -16,11 +16,15 @@ from ..reader import DnstapReader
 from . import numbers
 from .common import CommandError, unwritable
 
-__all__ = ["NO_STOP", "STANDARD_INPUT", "Capture", "Damage", "open_reader"]
+__all__ = ["JOINED", "NO_STOP", "STANDARD_INPUT", "Capture", "Damage", "open_reader"]
 
 STANDARD_INPUT = "-"
 
 NO_STOP = "no STOP there: its writer is still at work, or was ended"
+
+JOINED = (
+    "one after the other: many programs stop at the first STOP; check --repair makes one of them"
+)
 
 
 class Damage:
@@ -131,6 +135,11 @@ class Capture:
     def opened(self) -> bool:
         """Whether it begins as a capture does."""
         return self._reader is not None
+
+    @property
+    def streams(self) -> int:
+        """How many streams there are, once it was read; captures that were joined have several."""
+        return 0 if self._reader is None else self._reader.streams
 
     @property
     def offset(self) -> int:

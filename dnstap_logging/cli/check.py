@@ -50,6 +50,7 @@ def run(options: argparse.Namespace) -> int:
 def _check(name: str, options: argparse.Namespace) -> int:
     with Capture(name) as capture:
         summary = _summarize(capture, options.repair if capture.opened else None)
+    summary.streams = capture.streams
     show = summary.as_json if options.json else summary.as_text
     text = show(capture.name, capture.damage, _saved(options, capture))
     if options.repair == STANDARD_INPUT:  # the output is the capture

@@ -9,8 +9,8 @@ from __future__ import annotations
 import argparse
 import sys
 
-from . import printing, selecting
-from .captures import STANDARD_INPUT, Capture
+from . import numbers, printing, selecting
+from .captures import JOINED, STANDARD_INPUT, Capture
 from .common import DAMAGED, OK, CommandError, complain
 
 __all__ = ["add_arguments", "run"]
@@ -60,6 +60,11 @@ def _print(name: str, options: argparse.Namespace) -> int:
                 if options.follow:
                     flush()
     flush()
+    if capture.streams > 1:
+        complain(
+            options.command,
+            f"{capture.name}: {numbers.counted(capture.streams, 'stream')}, {JOINED}",
+        )
     if capture.damage is None:
         return OK
     complain(options.command, str(capture.damage))

@@ -9,7 +9,7 @@ from ..text import own_time
 from ..text_json import json_text, time_text
 from ..text_octets import clean
 from . import numbers
-from .captures import Damage
+from .captures import JOINED, Damage
 from .tally import Tally
 
 __all__ = ["Summary"]
@@ -24,6 +24,7 @@ class Summary:
     Attributes:
         messages: how many could be decoded.
         undecodable: how many frames held something else.
+        streams: how many there are; captures that were joined have several.
         payload_bytes: of all of them.
         first: the earliest time of a message, in nanoseconds since the epoch; None without any.
         last: the latest time.
@@ -32,6 +33,7 @@ class Summary:
     def __init__(self) -> None:
         self._types: Tally[MessageType] = Tally(MessageType)
         self.messages = 0
+        self.streams = 1
         self.undecodable = 0
         self.payload_bytes = 0
         self.first: Optional[int] = None
@@ -69,6 +71,8 @@ class Summary:
         state = "whole" if damage is None else f"not whole: {damage.where}"
         messages = numbers.counted(self.messages, "message")
         lines: List[str] = [clean(f"{name}: {state}"), f"  {messages}"]
+        if self.streams > 1:
+            lines.append(f"  {numbers.counted(self.streams, 'stream')}, {JOINED}")
         counts = {**self.types, **({UNDECODABLE: self.undecodable} if self.undecodable else {})}
         lines += [f"  {kind:<{WIDTH}}  {count}" for kind, count in counts.items()]
         for title, stamp in (("first", self.first), ("last", self.last)):
@@ -84,6 +88,8 @@ class Summary:
         report: Dict[str, Any] = {"file": name, "whole": damage is None}
         if damage is not None:
             report.update(offset=damage.offset, reason=damage.reason)
+        if self.streams > 1:
+            report.update(streams=self.streams)
         report.update(messages=self.messages, types=self.types, undecodable=self.undecodable)
         report.update(first=time_text(self.first), last=time_text(self.last))
         report.update(payload_bytes=self.payload_bytes)

@@ -80,6 +80,13 @@ class FrameDecoder:
         else:
             self._rebase(bytes(data))
 
+    def take_rest(self) -> bytes:
+        """Return what was fed and not consumed, and forget it."""
+        rest = self._buffer[self._at :] + bytes(self._tail)
+        self._buffer = self._buffer[: self._at]
+        self._tail.clear()
+        return rest
+
     def next_frame(self) -> Optional[Frame]:
         """Return the next whole frame, or None if more bytes are needed for it.
 

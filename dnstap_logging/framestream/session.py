@@ -181,6 +181,8 @@ class ReaderSession(Endpoint):
     Args:
         content_type: the one that is taken, at most 256 bytes.
         max_frame_size: most bytes of a payload; a longer one is refused by its length.
+        alone: whether bytes after the end of the stream are an error; else `payloads` ends there,
+            and `take_rest` returns them.
 
     Attributes:
         state: a `State`.
@@ -193,12 +195,26 @@ class ReaderSession(Endpoint):
         ValueError: max_frame_size is below 1.
     """
 
-    __slots__ = ("_accept_frame", "_max_frame_size", "_to_send", "content_type", "direction")
+    __slots__ = (
+        "_accept_frame",
+        "_alone",
+        "_max_frame_size",
+        "_to_send",
+        "content_type",
+        "direction",
+    )
 
     _peer = Peer.WRITER
 
-    def __init__(self, content_type: bytes, max_frame_size: int = DEFAULT_MAX_FRAME_SIZE) -> None:
+    def __init__(
+        self,
+        content_type: bytes,
+        max_frame_size: int = DEFAULT_MAX_FRAME_SIZE,
+        *,
+        alone: bool = True,
+    ) -> None:
         super().__init__(content_type)
+        self._alone = alone
         if max_frame_size < 1:
             raise ValueError(f"max_frame_size={max_frame_size}: must be 1 or more")
         self._max_frame_size = max_frame_size
@@ -246,6 +262,8 @@ class ReaderSession(Endpoint):
         while True:
             try:
                 if self.state is not _STREAMING:
+                    if self.finished and not self._alone:
+                        return
                     self._check_open()
                 frame = next_frame()
                 if not isinstance(frame, bytes):
@@ -259,6 +277,10 @@ class ReaderSession(Endpoint):
             # Not put to the table one by one: _enter let the decoder take data, or none at all.
             yield frame
             yield from next_payloads()
+
+    def take_rest(self) -> bytes:
+        """Return what was received after the end of the stream, and forget it."""
+        return self._decoder.take_rest()
 
     def data_to_send(self) -> bytes:
         """Return what the writer is to be sent (ACCEPT, FINISH), and forget it."""

@@ -182,9 +182,9 @@ def test_a_payload_that_is_no_dnstap_message(path: Path) -> None:
     assert text.startswith(f"{path}: byte {len(good)}: "), text
 
 
-@pytest.mark.parametrize("tail", [b"\0", b"rubbish", capture([dnstap_payload(9)])])
+@pytest.mark.parametrize("tail", [b"\0", b"rubbish", data(dnstap_payload(9))])
 def test_bytes_after_stop_are_damage(path: Path, tail: bytes) -> None:
-    """A second stream behind the first, or anything else, is said and not passed over."""
+    """What is no further stream is said and not passed over."""
     stream = capture([dnstap_payload(0)])
 
     found, text = read_until_error(write(path, stream + tail))

@@ -131,8 +131,8 @@ def test_damage_ends_it(path: Path) -> None:
 
 
 def test_bytes_after_stop_are_damage(path: Path) -> None:
-    """Nothing may follow a STOP, in a file that is followed neither."""
-    append(path, STOP + frames(1))
+    """Nothing but another stream may follow a STOP, in a file that is followed neither."""
+    append(path, STOP + frames(1, start=False))
     with Following(path) as following:
         error = following.wait_for_end()
 
