@@ -8,13 +8,14 @@ each reporter is said at most once in its interval, the first one at once.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import queue
 import sys
 import threading
 import time
-from typing import Any, Callable, Dict, Optional, Tuple, Union
+from typing import Any, Callable, Dict, Iterator, Optional, Tuple, Union
 
 from .interrupts import ends_greenlet
 
@@ -25,6 +26,10 @@ LOGGER_NAME = "dnstap_logging"
 MAILBOX_SIZE = 1000
 """Notes waiting to be said. Kinds are few and each waits at most once, so this is never reached
 unless logging itself hangs; then further notes are forgotten rather than piled up."""
+
+MOST_KINDS = 1000
+"""Kinds of one reporter that are remembered after their interval is over: receivers have some for
+each peer."""
 
 START_RETRY_INTERVAL = 1.0
 """Seconds before a thread that could not be started is tried again."""
@@ -43,20 +48,24 @@ class Reporter:
     Args:
         name: what the lines begin with, such as the address.
         interval: seconds between two lines of one kind.
+        counts: whether a line says how many of its kind were held back.
     """
 
-    def __init__(self, name: str, interval: float) -> None:
+    def __init__(self, name: str, interval: float, *, counts: bool = False) -> None:
         self.name = name
         self._interval = interval
+        self._counts = counts
         # The invariant that keeps this free of locks: a kind is added to _pending by any thread
         # (one atomic dict operation) and removed by the desk's thread only.
         self._pending: Dict[str, Tuple[int, Text]] = {}
+        # Those that came while one of their kind was pending; a step of such an iterator is atomic.
+        self._held: Dict[str, Iterator[int]] = {}
         self._due: Dict[str, float] = {}
         self.muted = False
 
     def __reduce__(self) -> Tuple[Any, ...]:
         # A copy has said nothing yet, and nothing of what waits here.
-        return type(self), (self.name, self._interval)
+        return _make_reporter, (self.name, self._interval, self._counts)
 
     def report(self, kind: str, level: int, text: Text) -> None:
         """Post a line; never block, never raise. Safe in any thread and signal handler.
@@ -67,10 +76,18 @@ class Reporter:
             level: a logging level.
             text: the line, or a function that the desk's thread calls to make it.
         """
-        if kind in self._pending or _desk.mailbox.qsize() >= MAILBOX_SIZE:
+        if kind in self._pending:
+            if self._counts:
+                next(self._held.setdefault(kind, itertools.count()))
+            return
+        if _desk.mailbox.qsize() >= MAILBOX_SIZE:
             return
         self._pending[kind] = (level, text)
         _desk.mailbox.put((self, kind))
+
+    def pending(self) -> Tuple[str, ...]:
+        """Return the kinds of the lines that wait to be said."""
+        return tuple(self._pending.copy())
 
     def drain(self, timeout: float, last: Tuple[str, ...] = ()) -> None:
         """Have what is pending and due said now, and wait for warnings at most ``timeout`` seconds.
@@ -95,9 +112,12 @@ class Reporter:
         """Log the pending line of this kind (desk's thread)."""
         level, text = self._pending.pop(kind, (logging.NOTSET, ""))
         line = text if isinstance(text, str) else text()
+        held = next(self._held.pop(kind, iter((0,))))
         if not line:
             return
-        self._due[kind] = time.monotonic() + self._interval
+        if held:
+            line += f" (and {held} more like it)"
+        self._note_due(kind)
         logger = _desk.logger
         if logger is None:
             logger = _desk.logger = logging.getLogger(LOGGER_NAME)
@@ -105,6 +125,13 @@ class Reporter:
         with _desk.speaking:
             _desk.began_speaking()
             logger.log(level, "%s: %s", self.name, line)
+
+    def _note_due(self, kind: str) -> None:
+        """Note when the next line of this kind may be said, and forget kinds whose time is over."""
+        now = time.monotonic()
+        if len(self._due) >= MOST_KINDS:
+            self._due = {each: due for each, due in self._due.items() if due > now}
+        self._due[kind] = now + self._interval
 
     def say_last(self, last: Tuple[str, ...]) -> None:
         """Log what is pending and due, and these kinds whether due or not (desk's thread)."""
@@ -115,6 +142,10 @@ class Reporter:
                 except BaseException as error:
                     if ends_greenlet(error):
                         raise
+
+
+def _make_reporter(name: str, interval: float, counts: bool) -> Reporter:
+    return Reporter(name, interval, counts=counts)
 
 
 class _Farewell:

@@ -12,6 +12,7 @@ import os
 import socket
 import threading
 import time
+from functools import partial
 from types import TracebackType
 from typing import (
     TYPE_CHECKING,
@@ -33,6 +34,7 @@ from .framestream import DEFAULT_MAX_FRAME_SIZE
 from .message import DnstapMessage
 from .receiver_connection import Closing, Connection, End, Settings
 from .receiver_listener import Listener
+from .receiver_reports import PeerReports
 from .transport.owned import close_socket
 
 if TYPE_CHECKING:
@@ -132,7 +134,8 @@ class DnstapReceiver:
         _check_context(self._address, ssl_context)
         self._max_connections = integer("max_connections", max_connections, 1)
         report_interval = seconds("report_interval", report_interval, zero=True)
-        self._reporter = Reporter(f"receiver {self._address}", report_interval)
+        self._reporter = Reporter(f"receiver {self._address}", report_interval, counts=True)
+        self._reports = PeerReports(self._reporter, report_interval)
         self._settings = Settings(
             _callback(on_message, on_frame),
             _callable("before_finish", before_finish),
@@ -226,7 +229,7 @@ class DnstapReceiver:
         for connection in others:
             if connection.thread.is_alive():
                 connection.cut()
-        self._reporter.drain(self._remaining())
+        self._reporter.drain(self._remaining(), self._reporter.pending())
 
     def stats(self) -> ReceiverStats:
         """Return a snapshot of the counters."""
@@ -268,20 +271,23 @@ class DnstapReceiver:
         """Serve a new connection in a thread of its own, if there is room for it."""
         with self._lock:
             if not self._make_room():
-                self._refuse(sock, f"max_connections={self._max_connections} are open")
+                self._refuse(sock, peer, f"max_connections={self._max_connections} are open")
                 return
             number = self._books.connections + 1
             name = f"connection {number} from {peer}" if peer else f"connection {number}"
+            host = _host(peer)
+            report = partial(self._report_peer, peer=host, name=name)
             connection = Connection(
-                sock, name, self._settings, self._closing, self._report, self._account
+                sock, name, host, self._settings, self._closing, report, self._account
             )
             try:
                 connection.thread.start()
             except RuntimeError as exc:  # no more threads, or the interpreter shuts down
-                self._refuse(sock, str(exc))
+                self._refuse(sock, peer, str(exc))
                 return
             self._connections.add(connection)
             self._books = self._books._replace(connections=number)
+        self._reports.report("connected", logging.INFO, f"{name}: connected", host, name)
 
     def _make_room(self) -> bool:
         """Tell whether a place is free; if none is, take it from who has not sent START yet.
@@ -293,17 +299,18 @@ class DnstapReceiver:
             silent = next((each for each in by_rank if each.give_way()), None)
             if silent is not None:
                 text = f"closed: no START yet, and max_connections={self._max_connections} are open"
-                self._report("silent", logging.WARNING, f"{silent.name}: {text}")
+                silent.note("silent", logging.WARNING, text)
                 self._room.wait_for(self._has_room, LEAVING_TIME)
         return self._has_room()
 
     def _has_room(self) -> bool:
         return len(self._connections) < self._max_connections
 
-    def _refuse(self, sock: socket.socket, why: str) -> None:
+    def _refuse(self, sock: socket.socket, peer: str, why: str) -> None:
         close_socket(sock)
         self._books = self._books._replace(refused=self._books.refused + 1)
-        self._report("refused", logging.WARNING, f"connection refused: {why}")
+        whose = f"connection from {peer}" if peer else "connection"
+        self._report_peer("refused", logging.WARNING, f"{whose} refused: {why}", _host(peer), whose)
 
     def _account(self, connection: Connection) -> None:
         """Enter a connection that has ended into the books (its own thread's last act)."""
@@ -319,10 +326,23 @@ class DnstapReceiver:
                 undecodable=books.undecodable + connection.undecodable,
                 callback_errors=books.callback_errors + connection.callback_errors,
             )
+        name, count = connection.name, connection.messages
+        how = "with STOP" if end is End.FINISHED else "without STOP"
+        text = f"{name}: ended {how}, {count} message{'' if count == 1 else 's'}"
+        self._reports.report("ended", logging.INFO, text, connection.peer, name)
+
+    def _report_peer(self, kind: str, level: int, text: str, peer: str, name: str) -> None:
+        self._last_error = text
+        self._reports.report(kind, level, text, peer, name)
 
     def _report(self, kind: str, level: int, text: str) -> None:
         self._last_error = text
         self._reporter.report(kind, level, text)
+
+
+def _host(peer: str) -> str:
+    """Return whose connections have their lines limited together: a host, or a process."""
+    return peer.rpartition(":")[0] or peer
 
 
 def _callback(on_message: object, on_frame: object) -> Callable[[Any], object]:

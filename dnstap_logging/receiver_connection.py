@@ -95,6 +95,7 @@ class Connection:
     Args:
         sock: as accept returned it; the connection owns it from now on.
         name: who it is, for diagnostics.
+        peer: its host or process, whose lines of one kind are limited together.
         settings: what all connections have in common.
         closing: the receiver's close.
         report: takes a diagnostic: its kind, its level and its text.
@@ -105,12 +106,14 @@ class Connection:
         self,
         sock: socket.socket,
         name: str,
+        peer: str,
         settings: Settings,
         closing: Closing,
         report: Callable[[str, int, str], None],
         on_end: Callable[[Connection], None],
     ) -> None:
         self.name = name
+        self.peer = peer
         self.messages = 0
         self.undecodable = 0
         self.callback_errors = 0
@@ -199,7 +202,7 @@ class Connection:
             if ends_greenlet(exc):
                 raise
             self.end = End.PROTOCOL_ERROR
-            self._note("internal", logging.ERROR, f"unexpected {place_of(exc)}")
+            self.note("internal", logging.ERROR, f"unexpected {place_of(exc)}")
         finally:
             self._on_end(self)
 
@@ -300,7 +303,7 @@ class Connection:
             message = decode(payload)
         except DecodeError as exc:
             self.undecodable += 1
-            self._note("undecodable", logging.WARNING, f"payload left out: {exc}")
+            self.note("undecodable", logging.WARNING, f"payload left out: {exc}")
             return
         self._call(message)
 
@@ -312,7 +315,7 @@ class Connection:
             if ends_greenlet(exc):
                 raise
             self.callback_errors += 1
-            self._note("callback", logging.ERROR, f"the callback raised {place_of(exc)}")
+            self.note("callback", logging.ERROR, f"the callback raised {place_of(exc)}")
         self.messages += 1
 
     def _secure(self) -> bool:
@@ -326,7 +329,7 @@ class Connection:
             if ends_greenlet(exc):
                 raise
             self.callback_errors += 1
-            self._note("callback", logging.ERROR, f"before_finish raised {place_of(exc)}")
+            self.note("callback", logging.ERROR, f"before_finish raised {place_of(exc)}")
             return False
         return True
 
@@ -348,15 +351,15 @@ class Connection:
             return  # our own doing
         if session.buffered:
             text = f"closed inside a frame, after {session.buffered} bytes of it"
-            self._note("interrupted", logging.WARNING, text)
+            self.note("interrupted", logging.WARNING, text)
         elif session.state is not State.IDLE:
-            self._note("interrupted", logging.INFO, "closed without STOP")
+            self.note("interrupted", logging.INFO, "closed without STOP")
         # else a health check or a port scan: it connected, and that is all there is to say
 
     def _broke_rules(self, exc: FrameStreamError) -> None:
         self.end = End.PROTOCOL_ERROR
         hint = "; it looks like TLS: use tls://" if self._opening == TLS_OPENING else ""
-        self._note("protocol", logging.WARNING, f"{exc}{hint}")
+        self.note("protocol", logging.WARNING, f"{exc}{hint}")
 
     def _broke_down(self, exc: TransportError) -> None:
         if self._closing.begun or self._gave_way:
@@ -364,12 +367,13 @@ class Connection:
         if isinstance(exc, TransportTimeout) and not self._streaming:
             self.end = End.PROTOCOL_ERROR
             text = f"closed: no START within {self._settings.handshake_timeout:g} s"
-            self._note("handshake", logging.WARNING, text)
+            self.note("handshake", logging.WARNING, text)
         elif is_tls_failure(exc.__cause__):
             self.end = End.PROTOCOL_ERROR
-            self._note("tls", logging.WARNING, exc.reason)
+            self.note("tls", logging.WARNING, exc.reason)
         else:
-            self._note("interrupted", logging.WARNING, exc.reason)
+            self.note("interrupted", logging.WARNING, exc.reason)
 
-    def _note(self, kind: str, level: int, text: str) -> None:
+    def note(self, kind: str, level: int, text: str) -> None:
+        """Have something said of this connection."""
         self._report(kind, level, f"{self.name}: {text}")

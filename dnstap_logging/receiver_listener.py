@@ -11,6 +11,7 @@ import errno
 import os
 import socket
 import stat
+import struct
 from typing import List, Optional, Tuple
 
 from .address import Address
@@ -33,6 +34,8 @@ KEEPALIVE_IDLE = 60
 
 PROBE_TIMEOUT = 1.0
 """Seconds to find out whether somebody listens on a socket file; locally it takes none."""
+
+_CREDENTIALS = struct.Struct("=3i")  # struct ucred: process, user, group
 
 
 class Listener:
@@ -69,7 +72,7 @@ class Listener:
         return not is_ours(self._sock)
 
     def accept(self) -> Optional[Tuple[socket.socket, str]]:
-        """Return the next connection and who it is ("" for a unix socket), or None if none came.
+        """Return the next connection and who it is ("" if unknown), or None if none came.
 
         Raises:
             OSError: it could not be accepted (such as EMFILE), or the listener was closed.
@@ -84,7 +87,7 @@ class Listener:
         except BlockingIOError:
             return None
         if not isinstance(peer, tuple):
-            return sock, ""
+            return sock, _process_of(sock)
         host = f"[{peer[0]}]" if ":" in peer[0] else peer[0]
         return sock, f"{host}:{peer[1]}"
 
@@ -108,6 +111,19 @@ class Listener:
     def close(self) -> None:
         """Close the descriptor; for the accept thread, when it has come to its end."""
         close_socket(self._sock)
+
+
+def _process_of(sock: socket.socket) -> str:
+    """Return which process connected to a unix socket, where the system says so (Linux)."""
+    if not hasattr(socket, "SO_PEERCRED"):
+        return ""
+    try:
+        pid, _, _ = _CREDENTIALS.unpack(
+            sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+        )
+    except OSError:
+        return ""
+    return f"process {pid}" if pid else ""  # 0: of another container
 
 
 def _bind_tcp(address: Address) -> socket.socket:

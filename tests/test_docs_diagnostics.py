@@ -21,7 +21,15 @@ PACKAGE = Path(dnstap_logging.__file__).parent
 PAGE = (DOCS / "reference" / "diagnostics.md").read_text(encoding="utf-8")
 VARIABLE = "…"  # stands on the page for what differs
 
-REPORTING = {"report": 0, "_report": 0, "_note": 0, "_say_waiting": 0, "_refuse": 1}
+REPORTING = {
+    "report": 0,
+    "_report": 0,
+    "_report_peer": 0,
+    "_note": 0,
+    "note": 0,
+    "_say_waiting": 0,
+    "_refuse": 1,
+}
 """What reports a line, and which of its arguments is the kind."""
 
 LEVELS = {"_say_waiting": "WARNING", "_refuse": "WARNING"}  # of those that do not take one

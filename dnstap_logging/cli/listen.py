@@ -90,7 +90,7 @@ def run(options: argparse.Namespace) -> int:
     """Collect until the end is asked for; return 0 if all that was received is kept."""
     printing.prepare_output()
     sink = _make_sink(options)
-    receivers = Receivers(options, sink.callbacks())
+    receivers = Receivers(options, sink.callbacks(), options.verbose)
     signals = _Signals()
     with contextlib.ExitStack() as stack:
         stack.enter_context(say_diagnostics(options.command, options.verbose, logging.WARNING))

@@ -38,18 +38,25 @@ def add_tls_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+REPORT_INTERVAL = 10.0
+"""Seconds between two lines of one kind about one sender."""
+
+
 class Receivers:
     """All receivers of a command, started and ended together.
 
     Args:
         options: parsed by a parser that `add_arguments` was called with.
         callbacks: the arguments by which the receivers call.
+        verbose: say everything of every connection.
 
     Raises:
         CommandError: an address, or the options of TLS, cannot be used.
     """
 
-    def __init__(self, options: argparse.Namespace, callbacks: Dict[str, Any]) -> None:
+    def __init__(
+        self, options: argparse.Namespace, callbacks: Dict[str, Any], verbose: bool = False
+    ) -> None:
         self._options = options
         try:
             addresses = [_parse(text) for text in options.addresses]
@@ -58,6 +65,7 @@ class Receivers:
                 DnstapReceiver(
                     text,
                     ssl_context=self._context if address.scheme == "tls" else None,
+                    report_interval=0 if verbose else REPORT_INTERVAL,
                     **callbacks,
                 )
                 for text, address in zip(options.addresses, addresses)

@@ -262,9 +262,10 @@ def test_two_good_clients_in_a_crowd(traced: None, said: Said) -> None:
     assert peak < MEMORY, f"{peak:,} bytes were taken, expected less than {MEMORY:,}"
 
     lines = [line for line in said.lines if line.startswith(f"receiver {receiver.address}")]
-    assert 3 <= len(lines) <= len(KINDS) + 2, lines
+    # Of each kind the first one, and at the end how many more; also who connected and ended.
+    assert 3 <= len(lines) <= 2 * (len(KINDS) + 4), lines
     for text in KINDS.values():
-        assert len([line for line in lines if text in line]) <= 1, lines
+        assert len([line for line in lines if text in line]) <= 2, lines
     assert said.with_text("unexpected") == [], "a mistake of the receiver's own"
 
     wait_until(lambda: threads() == before[0], f"the threads to be {before[0]} again")
