@@ -81,12 +81,6 @@ def _octets(value: object) -> bytes:
     return varint(len(value)) + value
 
 
-def _address(value: object) -> bytes:
-    if type(value) is not bytes or len(value) not in (4, 16):
-        raise ValueError("not an address in 4 or 16 bytes")
-    return bytes((len(value),)) + value
-
-
 def _text(value: object) -> bytes:
     if not isinstance(value, str):
         raise TypeError(f"{type(value).__name__} is not str")
@@ -145,8 +139,8 @@ MESSAGE: Dict[str, WireField] = {
     "type": _field(1, VARINT, _enumerator(MessageType)),
     "socket_family": _field(2, VARINT, _enumerator(SocketFamily)),
     "socket_protocol": _field(3, VARINT, _enumerator(SocketProtocol)),
-    "query_address": _field(4, LENGTH, _address),
-    "response_address": _field(5, LENGTH, _address),
+    "query_address": _field(4, LENGTH, _octets),
+    "response_address": _field(5, LENGTH, _octets),
     "query_port": _field(6, VARINT, _number_below(MAX_PORT + 1)),
     "response_port": _field(7, VARINT, _number_below(MAX_PORT + 1)),
     "query_time_sec": _field(8, VARINT, _number_below(MAX_SECONDS)),
