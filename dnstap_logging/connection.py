@@ -27,9 +27,17 @@ STABLE_SESSION = 5.0
 """Seconds after which a session without a handshake counts as a good one: a peer that takes and
 drops connections is called less and less often."""
 
+LOCK_GRACE = 0.5
+"""Seconds in which another writer of the same file ends at a usual restart: that is not said."""
+
 LOCK_PATIENCE = 10.0
 """Seconds for which another writer of the same file is taken for one that is about to end: twice
 the default close_timeout."""
+
+RELOADER = (
+    "; a reloader, as of Django, Flask or uvicorn, starts the program twice, and the first process "
+    "holds the file although it never logs: with delay=True, only who logs opens it"
+)
 
 MOST_ROUNDS = 4
 """How many sessions in a row may end with the same frame unread before it is not sent again: one of
@@ -128,23 +136,33 @@ class Connection:
             self._say_waiting(f"attempt: {type(error).__name__}", text)
 
     def wait_for_lock(self, text: str) -> None:
-        """Say once that somebody else has the file, and again only if that does not pass."""
+        """Say that somebody else has the file: at once, soon as a warning, and then if it stays."""
         now = time.monotonic()
         if self._locked_since is None:
             self._locked_since = now
             self._queue.book(last_error=text)
             self._reporter.report("locked", logging.INFO, f"waiting, because {text}")
+            hint = "" if self._options.delay else RELOADER
+            self._say_waiting("kept waiting", f"still waiting, because {text}{hint}", LOCK_GRACE)
         elif now - self._locked_since >= LOCK_PATIENCE:
             self._say_waiting("still locked", f"still locked after {LOCK_PATIENCE:.0f} s: {text}")
 
-    def _say_waiting(self, kind: str, text: str) -> None:
-        """Say what failed, with how many records wait for it to end when it is said."""
+    def _say_waiting(self, kind: str, text: str, after: float = 0.0) -> None:
+        """Say what failed, with how many records wait for it to end when it is said.
+
+        Args:
+            kind: as of `Reporter.report`.
+            text: what failed.
+            after: seconds for which the lock must have been missing before it is said.
+        """
 
         def line() -> str:
+            if after and self._locked_since is None:
+                return ""
             waiting = self._queue.snapshot().queued
             return f"{text} ({waiting} record{'' if waiting == 1 else 's'} waiting)"
 
-        self._reporter.report(kind, logging.WARNING, line)
+        self._reporter.report(kind, logging.WARNING, line, after)
 
     # -- while it lasts ------------------------------------------------------------------------
 
@@ -300,6 +318,7 @@ class Connection:
         if self.writer is None and self._destination.prepared:
             self.open(until)  # a capture without records is START and STOP, not an empty file
         self.end()
+        self._locked_since = None
         self._destination.release()
 
     def abandon(self, pid: int) -> Destination:

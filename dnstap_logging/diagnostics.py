@@ -67,14 +67,16 @@ class Reporter:
         # A copy has said nothing yet, and nothing of what waits here.
         return _make_reporter, (self.name, self._interval, self._counts)
 
-    def report(self, kind: str, level: int, text: Text) -> None:
+    def report(self, kind: str, level: int, text: Text, after: float = 0.0) -> None:
         """Post a line; never block, never raise. Safe in any thread and signal handler.
 
         Args:
             kind: lines of one kind are said at most once in the interval; of those that come
                 sooner the first is kept, and said when the interval is over.
             level: a logging level.
-            text: the line, or a function that the desk's thread calls to make it.
+            text: the line, or a function that the desk's thread calls to make it; if it makes an
+                empty one, nothing is said.
+            after: seconds before it is said, at the earliest.
         """
         if kind in self._pending:
             if self._counts:
@@ -82,6 +84,8 @@ class Reporter:
             return
         if _desk.mailbox.qsize() >= MAILBOX_SIZE:
             return
+        if after:
+            self._due[kind] = max(self.due(kind), time.monotonic() + after)
         self._pending[kind] = (level, text)
         _desk.mailbox.put((self, kind))
 

@@ -35,6 +35,7 @@ def test_a_second_process_waits_for_the_first(capture: Path, pair: Tuple[Program
     """Its records queue until the first has closed, then they follow: one stream; said once."""
     first, second = pair
     second.do("dnstap_logging.connection.LOCK_PATIENCE = 1000")  # this machine may be slow
+    second.do("dnstap_logging.connection.LOCK_GRACE = 1000")
     first.do(f"attach({str(capture)!r})")
     first.do("log(*(f'first {n}' for n in range(100)))")
     second.do(f"attach({str(capture)!r}, {SOON}, report_interval=0.0)")
@@ -98,6 +99,7 @@ def test_a_second_handler_of_one_process_waits_as_well(
 ) -> None:
     """Two handlers on one path write one after the other; each record is in it once."""
     monkeypatch.setattr(dnstap_logging.connection, "LOCK_PATIENCE", 1000.0)
+    monkeypatch.setattr(dnstap_logging.connection, "LOCK_GRACE", 1000.0)
     first = DnstapHandler(capture)
     log_mark(first, "first")
     second = DnstapHandler(capture, reconnect_interval=0.001)
@@ -125,6 +127,56 @@ def test_who_waits_without_a_record_ends_at_once(capture: Path) -> None:
     first.close()
 
     assert marks_of(capture) == ["first", "again"]
+
+
+def test_a_reloaders_second_process_says_soon_what_it_waits_for(
+    capture: Path, pair: Tuple[Program, Program]
+) -> None:
+    """The first one holds the file and never logs: a warning names delay=True, without a record."""
+    first, second = pair
+    first.do(f"attach({str(capture)!r})")
+
+    second.do(f"attach({str(capture)!r})")
+
+    assert dnstap_logging.connection.LOCK_GRACE < 1
+    second.wait_until("[text for level, text in Said.lines if level == 'WARNING']")
+    (warning,) = second.do("[text for level, text in Said.lines if level == 'WARNING']")
+    assert "delay=True" in warning
+    assert "reloader, as of Django, Flask or uvicorn" in warning
+    assert "another process writes to this file" in warning
+
+
+def test_a_reloaders_second_process_writes_with_delay(
+    capture: Path, pair: Tuple[Program, Program]
+) -> None:
+    """What the warning advises helps: the process that logs opens the file."""
+    first, second = pair
+    first.do(f"attach({str(capture)!r}, delay=True)")
+    second.do(f"attach({str(capture)!r}, delay=True)")
+    second.do("log('second')")
+    assert second.do("handler.flush(20)")
+    second.do("handler.close()")
+    first.do("handler.close()")
+
+    assert marks_of(capture) == ["second"]
+
+
+def test_a_lock_that_passes_soon_is_no_warning(
+    capture: Path, said: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor is that of a handler that is closed meanwhile: nobody waits any more."""
+    monkeypatch.setattr(dnstap_logging.connection, "LOCK_GRACE", 1000.0)
+    first = DnstapHandler(capture)
+    closed, second = DnstapHandler(capture), DnstapHandler(capture, reconnect_interval=0.001)
+    closed.close()
+    log_mark(second, "second")
+    first.close()
+    assert second.flush(20)
+    for handler in (closed, second):  # as if the time had come
+        handler._writer_thread._reporter.drain(20, last=("kept waiting",))
+    second.close()
+
+    assert said.with_text("still waiting") == []
 
 
 def test_a_lock_that_stays(capture: Path, said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
