@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ._version import __version__
 from .adapter import DnstapAdapter
-from .exceptions import DnstapLoggingError
+from .exceptions import DnstapLoggingError, TransportError
 from .handler import DnstapHandler, get_handler, handlers
 from .message import (
     DnstapMessage,
@@ -47,6 +47,7 @@ __all__ = [
     "SocketProtocol",
     "Stats",
     "TimedRotatingDnstapHandler",
+    "TransportError",
     "__version__",
     "get_handler",
     "handlers",

@@ -6,6 +6,9 @@ without import loops. None of them ever leaves a log call: there they are counte
 
 from __future__ import annotations
 
+import errno
+import socket
+import sys
 from typing import Any, Optional, Tuple, Type
 
 __all__ = [
@@ -64,8 +67,18 @@ class FrameTooLarge(RemoteProtocolError):
     """The peer announced a frame above the limit."""
 
 
-class TransportError(DnstapLoggingError):
+class TransportError(DnstapLoggingError, OSError):
     """Bytes could not be moved to or from an address.
+
+    An `OSError` too, as `logging.FileHandler` and `socket` raise it: programs that are prepared for
+    those are prepared for this.
+
+    Args:
+        address: the address as text.
+        reason: what went wrong there, without the address.
+        taken: how many bytes of a failed send the kernel had taken.
+        errno: the system's number, where no error of the system is the cause.
+        filename: the path of the file or unix socket, where the address does not say it.
 
     Attributes:
         address: the address as text.
@@ -73,15 +86,83 @@ class TransportError(DnstapLoggingError):
         taken: how many bytes of a failed send the kernel had taken.
     """
 
-    def __init__(self, address: str, reason: str, taken: int = 0) -> None:
+    _usual_errno: Optional[int] = None
+
+    def __init__(
+        self,
+        address: str,
+        reason: str,
+        taken: int = 0,
+        *,
+        errno: Optional[int] = None,
+        filename: Optional[str] = None,
+    ) -> None:
+        # With a number, OSError would make its own text.
         super().__init__(f"{address}: {reason}")
         self.address = address
         self.reason = reason
         self.taken = taken
+        self._errno = errno
+        self._filename = filename
+
+    def __reduce__(self) -> Tuple[Any, ...]:
+        # The cause does not travel along, so what it says does.
+        facts = {"_errno": self._fact("errno"), "_filename": self._fact("filename")}
+        return _restore, (type(self), self.args), {**self.__dict__, **facts}
+
+    @property
+    def errno(self) -> Optional[int]:
+        """The system's number, mostly of the ``__cause__``.
+
+        None where the system said nothing, as of TLS, whose numbers mean something else, and of
+        names that cannot be resolved.
+        """
+        number: Optional[int] = self._fact("errno")
+        return self._usual_errno if number is None else number
+
+    @errno.setter
+    def errno(self, number: Optional[int]) -> None:
+        self._errno = number
+
+    @property
+    def strerror(self) -> str:  # type: ignore[override]
+        """The reason."""
+        return self.reason
+
+    @property
+    def filename(self) -> Any:
+        """The path of a file or unix socket; None of other addresses."""
+        if self.address.startswith(_WITH_PATH):
+            return self.address.partition("://")[2]
+        return self._fact("filename")
+
+    @filename.setter
+    def filename(self, path: Any) -> None:
+        self._filename = path
+
+    def _fact(self, name: str) -> Any:
+        """Return what is known of itself, or what the cause says if that is the system's error."""
+        cause = self.__cause__
+        value = self.__dict__[f"_{name}"]
+        if value is None and isinstance(cause, OSError) and _is_system(cause):
+            return getattr(cause, name)
+        return value
+
+
+_WITH_PATH = ("file:///", "unix:///")
+
+
+def _is_system(error: OSError) -> bool:
+    # OpenSSL's and getaddrinfo's errors are OSErrors with numbers of their own.
+    ssl = sys.modules.get("ssl")
+    foreign = (socket.gaierror, socket.herror, *((ssl.SSLError,) if ssl else ()))
+    return not isinstance(error, foreign)
 
 
 class TransportTimeout(TransportError):
     """An address did not answer, or took nothing, in time."""
+
+    _usual_errno = errno.ETIMEDOUT
 
 
 class PeerClosed(TransportError):

@@ -16,7 +16,7 @@ from typing import Any, Iterator, Optional, Union
 from .capture_follow import POLL_INTERVAL, Change, FollowedFile
 from .capture_frames import START
 from .encoding import DNSTAP_CONTENT_TYPE
-from .exceptions import DecodeError, FrameStreamError
+from .exceptions import DecodeError, FrameStreamError, TransportError
 from .framestream import Direction, ReaderSession, foreign_opening
 from .reader_sources import FileSource, ReaderSource, SocketSource
 
@@ -168,6 +168,8 @@ class CaptureStream:
     def _read_source(self) -> bytes:
         try:
             return self._source.read()
+        except TransportError:
+            raise  # of a socket, which has no file name
         except OSError as exc:
             if exc.filename is None:  # the system names it only where it is opened
                 exc.filename = self._source.name

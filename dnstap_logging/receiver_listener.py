@@ -56,6 +56,8 @@ class Listener:
         self._file: Optional[Tuple[int, int]] = None
         try:
             self._sock = _bind_unix(address) if address.scheme == "unix" else _bind_tcp(address)
+        except TransportError:
+            raise
         except (OSError, UnicodeError) as exc:  # UnicodeError: a name that IDNA refuses
             raise TransportError(str(address), f"cannot listen here: {exc}") from exc
         if address.scheme == "unix":
@@ -181,7 +183,8 @@ def _remove_stale(address: Address) -> None:
     if found is None:
         return
     if not stat.S_ISSOCK(os.lstat(address.path).st_mode):
-        raise TransportError(str(address), "a file that is no socket is there; move it away")
+        reason = "a file that is no socket is there; move it away"
+        raise TransportError(str(address), reason, errno=errno.EADDRINUSE)
     probe = open_socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         probe.settimeout(PROBE_TIMEOUT)
@@ -193,7 +196,8 @@ def _remove_stale(address: Address) -> None:
             os.unlink(address.path)
     elif answer != errno.ENOENT:
         text = "another program listens there" if not answer else os.strerror(answer)
-        raise TransportError(str(address), f"the socket is in use: {text}")
+        number = answer or errno.EADDRINUSE
+        raise TransportError(str(address), f"the socket is in use: {text}", errno=number)
 
 
 def _identify(path: str) -> Optional[Tuple[int, int]]:

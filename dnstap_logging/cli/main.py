@@ -73,11 +73,11 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     except CommandError as error:
         complain(options.command, str(error))
         return error.status
+    except DnstapLoggingError as error:  # some are OSErrors, which say more than the system did
+        complain(options.command, str(error))
+        return USAGE
     except OSError as error:
         complain(options.command, _explained(error))
-        return USAGE
-    except DnstapLoggingError as error:
-        complain(options.command, str(error))
         return USAGE
     finally:
         _end_output()

@@ -106,7 +106,7 @@ def _connect_unix(address: Address, deadline: Deadline, resend_bytes: int) -> so
     except BaseException as error:
         if sock is not None:
             close_socket(sock)
-        if isinstance(error, OSError):
+        if isinstance(error, OSError) and not isinstance(error, TransportError):
             reason = explain_unix_connect(error, address.path)
             raise TransportError(str(address), reason) from error
         raise
@@ -168,7 +168,7 @@ def _connect_one(candidate: AddressInfo, deadline: Deadline, resend_bytes: int) 
     except BaseException as error:
         if sock is not None:
             close_socket(sock)
-        if isinstance(error, OSError):
+        if isinstance(error, OSError) and not isinstance(error, TransportError):
             raise TransportError(host, explain(error)) from error
         raise
     return sock
@@ -264,7 +264,9 @@ def _connect_tls(
         transport.handshake()
     except BaseException as error:
         close_socket(sock)
-        if isinstance(error, OSError):  # of wrap_socket: reset in the meantime
+        if isinstance(error, OSError) and not isinstance(
+            error, TransportError
+        ):  # of wrap_socket: reset in the meantime
             raise TransportError(str(address), explain(error)) from error
         raise
     return transport

@@ -113,11 +113,10 @@ class FileTransport:
             if mode == "w":
                 os.ftruncate(self._descriptor, 0)
             self.size = os.fstat(self._descriptor).st_size
-        except OSError as error:
+        except BaseException as error:
             self.close()
-            raise self._error(error) from error
-        except BaseException:
-            self.close()
+            if isinstance(error, OSError) and not isinstance(error, TransportError):
+                raise self._error(error) from error
             raise
 
     def __reduce__(self) -> NoReturn:
@@ -145,6 +144,8 @@ class FileTransport:
         """
         try:
             self._cut_off()
+        except TransportError:
+            raise
         except OSError as error:
             raise self._error(error) from error
 
@@ -168,10 +169,12 @@ class FileTransport:
             if self._loose:
                 self._cut_off()
             self._append(data)
+        except PeerClosed:
+            raise
         except OSError as error:
             try:
                 self._cut_off()
-            except (OSError, PeerClosed):
+            except OSError:
                 pass  # the next send tries again, before anything else
             raise self._error(error) from error
 
@@ -310,10 +313,12 @@ class FileTransport:
         if found is None or stat.S_ISREG(found.st_mode):
             return
         if stat.S_ISDIR(found.st_mode):
-            raise TransportError(self.name, "is a directory; write the path of a file in it")
-        if stat.S_ISSOCK(found.st_mode):
-            raise TransportError(self.name, f"is a socket; write unix://{self._path}")
-        raise TransportError(self.name, "is not a regular file but a fifo or a device")
+            reason, number = "is a directory; write the path of a file in it", errno.EISDIR
+        elif stat.S_ISSOCK(found.st_mode):
+            reason, number = f"is a socket; write unix://{self._path}", errno.ENXIO
+        else:
+            reason, number = "is not a regular file but a fifo or a device", errno.ENXIO
+        raise TransportError(self.name, reason, errno=number)
 
     def _lock(self) -> None:
         if fcntl is None:
