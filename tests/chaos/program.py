@@ -109,7 +109,8 @@ class Process:
         """
         deadline = time.monotonic() + patience
         while True:
-            left = sorted(set(descriptors()) - set(own))
+            # Of multiprocessing's children some pipes may be left at the interpreter's end.
+            left = [each for each in descriptors() if each not in own and "-> pipe:" not in each]
             threads = [each.name for each in threading.enumerate() if "writer" in each.name]
             if not left and not threads:
                 return
