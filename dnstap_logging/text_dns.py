@@ -17,11 +17,12 @@ from .dnswire import (
     TYPES,
     Header,
     Option,
+    Question,
     Record,
     read_body,
     read_header,
     read_options,
-    read_question,
+    read_questions,
 )
 from .names import read_name
 from .text_octets import clean, plain
@@ -70,7 +71,7 @@ def format_dns(wire: bytes, record_text: Optional[RecordText] = None) -> str:
     if opt is not None:
         lines += ["", ";; OPT PSEUDOSECTION:", *_edns(wire, opt)]
     if header.questions:
-        lines += ["", ";; QUESTION SECTION:", _question(wire)]
+        lines += ["", ";; QUESTION SECTION:", *map(_question, read_questions(wire))]
     shown = [each for each in records if each.kind != OPT]
     if record_text is not None:
         lines += _sections(wire, header, records, record_text)
@@ -92,8 +93,7 @@ def _header(header: Header, opt: Optional[Record]) -> Iterator[str]:
     )
 
 
-def _question(wire: bytes) -> str:
-    question = read_question(wire)
+def _question(question: Question) -> str:
     name, _ = read_name(question.name, 0)
     return f";{name}\t{class_text(question.network)}\t {type_text(question.kind)}"
 

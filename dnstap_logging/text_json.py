@@ -10,14 +10,13 @@ from __future__ import annotations
 import enum
 import json
 import time
-from typing import Any, Dict, Optional, Union
+from typing import Any, Dict, Optional
 
-from .enums import PolicyMatch
-from .message import DnstapMessage, Policy
-from .names import read_name
+from .message import DnstapMessage
 from .text import address_text
 from .text_dns import DnsText
 from .text_octets import name_text, replaced
+from .text_policy import policy_fields
 from .values import NS
 
 __all__ = ["format_json", "json_fields", "json_text", "time_text"]
@@ -25,7 +24,6 @@ __all__ = ["format_json", "json_fields", "json_text", "time_text"]
 NOTHING = "<nil>"
 """What the tool says where the family or the protocol is unknown, and leaves out elsewhere."""
 
-_BY_NAME = (PolicyMatch.QNAME, PolicyMatch.NS_NAME)
 _to_json = json.JSONEncoder().encode
 _to_compact_json = json.JSONEncoder(separators=(",", ":")).encode
 _DELETE, _ESCAPED_DELETE = "\x7f", "\\u007f"
@@ -62,7 +60,7 @@ def json_fields(message: DnstapMessage, dns_text: DnsText, full: bool = False) -
     body = _body(message, dns_text)
     if full:
         body["http_protocol"] = _member(message.http_protocol)
-        body["policy"] = None if message.policy is None else _policy(message.policy)
+        body["policy"] = message.policy and policy_fields(message.policy)
     else:
         body["socket_family"] = body["socket_family"] or NOTHING
         body["socket_protocol"] = body["socket_protocol"] or NOTHING
@@ -115,33 +113,3 @@ def _member(member: Optional[enum.Enum]) -> Optional[str]:
 
 def _address(packed: Optional[bytes]) -> Optional[str]:
     return None if packed is None else address_text(packed)
-
-
-def _policy(policy: Policy) -> Dict[str, Union[str, None]]:
-    return _present(
-        {
-            "type": policy.type,
-            "rule": _name_or_text(policy.rule),
-            "action": _member(policy.action),
-            "match": _member(policy.match),
-            "value": _policy_value(policy),
-        }
-    )
-
-
-def _name_or_text(octets: Optional[bytes]) -> Optional[str]:
-    """Return a name; some programs write text where a name in wire format is meant."""
-    if octets is None:
-        return None
-    try:
-        text, end = read_name(octets, 0)
-    except (ValueError, IndexError):
-        end = -1
-    return text if end == len(octets) else replaced(octets)
-
-
-def _policy_value(policy: Policy) -> Optional[str]:
-    value = policy.value
-    if value is None or policy.match in _BY_NAME:
-        return _name_or_text(value)
-    return address_text(value) if len(value) in (4, 16) else replaced(value)

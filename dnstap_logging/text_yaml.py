@@ -1,4 +1,8 @@
-"""A message as the YAML document that ``dnstap -y`` prints. Pure functions; any thread."""
+"""A message as the YAML document that ``dnstap -y`` prints, with what that leaves out.
+
+What the tool does not show is added: extra, the version of HTTP and the policy. Pure functions; any
+thread.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +10,11 @@ import time
 from typing import Iterator, Optional, Tuple
 
 from .message import DnstapMessage
+from .policy import Policy
 from .text import address_text
 from .text_dns import DnsText
 from .text_octets import name_text, plain, quoted
+from .text_policy import policy_fields
 from .values import NS
 
 __all__ = ["format_yaml"]
@@ -25,7 +31,8 @@ def format_yaml(message: DnstapMessage, dns_text: DnsText) -> str:
         dns_text: renders a DNS message.
     """
     lines = ["type: MESSAGE"]
-    for name, octets in (("identity", message.identity), ("version", message.version)):
+    head = (message.identity, message.version, message.extra)
+    for name, octets in zip(("identity", "version", "extra"), head):
         if octets is not None:
             lines.append(f"{name}: {quoted(plain(octets))}")
     lines.append("message:")
@@ -33,6 +40,8 @@ def format_yaml(message: DnstapMessage, dns_text: DnsText) -> str:
     lines += _zone(message.query_zone)
     lines += _dns("query_message", message.query_message, dns_text)
     lines += _dns("response_message", message.response_message, dns_text)
+    if message.policy is not None:
+        lines += _policy(message.policy)
     lines.append(END)
     return "\n".join(lines)
 
@@ -44,6 +53,8 @@ def _fields(message: DnstapMessage) -> Iterator[Tuple[str, Optional[str]]]:
     yield "response_time", _time(message.response_time)
     yield "socket_family", None if family is None else family.name
     yield "socket_protocol", None if protocol is None else protocol.name
+    http_protocol = message.http_protocol
+    yield "http_protocol", None if http_protocol is None else http_protocol.name
     yield "query_address", _address(message.query_address)
     yield "response_address", _address(message.response_address)
     yield "query_port", None if message.query_port is None else str(message.query_port)
@@ -71,6 +82,13 @@ def _zone(wire: Optional[bytes]) -> Iterator[str]:
         yield f"{INDENT}query_zone: {quoted(escaped)}"
     except ValueError as error:
         yield f"{INDENT}# query_zone: parse failed: {error}"
+
+
+def _policy(policy: Policy) -> Iterator[str]:
+    fields = policy_fields(policy)
+    yield f"{INDENT}policy:" if fields else f"{INDENT}policy: {{}}"
+    for name, text in fields.items():
+        yield f"{INDENT}{INDENT}{name}: {quoted(plain(text.encode()))}"
 
 
 def _dns(name: str, wire: Optional[bytes], dns_text: DnsText) -> Iterator[str]:

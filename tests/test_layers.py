@@ -43,7 +43,7 @@ ROOMS: Tuple[Tuple[int, Tuple[str, ...]], ...] = (
     (2, ("decoding", "encoding", "keywords", "resend", "rotation", "text", "transport")),
     (2, ("tcp_length",)),
     (2, ("text_octets",)),
-    (2, ("text_dns",)),
+    (2, ("text_dns", "text_policy")),
     (2, ("text_json", "text_quiet", "text_yaml")),
     (2, ("capture_frames", "reader_sources")),
     (2, ("capture_follow",)),

@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         dest="form",
         action="store_const",
         const=_yaml,
-        help="a YAML document a message, as dnstap -y",
+        help="a YAML document a message, as dnstap -y, with extra, policy and http_protocol",
     )
     group.add_argument(
         "--json",
