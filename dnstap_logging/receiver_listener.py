@@ -12,7 +12,7 @@ import os
 import socket
 import stat
 import struct
-from typing import List, Optional, Tuple
+from typing import Dict, List, Optional, Tuple
 
 from .address import Address
 from .exceptions import TransportError
@@ -34,6 +34,11 @@ KEEPALIVE_IDLE = 60
 
 PROBE_TIMEOUT = 1.0
 """Seconds to find out whether somebody listens on a socket file; locally it takes none."""
+
+_BIND_REASONS: Dict[int, str] = {  # of a unix socket; the words are those for a capture file
+    errno.ENOENT: "the directory does not exist (ENOENT); create it first",
+    errno.ENOTDIR: "a part of this path is not a directory (ENOTDIR)",
+}
 
 _CREDENTIALS = struct.Struct("=3i")  # struct ucred: process, user, group
 
@@ -59,7 +64,10 @@ class Listener:
         except TransportError:
             raise
         except (OSError, UnicodeError) as exc:  # UnicodeError: a name that IDNA refuses
-            raise TransportError(str(address), f"cannot listen here: {exc}") from exc
+            reason = _BIND_REASONS.get(getattr(exc, "errno", None) or 0, str(exc))
+            if address.scheme != "unix":
+                reason = str(exc)
+            raise TransportError(str(address), f"cannot listen here: {reason}") from exc
         if address.scheme == "unix":
             self.address = address
             if not address.path.startswith("\0"):

@@ -73,12 +73,13 @@ def test_text_of_a_policy_comes_out_of_json_as_it_was(text: str, field: str) -> 
     octets = text if field == "type" else text.encode()
     policy = message.policy._replace(**{field: octets})
 
-    shown = from_json(message._replace(policy=policy))["message"]["policy"]
+    message = message._replace(policy=policy)
 
-    assert shown[field] == text
+    assert from_json(message)["message"]["policy"][field] == text
+    assert from_yaml(message)["message"]["policy"][field] == text
 
 
-@pytest.mark.parametrize("field", ["identity", "version"])
+@pytest.mark.parametrize("field", ["extra", "identity", "version"])
 @pytest.mark.parametrize("text", TEXTS, ids=ascii)
 def test_text_comes_out_of_yaml_as_it_was(text: str, field: str) -> None:
     """Escaped as YAML has it, once."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import re
 import signal
 import sys
-from typing import NoReturn
+from typing import Any, Iterable, NoReturn
 
 from ..text_octets import clean
 
@@ -20,6 +21,7 @@ __all__ = [
     "CommandError",
     "Parser",
     "complain",
+    "did_you_mean",
     "die_of_broken_pipe",
     "let_go_of_output",
     "say",
@@ -32,6 +34,18 @@ OK = 0
 DAMAGED = 1  # a capture is torn or damaged, or something was lost
 USAGE = 2  # what was asked for cannot be done: bad arguments, no such file, address in use
 INTERRUPTED = 128 + signal.SIGINT  # what a shell makes of the end by Ctrl-C
+
+
+_INVALID_CHOICE = re.compile(r"invalid choice: '([^']*)' \(choose from (.*)\)")
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return ``, did you mean 'read'?`` for a word that is like one of the known, else nothing."""
+    import difflib  # here, for it is slow to import
+
+    names = {each.lower(): each for each in known}
+    near = difflib.get_close_matches(word.lower(), names, n=1)
+    return f", did you mean {names[near[0]]!r}?" if near else ""
 
 
 class CommandError(Exception):
@@ -50,8 +64,20 @@ class CommandError(Exception):
 class Parser(argparse.ArgumentParser):
     """A parser that says what is wrong in one line, without the usage."""
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Refuse unknown options here, where it is known which ones there are."""
+        namespace, unknown = super().parse_known_args(args, namespace)
+        option = next((each for each in unknown if each.startswith("--")), None)
+        if option is not None:
+            near = did_you_mean(option.partition("=")[0], self._option_string_actions)
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{near}")
+        return namespace, unknown
+
     def error(self, message: str) -> NoReturn:
         """Print the line; exit with status 2."""
+        wrong = _INVALID_CHOICE.search(message)
+        if wrong:
+            message += did_you_mean(wrong[1], re.findall(r"[\w-]+", wrong[2]))
         say(f"{self.prog}: {clean(message)} (try {self.prog} --help)")
         sys.exit(USAGE)
 

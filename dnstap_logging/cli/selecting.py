@@ -23,6 +23,7 @@ from ..filters.records import names_in
 from ..message import DnstapMessage, MessageType
 from ..text import mnemonic, own_time, own_wire
 from ..values import MAX_SECONDS, NS, unmapped
+from .common import did_you_mean
 
 __all__ = ["Selector", "add_arguments", "any_given", "make_selector"]
 
@@ -210,7 +211,9 @@ def _as_types(value: object) -> List[Union[MessageType, str]]:
     except ValueError:
         if is_pattern and text.startswith("TYPE"):
             return [text]
-        raise ValueError("no message type: such as CLIENT_QUERY, CQ or 'CLIENT_*'") from None
+        near = did_you_mean(text, [each.name for each in MessageType])
+        right = "no message type: such as CLIENT_QUERY, CQ or 'CLIENT_*'"
+        raise ValueError(right + near) from None
 
 
 def _as_rcodes(value: object) -> List[int]:
