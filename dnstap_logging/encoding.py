@@ -26,6 +26,7 @@ from .wire_table import DNSTAP, MESSAGE, TYPE_IS_MESSAGE, varint
 __all__ = ["DEFAULT_MAX_PAYLOAD", "DNSTAP_CONTENT_TYPE", "Encoder"]
 
 DNSTAP_CONTENT_TYPE = b"protobuf:dnstap.Dnstap"
+MAX_KEY_SETS = 256  # functions kept by one encoder: a program has a few sets of keys
 DEFAULT_MAX_PAYLOAD = 98304  # what the dnstap tool reads, the smallest limit of common readers
 
 
@@ -53,7 +54,7 @@ class Encoder:
         # What stands before the body of a message, by the body's length.
         heads: Memo[int, bytes] = Memo(lambda length: self._head(None, None, None, length))
         self._by_keys: Memo[KeySet, Encode] = Memo(
-            lambda keys: compile_encode(keys, full, heads, self._head_of_text)
+            lambda keys: compile_encode(keys, full, heads, self._head_of_text), MAX_KEY_SETS
         )
 
     def encode_record(self, snapshot: Snapshot, problems: List[Problem]) -> bytes:

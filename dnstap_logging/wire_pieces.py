@@ -62,17 +62,19 @@ class Memo(Dict[Key, Value], Generic[Key, Value]):
 
     Args:
         make: returns the piece of a key; what it raises is raised.
+        most: keys that are remembered; when there are more, all are forgotten.
     """
 
-    __slots__ = ("_make",)
+    __slots__ = ("_make", "_most")
 
-    def __init__(self, make: Callable[[Key], Value]) -> None:
+    def __init__(self, make: Callable[[Key], Value], most: int = MAX_REMEMBERED) -> None:
         super().__init__()
         self._make = make
+        self._most = most
 
     def __missing__(self, key: Key) -> Value:
         value = self._make(key)
-        if len(self) >= MAX_REMEMBERED:
+        if len(self) >= self._most:
             self.clear()
         self[key] = value
         return value
