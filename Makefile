@@ -14,11 +14,11 @@ PROTO_COMPILER := grpcio-tools==1.76.0
 BIN := $(VENV)/bin
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test lint bench bench-append bench-faults bench-hostile performance fuzz chaos docs proto check-proto clean
+.PHONY: help demo test test-slow test-all lint bench bench-append bench-faults bench-hostile performance endurance fuzz chaos docs proto check-proto clean
 .DELETE_ON_ERROR:
 
 help:
-	@echo "make demo | test | lint | bench | bench-append | bench-faults | bench-hostile | performance | endurance | fuzz | chaos | docs | proto | check-proto | clean"
+	@echo "make demo | test | test-slow | test-all | lint | bench | bench-append | bench-faults | bench-hostile | performance | endurance | fuzz | chaos | docs | proto | check-proto | clean"
 
 demo: $(VENV)/.installed-demo
 	$(BIN)/dnstap-logging demo $(ARGS)
@@ -27,11 +27,17 @@ demo: $(VENV)/.installed-demo
 # to happen. 0: none but this one, for -s and --pdb.
 TESTERS ?= 3
 
-# Those that take long are left to CI: MARKED= runs all of them, MARKED=slow only those.
-MARKED ?= not slow
+RUN_TESTS = $(BIN)/python -m pytest -n $(TESTERS) --dist loadfile
 
+# The tests that take long are left to CI (setup.cfg deselects them).
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -n $(TESTERS) --dist loadfile -m "$(MARKED)" $(ARGS)
+	$(RUN_TESTS) $(ARGS)
+
+test-slow: $(VENV)/.installed-test
+	$(RUN_TESTS) -m slow $(ARGS)
+
+test-all: $(VENV)/.installed-test
+	$(RUN_TESTS) -m "" $(ARGS)
 
 lint: $(VENV)/.installed-lint
 	$(BIN)/ruff format --check .

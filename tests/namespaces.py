@@ -11,6 +11,8 @@ from typing import Callable, TypeVar
 
 import pytest
 
+from tests.support import NOT_HERE, require_program
+
 T = TypeVar("T")
 
 DEADLINE = 120  # seconds for one test's process: generous, since nothing here is a matter of speed
@@ -31,7 +33,8 @@ def in_namespaces(
 ) -> Callable[[Callable[[T], None]], Callable[[Path], None]]:
     """Make a decorator that runs the body of a test in a process with namespaces of its own.
 
-    Where they cannot be had the test fails, it is not skipped.
+    Where they cannot be had the test is skipped, as without a program; .ci/run takes that for a
+    failure.
 
     Args:
         make: a function or class of a module, called there with the test's folder; it sets up
@@ -47,6 +50,7 @@ def in_namespaces(
 
         @functools.wraps(body)
         def test(tmp_path: Path) -> None:
+            require_program("unshare")
             done = subprocess.run(
                 [*unshare, sys.executable, "-W", "error", "-c", RUN, *names, str(tmp_path)],
                 cwd=REPOSITORY,
@@ -55,10 +59,10 @@ def in_namespaces(
                 timeout=DEADLINE,
             )
             if "set up" not in done.stdout:
-                pytest.fail(
-                    f"this test needs {' and '.join(kinds)} namespaces: {' '.join(unshare)}; a "
+                pytest.skip(
+                    f"{NOT_HERE} {' and '.join(kinds)} namespaces ({' '.join(unshare)}); a "
                     f"container must allow them (CAP_SYS_ADMIN), and mount (util-linux) and ip "
-                    f"(iproute2) must be there. Here: {done.stderr}"
+                    f"(iproute2) must be there: {done.stderr.strip().rpartition(chr(10))[2]}"
                 )
             assert done.returncode == 0, done.stdout + done.stderr
 

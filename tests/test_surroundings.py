@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Dict
 
 import pytest
 
+from tests.support import NOT_HERE
 from tests.surroundings import HAVE_EFFECTS
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -83,3 +85,17 @@ def test_variables_are_left_out() -> None:
     """None of them is set here, whoever started these tests; messages are in English."""
     assert [name for name in HAVE_EFFECTS if name in os.environ] == []
     assert os.environ["LC_ALL"] == "C.UTF-8"
+
+
+def test_ci_runs_what_the_readme_says() -> None:
+    """As a newcomer types it, and no variable makes the tests others there than anywhere else."""
+    script = (REPOSITORY / ".ci" / "run").read_text(encoding="utf-8")
+
+    assert re.search(r"^stage .* make test$", script, re.MULTILINE)
+    assert re.search(r"^stage .* make lint$", script, re.MULTILINE)
+    assert "| `make test` |" in (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    assert "DNSTAP_LOGGING_" not in script
+    assert NOT_HERE in script, "what is skipped there is not noticed"
+    for page in (REPOSITORY / "tests").rglob("*.py"):
+        read = re.findall(r"DNSTAP_LOGGING_[A-Z]+", page.read_text(encoding="utf-8"))
+        assert read == [], page

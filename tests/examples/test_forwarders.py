@@ -30,7 +30,7 @@ from tests.examples.programs import DEADLINE, listening, read, run
 from tests.examples.upstream import SILENT, Upstream
 from tests.interop.collectors import FstrmCapture, free_address
 from tests.interop.tls_peers import TlsTerminator, make_pki
-from tests.support import free_port
+from tests.support import NOT_HERE, free_port
 
 ZONE = "example.org."
 
@@ -162,7 +162,7 @@ def test_doh_endpoint_logs_both_sides(tmp_path: Path, upstream: Upstream, tls: b
 def test_doh_endpoint_logs_dnspython(tmp_path: Path, upstream: Upstream, post: bool) -> None:
     """dnspython's own DoH client, over TLS: dnstap has the bytes that it sent and got."""
     if not dns.query.have_doh:
-        pytest.skip("dnspython has no HTTP library")
+        pytest.skip(f"{NOT_HERE} dnspython's extra doh")
     path, pki = tmp_path / "dns.fstrm", make_pki(tmp_path)
     context = ssl.create_default_context(cafile=pki.cafile)
     where = ["--authority", upstream.host, "--authority-port", upstream.port, "--zone", ZONE]

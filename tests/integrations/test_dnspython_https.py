@@ -16,14 +16,14 @@ from dnstap_logging.integrations.dnspython import DnstapClient
 from tests.integrations.conftest import Capture
 from tests.integrations.doh_servers import Http1, Http2, offering
 from tests.integrations.servers import Certificates, Server, certificates, serving
-from tests.support import free_port
+from tests.support import NOT_HERE, free_port
 
 __all__ = ["certificates"]  # the fixture
 
 TIMEOUT = 20.0
 
 if not dns.query.have_doh:
-    pytest.skip("dnspython's extra doh is not installed", allow_module_level=True)
+    pytest.skip(f"{NOT_HERE} dnspython's extra doh", allow_module_level=True)
 
 HTTP: Any = getattr(dns.query, "httpx2", None) or dns.query.httpx  # type: ignore[attr-defined]
 

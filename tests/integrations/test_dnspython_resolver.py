@@ -29,6 +29,7 @@ from tests.integrations.servers import (
     reply,
     serving,
 )
+from tests.support import NOT_HERE
 
 __all__ = ["certificates"]  # the fixture
 
@@ -102,7 +103,7 @@ def test_resolver_tries_the_next_server(capture: Capture) -> None:
     assert [str(each.response_ip) for each in messages] == [silent.host] + [server.host] * 2
 
 
-@pytest.mark.skipif(not dns.query.have_doh, reason="dnspython's extra doh is not installed")
+@pytest.mark.skipif(not dns.query.have_doh, reason=f"{NOT_HERE} dnspython's extra doh")
 def test_nameservers_of_other_kinds(
     capture: Capture, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
 ) -> None:

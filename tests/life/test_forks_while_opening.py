@@ -12,7 +12,6 @@ import pytest
 from dnstap_logging import DnstapReceiver
 from tests.life.scripts import run
 from tests.life.test_forks import IGNORE
-from tests.support import LONG
 from tests.transport.peers import Authority
 
 pytestmark = [
@@ -20,7 +19,7 @@ pytestmark = [
     pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="descriptors cannot be listed"),
 ]
 
-CHILDREN = 1000 if LONG else 300
+CHILDREN = 300
 
 FORKS = """
 import itertools, socket
