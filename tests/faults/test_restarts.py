@@ -171,7 +171,7 @@ def test_a_collector_that_stands_still_for_seconds(
 def wait_for_number(tap: Tap, collector: FstrmCapture, number: int) -> float:
     """Wait until a collector has this number, or a later one; return the seconds it took."""
     started = time.monotonic()
-    # Reading the whole capture takes long, where the machine is busy; so not before it can be there.
+    # Reading the whole capture takes long on a busy machine: not before it can be there.
     wait_until(lambda: tap.stats().written > number, "it to be written", DEADLINE)
 
     def there() -> bool:

@@ -56,7 +56,7 @@ for number in range(int(sys.argv[1])):
     os.waitpid(child, 0)
     time.sleep(0)                          # lets the other threads have their turn
 over.set()
-print(json.dumps({"leaks": len(leaks), "first": leaks[:3], "done": done()}))
+print(json.dumps({"leaks": len(leaks), "first": leaks[:3], "done": done()}), flush=True)
 os._exit(0)
 """
 
@@ -173,7 +173,7 @@ for number in range(20):
     if child == 0:
         os._exit(0)
     os.waitpid(child, 0)
-print(json.dumps({"took": time.monotonic() - began}))
+print(json.dumps({"took": time.monotonic() - began}), flush=True)
 os._exit(0)
 """
 
