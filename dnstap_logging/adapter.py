@@ -32,7 +32,8 @@ class DnstapAdapter(BaseAdapter):
     at its own line. A value that cannot be used never raises: it is counted by the handler.
 
     Args:
-        logger: the logger, whose level, filters, handlers and propagation apply as ever.
+        logger: the logger, whose level, filters, handlers and propagation apply as ever; also an
+            adapter of one, or an object with its methods.
         extra: constants of the server, by their full names (``dns_socket_protocol``), and
             anything else that formatters want.
         merge_extra: whether `info` and the like merge their ``extra`` into the constants (the
@@ -41,7 +42,8 @@ class DnstapAdapter(BaseAdapter):
         level: the level of the messages.
 
     Raises:
-        TypeError, ValueError: an argument cannot be used; unknown ``dns_`` keys are named.
+        TypeError, ValueError: an argument cannot be used; unknown ``dns_`` keys are named, and so
+            are constants that no message can have.
     """
 
     # -- the message types ---------------------------------------------------------------------

@@ -22,14 +22,20 @@ from typing import (
     Union,
 )
 
-from .arguments import DEFAULT
+from .arguments import DEFAULT, flag
+from .arguments import level as checked_level
+from .arguments import logger as checked_logger
 from .calls import LazyLine, Plan, make_extras, make_plan
 from .diagnostics import LOGGER_NAME
 from .direct import direct_handlers
 from .extras import (
+    FIELDS,
     NOT_PLAIN,
+    PREFIX,
     KeySet,
     Snapshot,
+    Unusable,
+    convert,
     key_set,
     plain_size,
     take_snapshot,
@@ -75,9 +81,9 @@ class BaseAdapter(_Adapter):
         *,
         level: Union[int, str] = logging.INFO,
     ) -> None:
-        super().__init__(logger, extra)
-        self.merge_extra = merge_extra
-        self.level = _checked_level(level)
+        super().__init__(checked_logger("logger", logger), extra)
+        self.merge_extra = flag("merge_extra", merge_extra)
+        self.level = checked_level("level", level, low=1)  # logging takes no record of level 0
         self._frames = OUR_FRAMES + _frames_of(logger)
 
     @property
@@ -263,15 +269,13 @@ def _checked_constants(extra: Optional[Mapping[str, object]]) -> Dict[str, objec
     keys = key_set(extra)
     if keys is not None and keys.unknown:
         raise ValueError(f"extra: {keys.complaint}")
-    for key in extra:
+    for key, value in extra.items():
+        if not isinstance(key, str):
+            raise TypeError(f"extra: {key!r} must be the name of an attribute, a str")
         if key in _RECORD_KEYS:
             raise ValueError(f"extra: {key!r} is an attribute of every record; use another name")
+        field = FIELDS.get(key[len(PREFIX) :]) if key.startswith(PREFIX) else None
+        found = None if field is None or value is None else convert(field, value)
+        if isinstance(found, Unusable):
+            raise ValueError(f"extra: {key}={found.shown}: {found.reason}")
     return dict(extra)
-
-
-def _checked_level(level: Union[int, str]) -> int:
-    """Return a logging level as its number."""
-    number = logging.getLevelName(level) if isinstance(level, str) else level
-    if isinstance(number, bool) or not isinstance(number, int):
-        raise ValueError(f"level={level!r}: must be a level of logging, its name or number")
-    return number

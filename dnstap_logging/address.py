@@ -87,6 +87,8 @@ def parse_address(value: object, *, listen: bool = False, argument: str = "addre
     try:
         if "\0" in text:
             raise _Refusal("must not contain a NUL character (an abstract name is unix://@name)")
+        if not _has_file_name(text):
+            raise _Refusal("has characters that no file name can have")
         if isinstance(value, str) and "://" in text:
             return _parse_url(text, listen)
         if listen:
@@ -104,6 +106,14 @@ def _path_text(value: object, argument: str) -> str:
         f"{argument} must be a str or an os.PathLike, not {type(text).__name__} ({value!r}); "
         f"write {ALL_FORMS}"
     )
+
+
+def _has_file_name(text: str) -> bool:
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:  # a lone surrogate that does not stand for a byte
+        return False
+    return True
 
 
 def _parse_url(text: str, listen: bool) -> Address:

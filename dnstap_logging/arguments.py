@@ -7,9 +7,24 @@ what is right.
 from __future__ import annotations
 
 import enum
-from typing import NoReturn, Optional, Tuple
+import logging
+from typing import Any, NoReturn, Optional, Tuple
 
-__all__ = ["DEFAULT", "MAX_FRAME_SIZE", "Default", "choice", "flag", "integer", "refuse", "seconds"]
+from .shorten import shorten
+
+__all__ = [
+    "DEFAULT",
+    "MAX_FRAME_SIZE",
+    "Default",
+    "callback",
+    "choice",
+    "flag",
+    "integer",
+    "level",
+    "logger",
+    "refuse",
+    "seconds",
+]
 
 MAX_FRAME_SIZE = 0xFFFFFFFF
 """What the 32-bit length of a Frame Streams data frame can say."""
@@ -66,4 +81,62 @@ def choice(argument: str, value: object, choices: Tuple[str, ...]) -> str:
     """Check that a str is one of a few."""
     if not isinstance(value, str) or value not in choices:
         refuse(argument, value, " or ".join(repr(each) for each in choices))
+    return value
+
+
+def level(argument: str, value: object, low: int = 0) -> int:
+    """Return a level of logging, which may be a name, as its number."""
+    right = f"a level of logging, its name ('INFO') or number, at least {low}"
+    number = logging.getLevelName(value) if isinstance(value, str) else value
+    if isinstance(number, str):  # what getLevelName makes of a name that it does not know
+        refuse(argument, value, right)
+    if isinstance(number, bool) or not isinstance(number, int):
+        raise TypeError(f"{argument}={value!r}: must be {right}")
+    if number < low:
+        refuse(argument, value, right)
+    return number
+
+
+def logger(argument: str, value: Any) -> Any:
+    """Check a logger: one of logging's, an adapter around one, or what has their methods."""
+    inner = value
+    while isinstance(inner, logging.LoggerAdapter):
+        inner = inner.logger
+    if isinstance(inner, logging.Logger) or _is_like_a_logger(inner):
+        return value
+    hint = "logging.getLogger()"
+    if isinstance(value, str):
+        hint = f"logging.getLogger({value!r})"
+    shown = shorten(value)  # the repr of an adapter of nothing raises
+    raise TypeError(f"{argument}={shown}: must be a logger, as of {hint}, or an adapter of one")
+
+
+def _is_like_a_logger(value: Any) -> bool:
+    """Return whether something else, such as structlog's, can be asked what a logger is asked."""
+    try:
+        methods = [getattr(value, name, None) for name in ("isEnabledFor", "log")]
+    except Exception:  # noqa: BLE001 - whatever looking for an attribute raises
+        return False
+    return not isinstance(value, type) and all(map(callable, methods))
+
+
+def callback(argument: str, value: Any, *arguments: object) -> Any:
+    """Check a function that is called with these arguments, and whose call does its work."""
+    import inspect  # here, for only receivers have callbacks, and it takes long to import
+
+    right = f"a function of {len(arguments)} argument{'' if len(arguments) == 1 else 's'}"
+    if isinstance(value, type) or not callable(value):
+        raise TypeError(f"{argument}={value!r}: must be callable, {right}, and not a class")
+    asks = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
+    if any(ask(value) or ask(getattr(value, "__call__", None)) for ask in asks):  # noqa: B004
+        raise TypeError(
+            f"{argument}={value!r}: must be {right} that does its work when it is called, and"
+            " not one with async or yield, whose call does nothing"
+        )
+    try:
+        inspect.signature(value).bind(*arguments)
+    except TypeError as error:
+        raise TypeError(f"{argument}={value!r}: must be {right}: {error}") from None
+    except ValueError:
+        pass  # a function of C that does not say what it takes
     return value

@@ -43,6 +43,7 @@ __all__ = [
     "KeySet",
     "NOT_PLAIN",
     "PAYLOAD",
+    "PREFIX",
     "SIZE",
     "Snapshot",
     "Unusable",

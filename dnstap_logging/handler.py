@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, List, NoReturn, Optional, Union
 
 from .address import parse_address
 from .arguments import DEFAULT, Default
+from .arguments import level as checked_level
 from .copies import refuse_copy
 from .diagnostics import LOGGER_NAME
 from .extras import PAYLOAD
@@ -142,7 +143,7 @@ class DnstapHandler(logging.Handler):
         )
         # Before logging knows of this handler: what raises here leaves nothing behind that
         # logging.shutdown would flush and close.
-        self.setLevel(level)
+        level = checked_level("level", level)
         self._options = options
         self._writer_thread = WriterThread(options, self._rotation)
         # What `emit` does with a snapshot that somebody else has taken (an adapter): never blocks,

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import os
 from types import TracebackType
-from typing import Iterator, NoReturn, Optional, Tuple, Type
+from typing import Any, Iterator, NoReturn, Optional, Tuple, Type
 
+from .arguments import MAX_FRAME_SIZE, flag, integer
 from .copies import refuse_copy
 from .decoding import decode
 from .exceptions import DecodeError
@@ -69,14 +70,9 @@ class DnstapReader:
         follow: bool = False,
         max_frame_size: int = DEFAULT_MAX_FRAME_SIZE,
     ) -> None:
-        is_path = isinstance(source, (str, os.PathLike))
-        if not is_path and not hasattr(source, "read") and not hasattr(source, "getpeername"):
-            raise TypeError(
-                f"source={source!r}: must be a str, a path object, an open binary file or a"
-                f" connected socket, not {type(source).__name__}"
-            )
-        stream = FollowedStream if follow else CaptureStream
-        self._stream = stream(source, max_frame_size)
+        stream = FollowedStream if flag("follow", follow) else CaptureStream
+        integer("max_frame_size", max_frame_size, 1, MAX_FRAME_SIZE)
+        self._stream = stream(_source(source), max_frame_size)
         self.name = self._stream.name
         self._payloads = self._stream.payloads()
         self._iterator = self._messages()
@@ -175,3 +171,25 @@ class DnstapReader:
             raise DecodeError(f"{self.name}: byte {frame}: {exc}", frame) from exc
         finally:
             self.close()
+
+
+def _source(source: Any) -> ReaderSource:
+    """Check what a reader is to read, before it is opened."""
+    if isinstance(source, os.PathLike) and not isinstance(os.fspath(source), str):
+        raise TypeError(f"source={source!r}: must be a path of str, not of bytes")
+    if isinstance(source, (str, os.PathLike)):
+        try:
+            named = b"\0" not in os.fsencode(source)
+        except UnicodeEncodeError:
+            named = False
+        if not named:
+            raise ValueError(f"source={source!r}: must be a path, and no file can have this name")
+    elif isinstance(source, type) or not (
+        hasattr(source, "read") or hasattr(source, "getpeername")
+    ):
+        raise TypeError(
+            f"source={source!r}: must be a str, a path object, an open binary file or a connected"
+            f" socket, not {type(source).__name__}"
+        )
+    checked: ReaderSource = source
+    return checked

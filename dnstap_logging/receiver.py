@@ -27,7 +27,7 @@ from typing import (
 )
 
 from .address import Address, parse_address
-from .arguments import MAX_FRAME_SIZE, integer, seconds
+from .arguments import MAX_FRAME_SIZE, callback, integer, seconds
 from .copies import refuse_copy
 from .diagnostics import Reporter, start_desk
 from .framestream import DEFAULT_MAX_FRAME_SIZE
@@ -92,7 +92,8 @@ class DnstapReceiver:
 
     The callback runs in the threads of the connections: for one connection in its order, for
     several at the same time. While it runs, its sender waits. What it raises is counted and
-    reported; the stream goes on.
+    reported; the stream goes on. A callback that only awaits or yields, or takes no message, is
+    refused.
 
     Args:
         address: ``unix:///path``, ``unix://@name``, ``tcp://host:port`` or ``tls://host:port``.
@@ -137,8 +138,8 @@ class DnstapReceiver:
         self._reporter = Reporter(f"receiver {self._address}", report_interval, counts=True)
         self._reports = PeerReports(self._reporter, report_interval)
         self._settings = Settings(
-            _callback(on_message, on_frame),
-            _callable("before_finish", before_finish),
+            _taker(on_message, on_frame),
+            before_finish if before_finish is None else callback("before_finish", before_finish),
             on_message is not None,
             integer("max_frame_size", max_frame_size, 1, MAX_FRAME_SIZE),
             seconds("handshake_timeout", handshake_timeout),
@@ -345,18 +346,12 @@ def _host(peer: str) -> str:
     return peer.rpartition(":")[0] or peer
 
 
-def _callback(on_message: object, on_frame: object) -> Callable[[Any], object]:
+def _taker(on_message: object, on_frame: object) -> Callable[[Any], object]:
     if (on_message is None) == (on_frame is None):
         raise TypeError("exactly one of on_message and on_frame must be given")
     name, value = ("on_message", on_message) if on_frame is None else ("on_frame", on_frame)
-    callback: Callable[[Any], object] = _callable(name, value)
-    return callback
-
-
-def _callable(name: str, value: Any) -> Any:
-    if value is not None and not callable(value):
-        raise TypeError(f"{name}={value!r}: must be callable")
-    return value
+    taker: Callable[[Any], object] = callback(name, value, "what was received")
+    return taker
 
 
 def _check_context(address: Address, context: Optional[ssl.SSLContext]) -> None:

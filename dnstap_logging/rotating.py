@@ -72,6 +72,13 @@ def _moment(name: str, value: Any) -> float:
     return value
 
 
+def _function(name: str, value: Any) -> Any:
+    """Check a namer or a rotator."""
+    if value is not None and (isinstance(value, type) or not callable(value)):
+        raise TypeError(f"{name}={value!r}: must be a function, or None")
+    return value
+
+
 def _fixed(name: str, value: Any) -> NoReturn:
     """Refuse another path: the open file is the one that is to be moved."""
     raise AttributeError(f"{name}={value!r}: cannot be changed, make another handler")
@@ -82,8 +89,12 @@ class _BaseRotatingDnstapHandler(DnstapHandler):
 
     _rotation: Rotation
 
-    namer = _rotation_attribute("namer", "A function from the usual name of a backup to another.")
-    rotator = _rotation_attribute("rotator", "A function (source, dest) that moves a capture.")
+    namer = _rotation_attribute(
+        "namer", "A function from the usual name of a backup to another.", _function
+    )
+    rotator = _rotation_attribute(
+        "rotator", "A function (source, dest) that moves a capture.", _function
+    )
     baseFilename = _rotation_attribute("baseFilename", "The absolute path of the capture.", _fixed)
     backupCount = _rotation_attribute("backupCount", "How many older captures are kept.", _count)
 

@@ -604,7 +604,8 @@ def test_wrong_calls_are_type_errors(bench: Bench, call: Callable[[Any], None], 
         ({"extra": {"message": 1}}, ValueError, "'message'"),
         ({"extra": ["dns_query_port"]}, TypeError, "mapping"),
         ({"level": "LOUD"}, ValueError, "LOUD"),
-        ({"level": 1.5}, ValueError, "1.5"),
+        ({"level": 1.5}, TypeError, "1.5"),
+        ({"level": 0}, ValueError, "level=0"),
     ],
 )
 def test_wrong_constants_are_refused(arguments: Any, error: Any, text: str) -> None:

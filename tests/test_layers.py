@@ -16,6 +16,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "dnstap_logging"
 # other. A new module needs an entry: put it as low as its imports allow.
 ROOMS: Tuple[Tuple[int, Tuple[str, ...]], ...] = (
     (0, ("interrupts",)),
+    (0, ("shorten",)),
     (
         0,
         (
@@ -27,7 +28,6 @@ ROOMS: Tuple[Tuple[int, Tuple[str, ...]], ...] = (
             "exceptions",
             "forks",
             "proto",
-            "shorten",
             "stats",
         ),
     ),

@@ -11,8 +11,10 @@ import struct
 import time
 from typing import Any, Optional
 
+from ..arguments import flag, integer, seconds
 from ..dnswire import read_body
 from ..enums import SocketProtocol
+from ..values import MAX_PORT
 from .exchange import Exchange, ends_of
 from .serving import log_query, log_response
 from .tap import LoggerLike, ProtocolLike, Tap, as_protocol, missing
@@ -61,7 +63,8 @@ class DnstapLogger(DNSLogger):  # type: ignore[misc]  # dnslib has no types
         # nothing, and ours among them.
         self._tap = Tap(logger, role)
         self._protocol = as_protocol("protocol", protocol)
-        if text is not None and not callable(getattr(text, "log_recv", None)):
+        hook = None if isinstance(text, type) else getattr(text, "log_recv", None)
+        if text is not None and not callable(hook):
             raise TypeError(f"text={text!r}: must be a DNSLogger of dnslib, or None")
         self._text = text
         self.prefix = False
@@ -198,9 +201,13 @@ class DnstapProxyResolver(ProxyResolver):  # type: ignore[misc]  # dnslib has no
         logger: LoggerLike,
         role: str = "FORWARDER",
     ) -> None:
-        # dnslib's default of 0 would make its socket non-blocking, and every query fail.
-        super().__init__(address, port, timeout or None, strip_aaaa)
         self._upstream = DnstapUpstream(logger, role)
+        if not isinstance(address, str) or not address:
+            raise TypeError(f"address={address!r}: must be an address or a name, a str")
+        integer("port", port, 1, MAX_PORT)
+        # dnslib's default of 0 would make its socket non-blocking, and every query fail.
+        patience = None if timeout is None else seconds("timeout", timeout, zero=True) or None
+        super().__init__(address, port, patience, flag("strip_aaaa", strip_aaaa))
 
     def resolve(self, request: Any, handler: Any) -> Any:
         """Ask the upstream server, by the protocol of the request."""

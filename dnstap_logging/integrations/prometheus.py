@@ -13,6 +13,7 @@ from typing import (
     Iterable,
     Iterator,
     List,
+    Mapping,
     NamedTuple,
     Optional,
     Tuple,
@@ -123,7 +124,7 @@ class DnstapCollector(_Collector):  # type: ignore[misc]
     def __init__(self, handlers: Optional[Iterable[DnstapHandler]] = None) -> None:
         self._references: Optional[List[weakref.ref[DnstapHandler]]] = None
         if handlers is not None:
-            self._references = [weakref.ref(_checked(handler)) for handler in handlers]
+            self._references = [weakref.ref(handler) for handler in _checked(handlers)]
 
     def __reduce__(self) -> Union[str, Tuple[Any, ...]]:
         if self._references is not None:
@@ -171,7 +172,12 @@ class DnstapCollector(_Collector):  # type: ignore[misc]
             yield gauge
 
 
-def _checked(handler: object) -> DnstapHandler:
-    if not isinstance(handler, DnstapHandler):
-        raise TypeError(f"handlers: {handler!r} is no DnstapHandler")
-    return handler
+def _checked(handlers: object) -> List[DnstapHandler]:
+    right = "must be an iterable of dnstap handlers, such as [handler], or None"
+    if isinstance(handlers, (str, bytes, Mapping, type)) or not isinstance(handlers, Iterable):
+        raise TypeError(f"handlers={handlers!r}: {right}")
+    found = list(handlers)
+    for handler in found:
+        if not isinstance(handler, DnstapHandler):
+            raise TypeError(f"handlers: {handler!r} is not a DnstapHandler: {right}")
+    return found

@@ -10,10 +10,11 @@ import logging
 from typing import Any, Dict, NamedTuple, Optional, Tuple, Union
 
 from ..adapter import DnstapAdapter
+from ..arguments import logger as checked_logger
 from ..diagnostics import Reporter, start_desk
 from ..enums import MessageType, SocketProtocol
 from ..interrupts import pass_on
-from ..shorten import describe_error
+from ..shorten import describe_error, shorten
 from ..values import as_socket_protocol
 
 __all__ = [
@@ -76,9 +77,11 @@ def as_adapter(argument: str, value: object) -> DnstapAdapter:
         return value
     if isinstance(value, str):
         value = logging.getLogger(value)
-    if not isinstance(value, logging.Logger):
-        raise TypeError(f"{argument}={value!r}: must be a logger, its name, or a DnstapAdapter")
-    return DnstapAdapter(value)
+    try:
+        return DnstapAdapter(checked_logger(argument, value))
+    except TypeError:
+        right = "must be a logger, its name, or a DnstapAdapter"
+        raise TypeError(f"{argument}={shorten(value)}: {right}") from None
 
 
 def as_role(argument: str, value: object) -> Role:
@@ -167,18 +170,25 @@ class Tap:
         try:
             adapter = self._adapter
             if constants is not None:
-                if type(adapter) is DnstapAdapter:
-                    adapter = self._bound_to(constants)
-                else:  # a subclass knows what it does with a call
+                bound = self._bound_to(constants)
+                if bound is None:
                     fields = {**constants.fields, **fields}
+                else:
+                    adapter = bound
             adapter.log_message(message_type, wire, **fields)
         except BaseException as error:  # noqa: BLE001 - what a filter of the user's raises
             pass_on(error)
             report(error)
 
-    def _bound_to(self, constants: Constants) -> DnstapAdapter:
-        """Return an adapter like ours that has these constants, too: its calls cost half."""
+    def _bound_to(self, constants: Constants) -> Optional[DnstapAdapter]:
+        """Return an adapter like ours that has these constants, too: its calls cost half.
+
+        None where one cannot be had: a subclass knows what it does with a call, and a value that
+        cannot be used, of a kind of socket that we do not know, costs its field only.
+        """
         own = self._adapter
+        if type(own) is not DnstapAdapter:
+            return None
         bound = constants.bound
         if (
             bound is None
@@ -188,7 +198,10 @@ class Tap:
             or bound.adapter.logger is not own.logger
         ):
             more = {f"dns_{name}": value for name, value in constants.fields.items()}
-            adapter = DnstapAdapter(own.logger, {**own.constants, **more}, level=own.level)
+            try:
+                adapter = DnstapAdapter(own.logger, {**own.constants, **more}, level=own.level)
+            except (TypeError, ValueError):
+                return None
             bound = constants.bound = _Bound(own, own.constants, adapter)
         return bound.adapter
 

@@ -174,7 +174,7 @@ def check_host_name(name: str, context: ssl.SSLContext) -> None:
     try:
         # Without a socket, which some Pythons leave open when they dislike the name.
         context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname=name)
-    except (ssl.SSLError, ValueError) as error:
+    except (ssl.SSLError, ValueError, TypeError) as error:  # TypeError: a NUL in it
         raise ValueError(f"{name!r} is not a host name: {error}") from error
 
 
@@ -199,6 +199,8 @@ def _check_types(options: TlsOptions) -> None:
             raise TypeError(
                 f"{name} must be a str or an os.PathLike, not {type(value).__name__} ({value!r})"
             )
+        if value is not None and not os.fspath(value):
+            raise ValueError(f"{name}={value!r}: must be the path of a PEM file, or None")
     name_given: object = options.server_hostname
     if name_given is not None and not isinstance(name_given, str):
         raise TypeError(f"server_hostname must be a str, not {type(name_given).__name__}")
