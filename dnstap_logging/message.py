@@ -123,7 +123,8 @@ class DnstapMessage(_MessageFields):
         response_address: the responder's; both are of one family.
         query_port: 0 to 65535; wins over that of a socket address.
         response_port: likewise.
-        query_time: int nanoseconds since the epoch, float seconds, or an aware datetime.
+        query_time: int nanoseconds since the epoch (at least 10**17), float seconds, or an aware
+            datetime.
         response_time: likewise.
         query_message: the DNS message: bytes-like, or an object with to_wire() or pack().
         response_message: likewise; at most 65,535 bytes (RFC 1035, 4.2.2).
@@ -233,9 +234,10 @@ def check(snapshot: Snapshot, problems: List[Problem]) -> DnstapMessage:
         if value is not None:
             found[field.name] = _canonical(field, value, problems)
     found["message_type"] = message_type
-    # a field that was given and is unusable is in `found` as None: nothing takes its place
+    # A field that was given and is unusable is in `found` as None, and nothing takes its place; but
+    # the time of the message's own side is known as it is where none was given.
     own_time = "query_time" if message_type.is_query else "response_time"
-    if own_time not in found:
+    if found.get(own_time) is None:
         found[own_time] = created_ns(created)
     if extra is not None and "extra" not in found:
         found["extra"] = _canonical(FIELDS["extra"], extra, problems)

@@ -64,8 +64,10 @@ __all__ = [
 MAX_WIRE_MESSAGE = 65535  # octets: the length field of DNS over TCP (RFC 1035, 4.2.2)
 MAX_PORT = 65535
 NS = 10**9  # nanoseconds in a second
-MIN_TIME_INT = 10**15  # an int below it is seconds, milliseconds or the like, not nanoseconds
+MIN_TIME_INT = 10**17  # nanoseconds, in 1973: an int below it is in a larger unit
 MAX_SECONDS = 253402300800  # the year 10000, where datetime and most readers of dnstap end
+# Larger units than nanoseconds, each with the first int that is not one, and its nanoseconds.
+_UNITS = ((10**11, "seconds", NS), (10**14, "milliseconds", 10**6), (10**17, "microseconds", 10**3))
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MAPPED = b"\0" * 10 + b"\xff\xff"  # an IPv4 address inside IPv6 (RFC 4291, 2.5.5.2)
 _UNSPECIFIED = (b"\0" * 4, b"\0" * 16)
@@ -294,14 +296,31 @@ def as_time_ns(value: object) -> int:
     if time < 0:
         raise ValueError("before the epoch")
     if time < MIN_TIME_INT:
-        raise ValueError("looks like seconds; use time.time_ns() or a float")
+        raise ValueError(f"{_unit_of(time)}, or use time.time_ns()")
     return _checked_time(time)
+
+
+def _unit_of(time: int) -> str:
+    """Return what an int looks like that is too small for nanoseconds, and how to make them."""
+    _, unit, factor = next(each for each in _UNITS if time < each[0])
+    or_float = ", or give a float" if factor == NS else ""
+    return f"looks like {unit}: multiply by {factor}{or_float}"
+
+
+def _unit_of_float(seconds: float) -> str:
+    """Return what a float looks like that is too large for seconds, and how to make them."""
+    for end, unit, factor in (*_UNITS, (10**20, "nanoseconds", 1)):
+        if seconds < end:
+            return f"; looks like {unit}: divide by {NS // factor}, since a float is seconds"
+    return ""
 
 
 def ns_from_seconds(seconds: float) -> int:
     """Convert seconds since the epoch to nanoseconds, without losing precision on the way."""
     if not 0.0 <= seconds < MAX_SECONDS:
-        raise ValueError("before the epoch" if seconds < 0.0 else "must end before the year 10000")
+        if seconds < 0.0:
+            raise ValueError("before the epoch")
+        raise ValueError(f"must end before the year 10000{_unit_of_float(seconds)}")
     whole = int(seconds)
     return whole * NS + int((seconds - whole) * NS + 0.5)
 

@@ -152,7 +152,7 @@ NAMES = st.lists(LABEL, max_size=5).map(
     lambda labels: b"".join(bytes([len(label)]) + label for label in labels) + b"\0"
 )
 PORTS = st.integers(0, 65535)
-TIMES = st.integers(10**15, 253402300799_999_999_999)
+TIMES = st.integers(10**17, 253402300799_999_999_999)
 WIRES = st.binary(max_size=200)
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=50)
 POLICIES = st.builds(
