@@ -25,7 +25,7 @@ from typing import (
 from .arguments import DEFAULT, flag
 from .arguments import level as checked_level
 from .arguments import logger as checked_logger
-from .calls import LazyLine, Plan, make_extras, make_plan
+from .calls import Plan, make_extras, make_plan
 from .diagnostics import LOGGER_NAME
 from .direct import direct_handlers
 from .extras import (
@@ -40,6 +40,7 @@ from .extras import (
     plain_size,
     take_snapshot,
 )
+from .lines import LINE_FRAMES, LazyLine, Line, LineWay, takes_lines
 from .message import MessageType
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ OUR_FRAMES = 4
 """Frames between the caller and logging (the method, `_log_dns`, `_log_any`, `_log_record`), which
 other handlers leave out when they name the caller."""
 
-_REMEMBERED = frozenset(("_keys_with_address", "_keys_with_time", "_plans"))
+_REMEMBERED = frozenset(("_keys_with_address", "_keys_with_time", "_line_way", "_plans"))
 """Attributes that hold nothing but what follows from the others."""
 
 _ASKED = frozenset(("process", "isEnabledFor"))
@@ -81,10 +82,10 @@ class BaseAdapter(_Adapter):
         *,
         level: Union[int, str] = logging.INFO,
     ) -> None:
+        self._line_way: Optional[LineWay] = None
         super().__init__(checked_logger("logger", logger), extra)
         self.merge_extra = flag("merge_extra", merge_extra)
         self.level = checked_level("level", level, low=1)  # logging takes no record of level 0
-        self._frames = OUR_FRAMES + _frames_of(logger)
 
     @property
     def extra(self) -> Mapping[str, object]:
@@ -117,6 +118,7 @@ class BaseAdapter(_Adapter):
 
     def __setstate__(self, state: Dict[str, Any]) -> None:
         self.__dict__.update(state)
+        self._line_way = None
         self._forget_plans()
 
     def process(
@@ -235,11 +237,28 @@ class BaseAdapter(_Adapter):
             "stack_info": keywords.get("stack_info", False),
             "stacklevel": keywords.get("stacklevel", 1),
         }
-        message: Any = LazyLine(extras)
-        if _function_of(self.process) is not _process:
+        logger: Any = self.logger
+        while _replaces_extras(logger):
+            record_extras.update({**(logger.extra or {}), **record_extras})
+            logger = logger.logger
+        is_plain = _function_of(self.process) is _process
+        if is_plain and takes_lines(logger):
+            kwargs["stacklevel"] += OUR_FRAMES + LINE_FRAMES
+            way = self._line_way
+            if way is None or way.logger is not logger:
+                way = self._line_way = LineWay(logger)
+            way.log(self.level, LazyLine(extras), kwargs)
+            return
+        message: Any = Line(LazyLine(extras))
+        if not is_plain:
             message, kwargs = self.process(message, kwargs)
-        kwargs["stacklevel"] = kwargs.get("stacklevel", 1) + self._frames
-        self.logger.log(self.level, message, **kwargs)
+        kwargs["stacklevel"] = kwargs.get("stacklevel", 1) + OUR_FRAMES + _frames_of(logger)
+        logger.log(self.level, message, **kwargs)
+
+
+def _replaces_extras(logger: Any) -> bool:
+    """Return whether it is a stock adapter, which would replace the extras of a call by its own."""
+    return type(logger) is logging.LoggerAdapter and not getattr(logger, "merge_extra", False)
 
 
 def _function_of(method: object) -> object:

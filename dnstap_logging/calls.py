@@ -1,21 +1,18 @@
-"""What a call of an adapter becomes: the keys of a snapshot, the extras of a record, a line.
+"""What a call of an adapter becomes: the keys of a snapshot, the extras of a record.
 
 Runs in the threads that log.
 """
 
 from __future__ import annotations
 
-import time
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Mapping, NamedTuple, Optional, Tuple
 
-from .exceptions import InvalidMessage, MessageTooLarge
-from .extras import FIELDS, NOT_PLAIN, KeySet, plain_size, take_snapshot
+from .extras import FIELDS, NOT_PLAIN, KeySet, plain_size
 from .interrupts import pass_on
-from .message import MessageType, Problem, check
-from .text import format_summary
+from .message import MessageType
 from .values import as_message_type
 
-__all__ = ["LazyLine", "Plan", "make_extras", "make_plan"]
+__all__ = ["Plan", "make_extras", "make_plan"]
 
 _FIELDS = {field.key: field for field in FIELDS.values()}
 # The keywords of the methods and the keys of records that they become. Dnstap.extra keeps its
@@ -120,22 +117,6 @@ def _known_type(message_type: object) -> Optional[MessageType]:
     except BaseException as error:  # noqa: BLE001 - whatever a value's own methods raise
         pass_on(error)
         return None
-
-
-class LazyLine:
-    """The readable message of a record, made only when somebody formats it."""
-
-    __slots__ = ("_extras",)
-
-    def __init__(self, extras: Mapping[str, object]) -> None:
-        self._extras = extras
-
-    def __str__(self) -> str:
-        problems: List[Problem] = []
-        try:
-            return format_summary(check(take_snapshot(self._extras, time.time()), problems))
-        except (InvalidMessage, MessageTooLarge) as error:
-            return f"not a dnstap message: {error}"
 
 
 def _did_you_mean(keyword: str) -> str:

@@ -550,7 +550,7 @@ def test_the_line_is_made_only_when_somebody_formats_it(bench: Bench) -> None:
 
     DnstapAdapter(bench.logger).client_query(WIRE)
 
-    assert not isinstance(records[0].msg, str)
+    assert not isinstance(records[0].__dict__["msg"], str)
     assert records[0].getMessage() == "CLIENT_QUERY - - www.example.org. IN A"
     assert records[0].__dict__["dns_query_message"] == WIRE
 

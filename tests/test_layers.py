@@ -49,7 +49,7 @@ ROOMS: Tuple[Tuple[int, Tuple[str, ...]], ...] = (
     (2, ("capture_follow",)),
     (2, ("capture_tail",)),
     (2, ("capture_end",)),
-    (3, ("calls", "losses", "options", "reader_stream", "receiver_listener", "writer")),
+    (3, ("calls", "lines", "losses", "options", "reader_stream", "receiver_listener", "writer")),
     (3, ("capture_writer", "intake", "reader", "receiver_connection", "receiver_reports")),
     (3, ("destination",)),
     (4, ("connection", "receiver")),

@@ -10,6 +10,7 @@ from typing import Any, Callable, Dict, Optional, Tuple, Union
 from ..arguments import DEFAULT, Default, integer
 from ..enums import PolicyMatch, SocketFamily
 from ..extras import FIELDS, Unusable
+from ..lines import Line
 from ..policy import Policy
 from ..shorten import type_name
 from ..values import MAX_WIRE_MESSAGE, Endpoint
@@ -126,7 +127,8 @@ class AnonymizingFilter(logging.Filter):
         for name in ("query_message", "response_message"):
             changed.__dict__.update(self._hidden_message(record, name))
         changed.__dict__.update(_hidden_policy(record))
-        if not isinstance(changed.msg, str):  # an object that may show addresses to a formatter
+        said = changed.__dict__.get("msg")
+        if not isinstance(said, str) or isinstance(said, Line):  # may show addresses to a formatter
             changed.msg, changed.args = "", None
             changed.__dict__.pop("message", None)
         return changed
