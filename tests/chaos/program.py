@@ -12,6 +12,7 @@ import atexit
 import faulthandler
 import json
 import os
+import re
 import signal
 import sys
 import threading
@@ -27,6 +28,10 @@ SLACK = 5.0
 """Seconds beyond its own bound that a call may take: the machine may be busy."""
 
 LOOKS_APART = 0.004
+
+OTHERS = re.compile(r"-> pipe:|/said$")
+"""What may be left at the interpreter's end, and is not the library's: pipes to multiprocessing's
+children, and the diagnostics' file, which logging opens again when it was closed."""
 
 # Open from the beginning: a descriptor that comes and goes could be taken for one of the library's.
 _statm = os.open("/proc/self/statm", os.O_RDONLY)
@@ -109,8 +114,7 @@ class Process:
         """
         deadline = time.monotonic() + patience
         while True:
-            # Of multiprocessing's children some pipes may be left at the interpreter's end.
-            left = [each for each in descriptors() if each not in own and "-> pipe:" not in each]
+            left = [each for each in descriptors() if each not in own and not OTHERS.search(each)]
             threads = [each.name for each in threading.enumerate() if "writer" in each.name]
             if not left and not threads:
                 return
