@@ -127,17 +127,20 @@ class Encoder:
         length: int,
     ) -> bytes:
         """Return what stands before the body of a message, whose length is given."""
-        given = {
-            "identity": self._identity if identity is None else identity,
-            "version": self._version if version is None else version,
-            "extra": extra,
-        }
-        pieces = [DNSTAP[name].piece(each) for name, each in given.items() if each]
-        return b"".join((*pieces, DNSTAP["message"].tag, varint(length)))
+        identity = self._identity if identity is None else identity
+        version = self._version if version is None else version
+        pieces = [
+            DNSTAP["identity"].piece(identity) if identity else b"",
+            DNSTAP["version"].piece(version) if version else b"",
+            DNSTAP["extra"].piece(extra) if extra is not None else b"",
+            DNSTAP["message"].tag,
+            varint(length),
+        ]
+        return b"".join(pieces)
 
     def _head_of_text(self, identity: Any, version: Any, extra: Any, length: int) -> bytes:
         """Return the same of a record's values, which may be text."""
-        return self._head(_octets(identity), _octets(version), _octets(extra), length)
+        return self._head(_octets(identity), _octets(version), _octets(extra) or None, length)
 
     def _reduced(self, message: DnstapMessage, size: int, problems: List[Problem]) -> bytes:
         """Encode once more, without the DNS message of the other side."""
