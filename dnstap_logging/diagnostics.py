@@ -18,8 +18,9 @@ import time
 from typing import Any, Callable, Dict, Iterator, Optional, Tuple, Union
 
 from .interrupts import ends_greenlet
+from .loggers import reaches_only_deaf
 
-__all__ = ["LOGGER_NAME", "Reporter", "renew_desk", "start_desk"]
+__all__ = ["LOGGER_NAME", "Reporter", "Text", "renew_desk", "start_desk"]
 
 LOGGER_NAME = "dnstap_logging"
 
@@ -61,6 +62,7 @@ class Reporter:
         # Those that came while one of their kind was pending; a step of such an iterator is atomic.
         self._held: Dict[str, Iterator[int]] = {}
         self._due: Dict[str, float] = {}
+        self._saying = logging.NOTSET  # the level of the line that is being logged
         self.muted = False
 
     def __reduce__(self) -> Tuple[Any, ...]:
@@ -100,12 +102,18 @@ class Reporter:
             timeout: seconds.
             last: kinds that are said even before they are due, because nothing follows.
         """
+        # Only bad news is worth a wait: who closes us may hold a lock that saying it needs.
+        levels = [level for level, _ in list(self._pending.values())]
+        bad = max([self._saying, *levels]) >= logging.WARNING
+        if bad:
+            _desk.start()
         if not _desk.running:
+            if bad and not threading.main_thread().is_alive():
+                self.say_last(last)  # the interpreter ends, and starts no thread any more
             return
         farewell = _Farewell(last)
         _desk.mailbox.put((self, farewell))
-        # Only bad news is worth a wait: who closes us may hold a lock that saying it needs.
-        if any(level >= logging.WARNING for level, _ in list(self._pending.values())):
+        if bad:
             farewell.said.wait(timeout)
 
     def due(self, kind: str) -> float:
@@ -114,7 +122,15 @@ class Reporter:
 
     def say(self, kind: str) -> None:
         """Log the pending line of this kind (desk's thread)."""
-        level, text = self._pending.pop(kind, (logging.NOTSET, ""))
+        level, text = self._pending.get(kind, (logging.NOTSET, ""))
+        self._saying = level
+        try:
+            self._pending.pop(kind, None)
+            self._log(kind, level, text)
+        finally:
+            self._saying = logging.NOTSET
+
+    def _log(self, kind: str, level: int, text: Text) -> None:
         line = text if isinstance(text, str) else text()
         held = next(self._held.pop(kind, iter((0,))))
         if not line:
@@ -129,6 +145,21 @@ class Reporter:
         with _desk.speaking:
             _desk.began_speaking()
             logger.log(level, "%s: %s", self.name, line)
+            if reaches_only_deaf(logger):
+                self._say_as_last_resort(logger, level, line)
+
+    def _say_as_last_resort(self, logger: logging.Logger, level: int, line: str) -> None:
+        """Show a line where logging shows lines for which there is no handler.
+
+        Where only dnstap handlers are on the way, all of which pass it over, nobody would see it.
+        """
+        last = logging.lastResort
+        if last is not None and level >= last.level and logger.isEnabledFor(level):
+            record = logger.makeRecord(
+                logger.name, level, __file__, 0, "%s: %s", (self.name, line), None
+            )
+            if logger.filter(record):
+                last.handle(record)
 
     def _note_due(self, kind: str) -> None:
         """Note when the next line of this kind may be said, and forget kinds whose time is over."""

@@ -13,7 +13,8 @@ import os
 import sys
 import time
 import weakref
-from typing import TYPE_CHECKING, Any, List, NoReturn, Optional, Union
+from functools import partial
+from typing import TYPE_CHECKING, Any, Callable, List, NoReturn, Optional, Union
 
 from .address import parse_address
 from .arguments import DEFAULT, Default
@@ -22,6 +23,7 @@ from .copies import refuse_copy
 from .diagnostics import LOGGER_NAME
 from .extras import PAYLOAD
 from .interrupts import pass_on
+from .loggers import deaf_kinds, describe_doubling, describe_refusal, describe_unseen
 from .message import Unusable, has_dns_keys, take_snapshot
 from .options import DEFAULT_RESEND_BYTES, make_options
 from .rotation import Rotation
@@ -151,7 +153,11 @@ class DnstapHandler(logging.Handler):
         self.emit_snapshot = self._writer_thread.submit
         # A default flush() that came just before close(): when it began, and when it ended.
         self._flushed = (-math.inf, -math.inf)
+        # What is said once in the life of a handler.
+        self._said_twice = self._said_unseen = False
+        self._doubling = ""  # as found when it was closed
         super().__init__(level)
+        self._writer_thread.look_at_loggers = partial(_describe_doubling, weakref.ref(self))
         self._finalizer = weakref.finalize(self, self._writer_thread.close_soon)
         # logging.shutdown closes the handlers that are alive (older type stubs: read-only).
         self._finalizer.atexit = False  # type: ignore[misc,unused-ignore]
@@ -185,6 +191,8 @@ class DnstapHandler(logging.Handler):
         """
         values = record.__dict__
         if "dns_message_type" not in values and not has_dns_keys(values):
+            if record.levelno >= logging.WARNING and not self._said_unseen:
+                self._look_for_others(record)
             return False
         if record.name == LOGGER_NAME:
             return False
@@ -195,6 +203,13 @@ class DnstapHandler(logging.Handler):
             if isinstance(verdict, logging.LogRecord):
                 record = verdict
         return record
+
+    def _look_for_others(self, record: logging.LogRecord) -> None:
+        """Say once that lines of the program are shown nowhere, if only dnstap handlers get any."""
+        line = "" if record.name == LOGGER_NAME else describe_unseen(record)
+        if line:
+            self._said_unseen = True
+            self._writer_thread.report("unseen", line)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Put an immutable snapshot of the record's dns extras on the queue; never block."""
@@ -301,12 +316,27 @@ class DnstapHandler(logging.Handler):
         Whatever cannot be delivered in that time is counted as dropped. A second call does
         nothing. Records logged afterwards are counted as dropped (``closed``).
         """
+        if not self._writer_thread.closed:
+            self._look_at_loggers()
         now = time.monotonic()
         started, ended = self._flushed
         if now - ended > SHUTDOWN_WINDOW:
             started = now
         self._writer_thread.close(started + self._options.close_timeout)
         super().close()
+
+    def _look_at_loggers(self) -> None:
+        """Say what keeps records away, or brings them twice, as long as the loggers are there."""
+        try:
+            if not self.stats().logged:
+                line = describe_refusal(self, logging.INFO)
+                if line:
+                    self._writer_thread.report("unused", f"nothing was logged: {line}")
+            elif not self._said_twice:
+                self._doubling = describe_doubling(self)
+                self._writer_thread.report("twice", self._writer_thread.look_at_loggers)
+        except BaseException as error:  # noqa: BLE001 - loggers of another kind
+            pass_on(error)
 
     def __repr__(self) -> str:
         level = logging.getLevelName(self.level)
@@ -331,6 +361,17 @@ def _apply(each: Any, record: logging.LogRecord) -> Union[bool, logging.LogRecor
     return verdict
 
 
+def _describe_doubling(reference: Callable[[], Optional[DnstapHandler]]) -> str:
+    """Return the line about records that come twice, if they do and it was not returned before."""
+    handler = reference()
+    if handler is None or handler._said_twice:
+        return ""
+    line = handler._doubling or describe_doubling(handler)
+    handler._said_twice = bool(line)
+    return line
+
+
+deaf_kinds.add(DnstapHandler)
 _handlers: weakref.WeakValueDictionary[int, DnstapHandler] = weakref.WeakValueDictionary()
 _numbers = itertools.count()
 

@@ -19,11 +19,11 @@ import threading
 import time
 import weakref
 from functools import partial
-from typing import Optional
+from typing import Callable, Optional
 
 from .delivery import Delivery
 from .destination import Destination
-from .diagnostics import Reporter, start_desk
+from .diagnostics import Reporter, Text, start_desk
 from .extras import Snapshot
 from .forks import here
 from .interrupts import ends_greenlet, pass_on
@@ -52,6 +52,9 @@ LAST_WORDS = 0.25
 """Seconds that close() waits for pending diagnostics: enough to print some lines, short because
 a dictConfig that closes us may hold the very lock that logging them needs."""
 
+LAST_KINDS = ("drops", "stuck", "twice", "unused")
+"""Diagnostics that are said at the end even if one of their kind was said just before."""
+
 LAST_WORDS_STUCK = 2.0
 """The same, after a thread that did not stop in time: close() has waited longer than that, and the
 line about what is lost must not be lost itself."""
@@ -76,6 +79,8 @@ class WriterThread:
         self._options = options
         self.close_timeout = options.close_timeout
         self._closed = False
+        # What the diagnostics' thread asks once records come: a line about the loggers, or "".
+        self.look_at_loggers: Callable[[], str] = str
         destination = Destination(options, rotation)
         locked = destination.prepare()
         self._set_up(destination)
@@ -135,8 +140,17 @@ class WriterThread:
     def refuse(self, cause: str, text: str) -> None:
         """Count a record that could not become a snapshot, and say why."""
         self._queue.refuse(cause)
-        self._reporter.report(cause, logging.WARNING, text)
+        self.report(cause, text)
+
+    def report(self, kind: str, text: Text) -> None:
+        """Have a warning said."""
+        self._reporter.report(kind, logging.WARNING, text)
         start_desk()
+
+    @property
+    def closed(self) -> bool:
+        """Whether close() was called."""
+        return self._closed
 
     def stats(self) -> Stats:
         """Return the books."""
@@ -179,7 +193,7 @@ class WriterThread:
     def _run(self) -> None:
         try:
             self._is_greenlet = become_writer(self._starter)
-            start_desk()
+            self.report("twice", self.look_at_loggers)
             with self._driving:
                 self._drive(math.inf)
         finally:
@@ -323,7 +337,7 @@ class WriterThread:
         if not ended:
             self._give_up()
             patience = LAST_WORDS if _holds_logging() else LAST_WORDS_STUCK
-        self._reporter.drain(patience, last=("drops", "stuck"))
+        self._reporter.drain(patience, last=LAST_KINDS)
 
     def _join(self, thread: threading.Thread, deadline: float) -> bool:
         """Wait for the end of the writer thread; return whether it came in time."""

@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "dnstap_logging"
 # folder. The number is the floor; a floor has more than one row where its rooms build on each
 # other. A new module needs an entry: put it as low as its imports allow.
 ROOMS: Tuple[Tuple[int, Tuple[str, ...]], ...] = (
-    (0, ("interrupts",)),
+    (0, ("interrupts", "loggers")),
     (0, ("shorten",)),
     (
         0,

@@ -1,0 +1,144 @@
+"""What the loggers of the program say about a handler: who reaches it, and who never will.
+
+Asked once in the life of a handler, or where something goes wrong: each question looks at all
+loggers. Takes no lock, since `dictConfig` holds logging's own while it closes handlers.
+"""
+
+from __future__ import annotations
+
+import logging
+from itertools import islice
+from typing import Iterator, List, Optional, Set
+
+__all__ = [
+    "deaf_kinds",
+    "describe_doubling",
+    "describe_refusal",
+    "describe_unseen",
+    "reaches_only_deaf",
+]
+
+MOST_LOGGERS = 10_000
+"""Loggers that are looked at: a program has some hundred."""
+
+MOST_PARENTS = 100
+"""Loggers above one that are looked at; a program that sets parents may even make a ring."""
+
+MOST_NAMED = 3
+"""Loggers named in one line."""
+
+deaf_kinds: Set[type] = set()
+"""The classes of handlers that pass over all that has no dns extras, and the library's own lines:
+where a line meets only these, nobody sees it."""
+
+
+def reaches_only_deaf(logger: logging.Logger) -> bool:
+    """Return whether a logger has handlers on its way, and none of them shows an ordinary line.
+
+    Without any handler logging has a last resort; with these it has not.
+    """
+    found = [handler for each in _way(logger) for handler in each.handlers]
+    return bool(found) and all(map(_is_deaf, found))
+
+
+def describe_unseen(record: logging.LogRecord) -> str:
+    """Return in words that a record that is not for dnstap is shown nowhere; "" if it is shown."""
+    known = logging.root.manager.loggerDict.get(record.name)
+    logger = logging.root if record.name == logging.root.name else known
+    if not isinstance(logger, logging.Logger) or not reaches_only_deaf(logger):
+        return ""
+    return (
+        f"a line of {_name(logger)}, of level {record.levelname}, is shown nowhere: only dnstap "
+        f"handlers get it, and pass it over; give the root logger another handler, such as "
+        f"logging.StreamHandler()"
+    )
+
+
+def describe_doubling(handler: logging.Handler) -> str:
+    """Return in words how records come to a handler twice; "" if they do not."""
+    for logger in _known():
+        holders = [each for each in _way(logger) for one in each.handlers if one is handler]
+        if len(holders) > 1:
+            first, second = map(_name, holders[:2])
+            return (
+                f"records come twice: this handler is attached to {first} and to {second}, and the "
+                f"one passes its records on to the other; remove it from one of them, or set "
+                f"propagate to False"
+            )
+    return ""
+
+
+def describe_refusal(handler: logging.Handler, level: int) -> str:
+    """Return in words why no record of a level ever comes to a handler; "" if one could.
+
+    A handler that no known logger has is not talked about: it may have been removed before.
+    """
+    refusals: List[str] = []
+    holders = 0
+    for logger in _known():
+        if not any(one is handler for each in _way(logger) for one in each.handlers):
+            continue
+        reason = _refusal(logger, handler, level)
+        if reason is None:
+            return ""
+        if any(one is handler for one in logger.handlers):
+            holders += 1
+            if len(refusals) < MOST_NAMED:
+                refusals.append(reason)
+    if holders > len(refusals):
+        refusals.append(f"and {holders - len(refusals)} more loggers")
+    return "; ".join(refusals)
+
+
+def _refusal(logger: logging.Logger, handler: logging.Handler, level: int) -> Optional[str]:
+    """Return why a logger's records of a level do not come to a handler, and what helps."""
+    wanted = logging.getLevelName(level)
+    effective = logger.getEffectiveLevel()
+    name = _name(logger)
+    if logger.disabled:
+        return f"{name} is disabled; set disable_existing_loggers=False, or logger.disabled = False"
+    if logging.root.manager.disable >= level:
+        return f"logging.disable() refuses {wanted}"
+    if effective > level:
+        return (
+            f"{name} has the effective level {logging.getLevelName(effective)} and refuses "
+            f"{wanted}; set its level to {wanted}"
+        )
+    if handler.level > level:
+        own = logging.getLevelName(handler.level)
+        return f"the level of this handler is {own}, which refuses {wanted}; leave it out"
+    return None
+
+
+def _known() -> Iterator[logging.Logger]:
+    """Yield the loggers that there are, the root logger first."""
+    yield logging.root
+    for each in islice(list(logging.root.manager.loggerDict.values()), MOST_LOGGERS):
+        if isinstance(each, logging.Logger):  # not a place that is only kept for its children
+            yield each
+
+
+def _way(logger: logging.Logger) -> Iterator[logging.Logger]:
+    """Yield the loggers whose handlers a record of a logger comes to."""
+    each: Optional[logging.Logger] = logger
+    for _ in range(MOST_PARENTS):
+        if each is None:
+            return
+        yield each
+        each = each.parent if each.propagate else None
+
+
+def _is_deaf(handler: object) -> bool:
+    """Return whether a handler is one of ours, or only a buffer before one, as MemoryHandler is."""
+    for _ in range(MOST_PARENTS):
+        if isinstance(handler, tuple(deaf_kinds)):
+            return True
+        target = getattr(handler, "target", None)
+        if not isinstance(target, logging.Handler):
+            return False
+        handler = target
+    return False
+
+
+def _name(logger: logging.Logger) -> str:
+    return "the root logger" if logger is logging.root else f"the logger {logger.name!r}"
