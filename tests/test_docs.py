@@ -9,7 +9,7 @@ from typing import Iterator, List, Set, Tuple
 
 import pytest
 
-from tests.pages import DOCS, EXAMPLES, FENCE, REPOSITORY, code_blocks, code_in
+from tests.pages import DOCS, FENCE, REPOSITORY, code_blocks, not_run
 
 PAGES = sorted(
     [
@@ -104,15 +104,25 @@ def test_every_page_of_the_manual_is_linked_from_its_front() -> None:
     assert [page_name(page) for page in PAGES if page not in linked and page != index] == []
 
 
-HOW_TOS = [page for page in PAGES if page.parent.name == "howto"]
+GUIDES = ("install", "logging", "collecting", "reading", "processes", "threads", "performance")
+RUN = [
+    *(page for page in PAGES if page.parent.name in ("howto", "reference")),
+    *(DOCS / f"{name}.md" for name in GUIDES),
+]
+"""The pages whose examples tests take by `tests.pages.example`; others have ways of their own."""
 
 
-@pytest.mark.parametrize("page", [*HOW_TOS, DOCS / "threads.md"], ids=page_name)
-def test_every_example_of_a_how_to_is_run(page: Path) -> None:
+@pytest.fixture(scope="module")
+def all_tests_of_pages() -> None:
+    """Import them all, since each takes its examples when it is imported."""
+    folder = Path(__file__).parent
+    for path in (*folder.glob("test_docs_*.py"), *folder.glob("docs/test_*.py")):
+        module = path.relative_to(REPOSITORY).with_suffix("").as_posix().replace("/", ".")
+        importlib.import_module(module)
+
+
+@pytest.mark.usefixtures("all_tests_of_pages")
+@pytest.mark.parametrize("page", RUN, ids=page_name)
+def test_every_example_is_run(page: Path) -> None:
     """Each block of Python, shell and ini is taken by a test that runs it."""
-    for module in ("choosing", "collectors", "operation"):
-        importlib.import_module(f"tests.test_docs_{module}")
-    name = page.relative_to(DOCS).as_posix()
-    for language in ("python", "sh", "ini"):
-        for number, code in enumerate(code_in(page, language)):
-            assert (name, language, number) in EXAMPLES, f"no test runs: {code}"
+    assert not_run(page.relative_to(DOCS).as_posix()) == []

@@ -12,9 +12,8 @@ from typing import Dict, List
 import dnstap_logging
 from dnstap_logging import DnstapMessage, DnstapReader, Stats, filters
 from tests.integrations.servers import question
-from tests.pages import DOCS, code_in, example, names, rows_of
+from tests.pages import DOCS, code_in, example, names, rows_of, run, start
 from tests.support import free_port, wait_until
-from tests.test_readme import run, start
 
 LOG = """
 def log(name, client, **extras):

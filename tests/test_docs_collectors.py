@@ -16,9 +16,8 @@ import pytest
 from dnstap_logging import DnstapHandler
 from tests.interop.captures import read_capture
 from tests.interop.collectors import Collector
-from tests.pages import DOCS, code_in, example, names, rows_of
+from tests.pages import DOCS, LOG_ONE, code_in, example, names, rows_of, run
 from tests.support import free_port, require_program, wait_until
-from tests.test_readme import LOG_ONE, run
 
 SET_UP = """
 import logging

@@ -12,10 +12,9 @@ from typing import List
 import pytest
 
 from dnstap_logging import DnstapMessage, DnstapReader, DnstapReceiver
-from tests.pages import example
+from tests.pages import LOG_ONE, example, run, start
 from tests.rotating.test_logrotate import Logrotate
 from tests.support import free_port, require_program, wait_until
-from tests.test_readme import LOG_ONE, run, start
 
 DEADLINE = 60  # seconds for a program
 # Not signal.pause(): a signal that came just before it would wait there for the next one.

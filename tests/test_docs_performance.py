@@ -1,4 +1,4 @@
-"""The manual's page on performance: its figures are those of a run, and its example logs."""
+"""The manual's pages on performance: their figures are those of a run, and the example logs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 
 from dnstap_logging import DnstapAdapter, DnstapReader, MessageType
 from tests.benchmarks.__main__ import BENCHMARKS
-from tests.benchmarks.page import insert
+from tests.benchmarks.page import insert, pages
 from tests.benchmarks.plot import COST, LATENCY, plot
 from tests.benchmarks.results import load
 from tests.benchmarks.traffic import WIRE
@@ -22,23 +22,24 @@ from tests.pages import DOCS, example
 
 RESULTS = DOCS / "performance.json"
 PAGE = DOCS / "performance.md"
+EXAMPLE = example("performance.md", "python")
 MOST_BYTES = 150_000  # of a plot
 
 
 def test_the_tables_are_those_of_the_results() -> None:
-    """No figure of the page was written by hand: each is in the results of one run."""
-    page = PAGE.read_text(encoding="utf-8")
+    """No figure of a page was written by hand: each is in the results of one run."""
+    for path in pages(PAGE):
+        page = path.read_text(encoding="utf-8")
+        assert insert(page, load(RESULTS)) == page, path.name
 
-    assert insert(page, load(RESULTS)) == page
 
+def test_all_results_are_on_the_pages() -> None:
+    """All benchmarks have run, and each has its place on a page, once."""
+    text = "".join(path.read_text(encoding="utf-8") for path in pages(PAGE))
+    places = re.findall(r"^<!-- measured: (\w+) -->$", text, re.MULTILINE)
 
-def test_all_results_are_on_the_page() -> None:
-    """All benchmarks have run, and each has its place on the page, once."""
-    places = re.findall(
-        r"^<!-- measured: (\w+) -->$", PAGE.read_text(encoding="utf-8"), re.MULTILINE
-    )
-
-    assert sorted(place for place in places if place != "end") == sorted(["figures", *BENCHMARKS])
+    shown = sorted(place for place in places if place != "end")
+    assert shown == sorted(["figures", "readme", *BENCHMARKS])
     assert list(load(RESULTS).sections) == list(BENCHMARKS)
 
 
@@ -84,7 +85,7 @@ def test_the_example_logs_without_a_record(capture: Path, monkeypatch: pytest.Mo
     """What the page advises takes the way without a LogRecord, and the query arrives."""
     logger = logging.Logger("dns")
     namespace: Dict[str, Any] = {}
-    code = example("performance.md", "python").replace("unix:///run/dnstap.sock", str(capture))
+    code = EXAMPLE.replace("unix:///run/dnstap.sock", str(capture))
     with monkeypatch.context() as patch:
         patch.setattr(logging, "getLogger", lambda name: logger)
         exec(compile(code, "performance.md", "exec"), namespace)

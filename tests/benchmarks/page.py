@@ -1,6 +1,8 @@
-"""Put the results of a run into the manual's page on performance, between its markers.
+"""Put the results of a run into the pages that show them, between their markers.
 
 python -m tests.benchmarks.page docs/performance.json docs/performance.md
+
+The page on performance is named; the page of its goals and the README are found from there.
 """
 
 from __future__ import annotations
@@ -8,6 +10,7 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
+from typing import List
 
 from tests.benchmarks.results import Results, as_markdown, load
 
@@ -32,10 +35,20 @@ def insert(page: str, results: Results) -> str:
     return new
 
 
+def pages(performance: Path) -> List[Path]:
+    """Return all pages that show results: this one, the one of the goals, and the README."""
+    return [
+        performance,
+        performance.with_name("performance-goals.md"),
+        performance.resolve().parents[1] / "README.md",
+    ]
+
+
 def rewrite(path: Path, results: Results) -> None:
     """Put results into the page of this path."""
     path.write_text(insert(path.read_text(encoding="utf-8"), results), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    rewrite(Path(sys.argv[2]), load(Path(sys.argv[1])))
+    for page in pages(Path(sys.argv[2])):
+        rewrite(page, load(Path(sys.argv[1])))

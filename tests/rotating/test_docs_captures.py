@@ -7,9 +7,9 @@ import re
 from pathlib import Path
 
 from dnstap_logging import DnstapReader
+from tests.pages import run
 from tests.rotating.test_under_load import DOCUMENTATION
 from tests.test_docs import python_examples
-from tests.test_readme import run
 
 LOG = """
 for handler in (by_size, by_time):

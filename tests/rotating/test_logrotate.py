@@ -21,6 +21,7 @@ from dnstap_logging import DnstapHandler, DnstapReader
 from dnstap_logging.exceptions import DecodeError
 from tests.conftest import Said
 from tests.interop.captures import read_capture
+from tests.pages import REPOSITORY
 from tests.rotating.load import (
     Load,
     Mark,
@@ -35,7 +36,6 @@ from tests.rotating.load import (
 from tests.rotating.test_under_load import DOCUMENTATION, unpack
 from tests.support import require_program, wait_until
 from tests.test_docs import FENCE
-from tests.test_readme import REPOSITORY
 
 SYSTEM_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
 """Where logrotate is on most systems is not on every user's PATH."""

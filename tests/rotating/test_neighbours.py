@@ -16,9 +16,9 @@ import pytest
 import dnstap_logging.delivery
 from dnstap_logging import RotatingDnstapHandler
 from tests.conftest import Said
+from tests.pages import REPOSITORY
 from tests.rotating.load import backups, by_thread, log, marks
 from tests.support import assert_balanced
-from tests.test_readme import REPOSITORY
 
 DEADLINE = 60  # seconds for a process
 

@@ -16,9 +16,9 @@ import pytest
 
 from dnstap_logging import RotatingDnstapHandler, TimedRotatingDnstapHandler
 from tests.conftest import Said
+from tests.pages import REPOSITORY
 from tests.rotating.load import Load, backups, check_all_there, check_books, complaints, log, marks
 from tests.support import require_program, wait_until
-from tests.test_readme import REPOSITORY
 
 DEADLINE = 60  # seconds for a process
 
