@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import logging
+import re
 from typing import Any, NoReturn, Optional, Tuple
 
 from .shorten import shorten
@@ -22,6 +23,7 @@ __all__ = [
     "integer",
     "level",
     "logger",
+    "permissions",
     "refuse",
     "seconds",
 ]
@@ -31,6 +33,9 @@ MAX_FRAME_SIZE = 0xFFFFFFFF
 
 MAX_SECONDS = 86400.0 * 366
 """A bound for times: above a year somebody meant another unit, and thread waits overflow."""
+
+MAX_PERMISSIONS = 0o777
+_OCTAL = re.compile(r"(0[oO]?)?[0-7]{3}")
 
 
 class Default(enum.Enum):
@@ -63,6 +68,21 @@ def integer(
         raise TypeError(f"{argument}={value!r}: must be {right}{hint}")
     if value < low or (high is not None and value > high):
         refuse(argument, value, right + hint)
+    return value
+
+
+def permissions(argument: str, value: object) -> int:
+    """Return the permissions of a file, which may be text as for chmod, as a number."""
+    right = "from 0 to 0o777, as 0o640 or '0640'"
+    if isinstance(value, str):
+        if not _OCTAL.fullmatch(value):
+            refuse(argument, value, right)
+        return int(value, 8)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{argument}={value!r}: must be {right}")
+    if not 0 <= value <= MAX_PERMISSIONS:
+        meant = 0 < value < 1000 and _OCTAL.fullmatch(str(value))
+        refuse(argument, value, right + (f"; did you mean 0o{value}?" if meant else ""))
     return value
 
 

@@ -10,6 +10,7 @@ converters.
 from __future__ import annotations
 
 import operator
+import socket
 import sys
 import time
 from datetime import datetime
@@ -102,6 +103,7 @@ NOT_PLAIN = -1  # in place of a size: values that may not be kept as they are
 _PLAIN: Set[type] = {
     type(None), bytes, str, int, float, bool, datetime, Policy,
     enums.MessageType, enums.SocketFamily, enums.SocketProtocol, enums.HttpProtocol,
+    socket.AddressFamily, socket.SocketKind,
 }  # fmt: skip
 
 # -- keys --------------------------------------------------------------------------------------

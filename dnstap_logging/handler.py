@@ -78,7 +78,7 @@ class DnstapHandler(logging.Handler):
         server_hostname: the name in the collector's certificate, if it is not the address's.
         mode: for files, "a" continues, "w" starts anew, "x" refuses an existing file.
         delay: True opens the file with the first record instead of now.
-        permissions: of a new file, before the umask.
+        permissions: of a new file, before the umask; text as for chmod ("0640"), too.
 
     Raises:
         TypeError, ValueError: naming the argument, the value and what is right.
@@ -115,7 +115,7 @@ class DnstapHandler(logging.Handler):
         server_hostname: Optional[str] = None,
         mode: str = "a",
         delay: bool = False,
-        permissions: int = DEFAULT_PERMISSIONS,
+        permissions: Union[int, str] = DEFAULT_PERMISSIONS,
     ) -> None:
         options = make_options(
             parse_address(address),

@@ -17,12 +17,12 @@ class Keywords(TypedDict, total=False):
     """
 
     response_address: Optional[AddressSource]
-    query_port: Optional[int]
-    response_port: Optional[int]
+    query_port: Union[int, str, None]
+    response_port: Union[int, str, None]
     response_time: Optional[TimeSource]
     socket_family: Union[SocketFamily, str, int, None]
     socket_protocol: Union[SocketProtocol, str, int, None]
-    http_protocol: Union[HttpProtocol, str, int, None]
+    http_protocol: Union[HttpProtocol, str, bytes, int, None]
     query_zone: Optional[NameSource]
     policy: Union[Policy, Mapping[str, object], None]
     dns_extra: Union[str, Octets, None]
@@ -63,4 +63,4 @@ class FileArguments(TypedDict, total=False):
     max_frame_size: int
     report_interval: float
     delay: bool
-    permissions: int
+    permissions: Union[int, str]

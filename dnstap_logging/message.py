@@ -115,13 +115,16 @@ class DnstapMessage(_MessageFields):
 
     Args:
         message_type: a `MessageType`, its name or number.
-        socket_family: by default, that of the addresses.
-        socket_protocol: a `SocketProtocol`, its name in any case, or its number.
-        http_protocol: a `HttpProtocol`, likewise; with DOH only.
-        query_address: the initiator's address: text, `ipaddress` object, 4 or 16 bytes, or a
-            socket address (host, port, ...). An unspecified one (0.0.0.0, ::) means unknown.
+        socket_family: by default, that of the addresses; else a `SocketFamily`, its name or number;
+            also `socket.AF_INET`, "IPv6".
+        socket_protocol: a `SocketProtocol`, its name in any case, or its number; also "tls",
+            "https", "quic", `socket.SOCK_DGRAM`.
+        http_protocol: a `HttpProtocol`, likewise; also "HTTP/1.1", "h2"; with DOH only.
+        query_address: the initiator's address: text, `ipaddress` object, 4 or 16 bytes, a socket
+            address (host, port, ...), or text with a port (192.0.2.1#53, [2001:db8::1]:53). An
+            unspecified one (0.0.0.0, ::) means unknown.
         response_address: the responder's; both are of one family.
-        query_port: 0 to 65535; wins over that of a socket address.
+        query_port: 0 to 65535, also as text; wins over that of an address.
         response_port: likewise.
         query_time: int nanoseconds since the epoch (at least 10**17), float seconds, or an aware
             datetime.
@@ -147,11 +150,11 @@ class DnstapMessage(_MessageFields):
         *,
         socket_family: Union[SocketFamily, str, int, None] = None,
         socket_protocol: Union[SocketProtocol, str, int, None] = None,
-        http_protocol: Union[HttpProtocol, str, int, None] = None,
+        http_protocol: Union[HttpProtocol, str, bytes, int, None] = None,
         query_address: Optional[AddressSource] = None,
         response_address: Optional[AddressSource] = None,
-        query_port: Optional[int] = None,
-        response_port: Optional[int] = None,
+        query_port: Union[int, str, None] = None,
+        response_port: Union[int, str, None] = None,
         query_time: Optional[TimeSource] = None,
         response_time: Optional[TimeSource] = None,
         query_message: Optional[WireSource] = None,

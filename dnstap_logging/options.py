@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, Optional, Union
 from ._version import __version__
 from .address import Address
 from .arguments import MAX_FRAME_SIZE, choice, flag, integer, refuse, seconds
+from .arguments import permissions as permissions_of
 from .transport import DEFAULT_PERMISSIONS, TlsOptions, check_tls
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def make_options(
     server_hostname: Optional[str],
     mode: str,
     delay: bool,
-    permissions: int,
+    permissions: Union[int, str],
 ) -> Options:
     """Check the arguments of a handler; `DnstapHandler` says what each of them means.
 
@@ -88,7 +89,8 @@ def make_options(
     """
     interval = seconds("reconnect_interval", reconnect_interval)
     ceiling = _ceiling(address, interval, max_reconnect_interval)
-    _check_file_arguments(address, mode, delay, permissions)
+    permission_bits = permissions_of("permissions", permissions)
+    _check_file_arguments(address, mode, delay, permission_bits)
     if address.is_file:  # as in logging: a later chdir, of a daemon, changes nothing
         address = address._replace(path=os.path.abspath(address.path))
     return Options(
@@ -113,7 +115,7 @@ def make_options(
         tls=_tls(address, ssl_context, cafile, certfile, keyfile, server_hostname),
         mode=mode,
         delay=delay,
-        permissions=permissions,
+        permissions=permission_bits,
     )
 
 
@@ -161,7 +163,6 @@ def _check_file_arguments(address: Address, mode: str, delay: bool, permissions:
     """Check the arguments that only files have, and refuse them for sockets."""
     choice("mode", mode, ("a", "w", "x"))
     flag("delay", delay)
-    integer("permissions", permissions, 0, 0o777)
     if address.is_file:
         return
     for argument, value, default in (

@@ -13,7 +13,8 @@ from typing import Any, Callable, Dict, NamedTuple, Optional, Tuple, Type, Union
 from .enums import PolicyAction, PolicyMatch
 from .interrupts import pass_on
 from .shorten import shorten, type_name
-from .values import NameSource, Octets, as_domain_name, as_octets, enum_converter, reason
+from .spellings import enum_converter
+from .values import NameSource, Octets, as_domain_name, as_octets, reason
 
 __all__ = ["Policy", "as_policy"]
 

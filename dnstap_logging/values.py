@@ -8,7 +8,6 @@ functions: the writer thread calls them for plain values, the calling thread for
 
 from __future__ import annotations
 
-import enum
 import operator
 import socket
 from datetime import datetime, timezone
@@ -16,14 +15,11 @@ from typing import (
     TYPE_CHECKING,
     Any,
     Callable,
-    Dict,
     List,
     NamedTuple,
     Optional,
     Protocol,
     Tuple,
-    Type,
-    TypeVar,
     Union,
 )
 
@@ -31,6 +27,7 @@ from .enums import HttpProtocol, MessageType, SocketFamily, SocketProtocol
 from .interrupts import pass_on
 from .names import check_wire_name, name_from_text
 from .shorten import describe_error, error_text, type_name
+from .spellings import enum_converter
 
 if TYPE_CHECKING:
     import ipaddress
@@ -55,7 +52,6 @@ __all__ = [
     "as_text_octets",
     "as_time_ns",
     "as_wire_message",
-    "enum_converter",
     "ns_from_seconds",
     "reason",
     "unmapped",
@@ -63,6 +59,8 @@ __all__ = [
 
 MAX_WIRE_MESSAGE = 65535  # octets: the length field of DNS over TCP (RFC 1035, 4.2.2)
 MAX_PORT = 65535
+MAX_PORT_DIGITS = len(str(MAX_PORT))
+_PORT_MARKS = "#@:"  # of dig and BIND, of Unbound and Knot, of URLs
 NS = 10**9  # nanoseconds in a second
 MIN_TIME_INT = 10**17  # nanoseconds, in 1973: an int below it is in a larger unit
 MAX_SECONDS = 253402300800  # the year 10000, where datetime and most readers of dnstap end
@@ -96,8 +94,6 @@ AddressSource = Union[
 ]
 TimeSource = Union[int, float, datetime]
 
-E = TypeVar("E", bound=enum.IntEnum)
-
 
 class TooLong(ValueError):
     """A DNS message of more than 65,535 bytes; it costs the record, not only the field."""
@@ -123,43 +119,16 @@ class Endpoint(NamedTuple):
 # -- enumerations ------------------------------------------------------------------------------
 
 
-def enum_converter(kind: Type[E]) -> Callable[[object], E]:
-    """Make the converter of an enumeration: its members, their names in any case, their numbers.
-
-    A member of another enumeration counts by its name alone: ``socket.AF_INET`` has the number
-    of INET6 here.
-    """
-    by_name: Dict[str, E] = {}
-    for member in kind:
-        for name in (member.name, member.name.upper(), member.name.lower()):
-            by_name[name] = member
-    by_number = {member.value: member for member in kind}
-    article = "an" if kind.__name__[0] in "AEIOU" else "a"
-    example, last = next(iter(kind)).name, max(by_number)
-    right = f"must be {article} {kind.__name__}, its name ({example!r}) or number (1 to {last})"
-
-    def convert(value: object) -> E:
-        if type(value) is kind and value._value_ in by_number:  # not read from somebody else
-            return value
-        found = None
-        if isinstance(value, (str, enum.Enum)):
-            name = str(value.name) if isinstance(value, enum.Enum) else str.__str__(value)
-            found = by_name.get(name) or by_name.get(name.lower())
-        elif isinstance(value, int) and not isinstance(value, bool):
-            found = by_number.get(int.__int__(value))
-        else:
-            raise TypeError(right)
-        if found is None:
-            raise ValueError(right)
-        return found
-
-    return convert
-
-
 as_message_type = enum_converter(MessageType)
 as_socket_family = enum_converter(SocketFamily)
 as_socket_protocol = enum_converter(SocketProtocol)
-as_http_protocol = enum_converter(HttpProtocol)
+_as_http_protocol = enum_converter(HttpProtocol)
+
+
+def as_http_protocol(value: object) -> HttpProtocol:
+    """Convert a version of HTTP; its name may be bytes, as Twisted and ALPN have it."""
+    name = bytes.decode(value, "latin-1") if isinstance(value, bytes) else value
+    return _as_http_protocol(name)
 
 
 # -- octets ------------------------------------------------------------------------------------
@@ -223,14 +192,24 @@ def _render(render: Callable[[], object], method: str) -> bytes:
 
 
 def as_endpoint(value: object) -> Endpoint:
-    """Convert an address, or a socket address ``(host, port, ...)`` as sockets return it."""
+    """Convert an address, text with a port, or a socket address as sockets return it."""
+    if isinstance(value, str):
+        text, port = _split_port(str.__str__(value))
+        return Endpoint(as_address(text), None if port is None else _port_of(port))
     if not isinstance(value, (tuple, list)):
         return Endpoint(as_address(value), None)
     if len(value) < 2:
         raise ValueError("a socket address is a tuple (host, port, ...)")
     host = value[0]
     anywhere = isinstance(host, str) and not host  # what sockets bind to for "any address"
-    return Endpoint(None if anywhere else as_address(host), as_port(value[1]))
+    return Endpoint(None if anywhere else as_address(host), _port_of(value[1]))
+
+
+def _port_of(value: object) -> int:
+    try:
+        return as_port(value)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"its port {error}") from None
 
 
 def as_address(value: object) -> Optional[bytes]:
@@ -257,19 +236,37 @@ def unmapped(packed: bytes) -> bytes:
 
 def _packed_text(text: str) -> bytes:
     try:
+        if text.startswith("[") and text.endswith("]"):
+            text = text[1:-1]
         if ":" in text:
             return socket.inet_pton(socket.AF_INET6, text.partition("%")[0])
         return socket.inet_pton(socket.AF_INET, text)
     except (OSError, ValueError):
         pass
-    if "]" in text or (text.count(":") == 1 and "." in text):
-        raise ValueError("an IP address without a port is needed; or a tuple (host, port)")
     raise ValueError("an IP address is needed, names are not looked up")
 
 
+def _split_port(text: str) -> Tuple[str, Optional[str]]:
+    """Split the port off ``ip#port``, ``ip@port``, ``[ip]:port`` and, of IPv4, ``ip:port``."""
+    host, mark, rest = text.rpartition("]")
+    if mark:
+        return (host + mark, rest[1:]) if rest[:1] in tuple(_PORT_MARKS) else (text, None)
+    for mark in _PORT_MARKS:
+        if mark in text and (mark != ":" or text.count(":") == 1):
+            host, _, port = text.rpartition(mark)
+            return host, port
+    return text, None
+
+
 def as_port(value: object) -> int:
-    """Convert a port: any integer from 0 to 65535 but a bool."""
+    """Convert a port: any integer from 0 to 65535 but a bool, or its digits."""
     right = f"must be an integer from 0 to {MAX_PORT}"
+    if isinstance(value, str):
+        digits = str.__str__(value)
+        # isdigit() alone takes the digits of all scripts
+        if not (digits.isascii() and digits.isdigit() and len(digits) <= MAX_PORT_DIGITS):
+            raise ValueError(right)
+        value = int(digits)
     port = value if type(value) is int else _integer(value, right)
     if not 0 <= port <= MAX_PORT:
         raise ValueError(right)

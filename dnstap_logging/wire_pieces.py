@@ -8,6 +8,7 @@ that raises. Used by writer threads.
 
 from __future__ import annotations
 
+import socket
 from typing import Any, Callable, Dict, Generic, Optional, Tuple, TypeVar
 
 from .enums import MessageType, SocketFamily, SocketProtocol
@@ -102,6 +103,8 @@ def _name(value: Any, kind: Any) -> Optional[str]:
         return value
     if type(value) is kind or type(value) is int:
         return str(kind(value).name)
+    if type(value) is socket.SocketKind:
+        return value.name
     raise Unusual
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import itertools
 import random
+import socket
 import sys
 from datetime import datetime, timezone
 from types import FrameType
@@ -43,6 +44,7 @@ MIXED: Dict[str, List[Any]] = {
     "message_type": [
         "CLIENT_QUERY", "CLIENT_RESPONSE", MessageType.AUTH_QUERY, 1, True, 1.0, SocketFamily.INET,
         SocketProtocol.UDP, MessageType.AUTH_RESPONSE, "nothing", None, b"CLIENT_QUERY",
+        socket.SOCK_STREAM, "cq", "client-response", "CLIENT_QERY",
     ],
     "query_message": [
         WIRE, bytes(100), b"", None, bytearray(WIRE), bytes(65536), "text", bytes(65535)
@@ -53,23 +55,31 @@ MIXED: Dict[str, List[Any]] = {
         ("0.0.0.0", 53), ("", 53), ("::ffff:192.0.2.9", 9), "192.0.2.1", "2001:db8::7", b"1234",
         ipaddress.ip_address("192.0.2.3"), ("192.0.2.1", -1), ("192.0.2.1", True), (), ("x",),
         ["192.0.2.1", 5], None, 5, ("fe80::1%eth0", 53, 0, 2), (b"1234", 9),
+        "192.0.2.1#53", "192.0.2.1@5", "192.0.2.1:5353", "[2001:db8::1]:53", "[2001:db8::1]",
+        "fe80::1%eth0#53", "192.0.2.1#65536", "0.0.0.0#53", "localhost:53", ("192.0.2.1", "53"),
+        ("192.0.2.1#9", 53), ("[2001:db8::1]", 53), ["192.0.2.1", "5"], ("", "53"),
     ],
     "response_address": [
         ("192.0.2.53", 53), ("2001:db8::53", 53, 0, 0), ("192.0.2.53", 853), "192.0.2.53", None,
-        ("0.0.0.0", 53), "nowhere", ("192.0.2.53", 70000),
+        ("0.0.0.0", 53), "nowhere", ("192.0.2.53", 70000), "192.0.2.53#53", "[2001:db8::53]:53",
+        "192.0.2.53:", ("192.0.2.53", "53"), ("[2001:db8::53]", 853),
     ],
-    "query_port": [53, 5353, 65535, 65536, -1, None, "53", True],
-    "response_port": [853, 0, None],
+    "query_port": [53, 5353, 65535, 65536, -1, None, "53", True, "65536", "5" * 99],
+    "response_port": [853, 0, None, "853", b"853"],
     "query_time": [
         NOW, NOW + 1, NOW + 10**9, NOW - 1, 0, 1700000000, 1.7e9, 1700000000.25, 2**63, None, -5,
         datetime(2023, 1, 1, tzinfo=timezone.utc), datetime(2023, 1, 1), True,
     ],
     "response_time": [NOW, NOW + 5, 1700000000.5, None, 10**30],
-    "socket_family": ["INET", "INET6", SocketFamily.INET, 2, None, 3],
-    "socket_protocol": [
-        "UDP", "tcp", SocketProtocol.DOH, 4, 2, True, MessageType.RESOLVER_QUERY, "?"
+    "socket_family": [
+        "INET", "INET6", SocketFamily.INET, 2, None, 3, socket.AF_INET, socket.AF_INET6, "IPv6", 4,
+        6, socket.AF_UNIX,
     ],
-    "http_protocol": [HttpProtocol.HTTP2, "HTTP3", 1, None],
+    "socket_protocol": [
+        "UDP", "tcp", SocketProtocol.DOH, 4, 2, True, MessageType.RESOLVER_QUERY, "?",
+        socket.SOCK_DGRAM, socket.SOCK_STREAM, socket.SOCK_RAW, "https", "TLS", "quic",
+    ],
+    "http_protocol": [HttpProtocol.HTTP2, "HTTP3", 1, None, "1.1", b"h2", "HTTP/3", b"?"],
     "query_zone": ["example.com", b"\x01a\x00", ".", b"", None, "x" * 300],
     "policy": [Policy("RPZ"), {"type": "RPZ"}, None],
     "extra": [b"abc", "text", "", None, 5],
@@ -157,6 +167,9 @@ QUERY = {
         ({"dns_query_zone": "example.com", "dns_extra": "note"}, None),
         ({"dns_identity": "ns9", "dns_version": "9", "dns_socket_family": "INET"}, None),
         ({"dns_socket_protocol": "DOH", "dns_http_protocol": "HTTP2"}, None),
+        ({"dns_socket_protocol": "https", "dns_http_protocol": "1.1"}, None),
+        ({"dns_socket_protocol": socket.SOCK_DGRAM, "dns_socket_family": socket.AF_INET}, None),
+        ({"dns_response_address": "192.0.2.53#53"}, None),
         ({}, "upstream=192.0.2.7"),
     ],
 )
@@ -275,7 +288,10 @@ def test_sets_of_keys_share_the_compiled_code() -> None:
 def test_enumerators_and_numbers_that_are_equal() -> None:
     """True, 1.0 and another enumeration's first member equal AUTH_QUERY, and are not it."""
     oracle, encoder = Oracle(b"ns1", b"test"), Encoder(b"ns1", b"test")
-    ones = [MessageType.AUTH_QUERY, 1, True, 1.0, SocketFamily.INET, SocketProtocol.UDP]
+    ones = [
+        *(MessageType.AUTH_QUERY, 1, True, 1.0, SocketFamily.INET, SocketProtocol.UDP),
+        *(socket.SOCK_STREAM, socket.SOCK_DGRAM, 2, SocketProtocol.TCP),
+    ]
     for message_type, protocol in [*itertools.product(ones, ones)] * 2:
         values = {"dns_message_type": message_type, "dns_socket_protocol": protocol}
         snapshot = take_snapshot(values, 1.7e9)

@@ -12,7 +12,7 @@ import socket
 import threading
 import weakref
 from pathlib import Path
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict, List, Union
 
 import pytest
 
@@ -348,6 +348,14 @@ def test_permissions_of_a_new_capture(capture: Path) -> None:
         os.umask(mask)
 
     assert oct(capture.stat().st_mode & 0o777) == oct(0o640)
+
+
+@pytest.mark.parametrize("permissions", ["0600", "0o600", "0O600", "600", 0o600])
+def test_permissions_as_for_chmod(capture: Path, permissions: Union[int, str]) -> None:
+    """Permissions may be text, as configuration files that have no octal numbers need it."""
+    DnstapHandler(capture, permissions=permissions).close()
+
+    assert oct(capture.stat().st_mode & 0o777) == oct(0o600)
 
 
 def test_a_filter_for_dnstap_only_is_asked_by_this_handler(

@@ -33,6 +33,7 @@ ROOMS: Tuple[Tuple[int, Tuple[str, ...]], ...] = (
     ),
     (0, ("process", "threads")),
     (1, ("address", "enums", "framestream", "names", "wire_fields")),
+    (1, ("spellings",)),
     (1, ("values", "wire_names")),
     (1, ("dnswire",)),
     (1, ("policy",)),

@@ -129,6 +129,16 @@ def address(packed: Optional[bytes], port: Optional[int] = None) -> Dict[str, ob
 LONGEST_NAME = ".".join(["a" * 63] * 3 + ["b" * 61])
 LONGEST_NAME_WIRE = (b"\x3f" + b"a" * 63) * 3 + b"\x3d" + b"b" * 61 + b"\0"
 
+SOCKET_PROTOCOLS: Dict[SocketProtocol, Tuple[object, ...]] = {
+    SocketProtocol.UDP: (socket.SOCK_DGRAM, "udp4", "UDP6", "DoUDP"),
+    SocketProtocol.TCP: (socket.SOCK_STREAM, "tcp4", "TCP6", "DoTCP"),
+    SocketProtocol.DOT: ("tls", "TLS", "ssl", "tcp-tls", "DNS over TLS", "dns-over-tls", "dot"),
+    SocketProtocol.DOH: ("https", "HTTPS", "http", "DoH3", "DNS over HTTPS", "DNS over HTTP/3"),
+    SocketProtocol.DOQ: ("quic", "QUIC", "DoQ", "DNS over QUIC", Text("Quic")),
+    SocketProtocol.DNSCryptUDP: ("DNSCrypt UDP", "dnscrypt-udp", "DNSCRYPT_UDP"),
+    SocketProtocol.DNSCryptTCP: ("DNSCrypt TCP", "dnscrypt-tcp", "DNSCRYPT_TCP"),
+}
+
 ACCEPTED: List[Tuple[str, object, Dict[str, object]]] = [
     # the message type
     ("message_type", MessageType.CLIENT_QUERY, {"message_type": MessageType.CLIENT_QUERY}),
@@ -137,6 +147,10 @@ ACCEPTED: List[Tuple[str, object, Dict[str, object]]] = [
     ("message_type", Text("Client_Query"), {"message_type": MessageType.CLIENT_QUERY}),
     ("message_type", 5, {"message_type": MessageType.CLIENT_QUERY}),
     ("message_type", Number(14), {"message_type": MessageType.UPDATE_RESPONSE}),
+    ("message_type", "client query", {"message_type": MessageType.CLIENT_QUERY}),
+    ("message_type", "Client-Query", {"message_type": MessageType.CLIENT_QUERY}),
+    ("message_type", "CQ", {"message_type": MessageType.CLIENT_QUERY}),
+    ("message_type", "ur", {"message_type": MessageType.UPDATE_RESPONSE}),
     ("message_type", Kind.CLIENT_QUERY, {"message_type": MessageType.CLIENT_QUERY}),
     # DNS messages
     ("query_message", WIRE, {"query_message": WIRE}),
@@ -182,7 +196,43 @@ ACCEPTED: List[Tuple[str, object, Dict[str, object]]] = [
     ("query_address", ("::", 53, 0, 0), address(None, 53)),
     ("query_address", ("", 53), address(None, 53)),
     ("response_address", ("192.0.2.1", 53), {"response_address": V4, "response_port": 53}),
+    *[
+        ("query_address", text, address(V4, 53))
+        for text in (
+            "192.0.2.1#53",
+            "192.0.2.1@53",
+            "192.0.2.1:53",
+            "[192.0.2.1]:53",
+            "192.0.2.1#00053",
+            "::ffff:192.0.2.1#53",
+            "[::ffff:192.0.2.1]:53",
+            Text("192.0.2.1#53"),
+        )
+    ],
+    *[
+        ("query_address", text, address(V6, 53))
+        for text in (
+            "2001:db8::1#53",
+            "2001:db8::1@53",
+            "[2001:db8::1]:53",
+            "[2001:db8::1]#53",
+            "2001:db8::1%eth0#53",
+            "[2001:db8::1%eth0]:53",
+            "[2001:db8::1%eth0.7]@53",
+        )
+    ],
+    ("query_address", "[2001:db8::1]", address(V6)),
+    ("query_address", ("[2001:db8::1]", 53), address(V6, 53)),
+    ("query_address", "0.0.0.0#53", address(None, 53)),
+    ("query_address", "[::]:53", address(None, 53)),
+    ("query_address", "192.0.2.1:65535", address(V4, 65535)),
+    ("query_address", ("192.0.2.1", "53"), address(V4, 53)),
+    ("query_address", ["2001:db8::1", "53", 0, 0], address(V6, 53)),
+    ("query_address", ("", "53"), address(None, 53)),
     # ports
+    ("query_port", "53", {"query_port": 53}),
+    ("query_port", Text("0"), {"query_port": 0}),
+    ("query_port", "65535", {"query_port": 65535}),
     ("query_port", 0, {"query_port": 0}),
     ("query_port", 65535, {"query_port": 65535}),
     ("query_port", Number(53), {"query_port": 53}),
@@ -217,6 +267,29 @@ ACCEPTED: List[Tuple[str, object, Dict[str, object]]] = [
     ("socket_protocol", "dnscryptudp", {"socket_protocol": SocketProtocol.DNSCryptUDP}),
     ("socket_protocol", "DNSCRYPTTCP", {"socket_protocol": SocketProtocol.DNSCryptTCP}),
     ("socket_protocol", 7, {"socket_protocol": SocketProtocol.DOQ}),
+    *[
+        ("socket_family", value, {"socket_family": SocketFamily.INET})
+        for value in (
+            socket.AF_INET,
+            "AF_INET",
+            "af_inet",
+            "IPv4",
+            "ipv4",
+            "v4",
+            "4",
+            4,
+            Text("IP4"),
+        )
+    ],
+    *[
+        ("socket_family", value, {"socket_family": SocketFamily.INET6})
+        for value in (socket.AF_INET6, "AF_INET6", "IPv6", "IPV6", "v6", "6", 6, Number(6))
+    ],
+    *[
+        ("socket_protocol", value, {"socket_protocol": protocol})
+        for protocol, values in SOCKET_PROTOCOLS.items()
+        for value in values
+    ],
     # the zone
     ("query_zone", ZONE, {"query_zone": ZONE}),
     ("query_zone", bytearray(ZONE), {"query_zone": ZONE}),
@@ -254,8 +327,39 @@ REFUSED: List[Tuple[str, object, str]] = [
     ("query_message", Renders(), "its to_wire() returned str, not bytes"),
     ("query_address", "localhost", "an IP address is needed, names are not looked up"),
     ("query_address", "", "an IP address is needed"),
-    ("query_address", "192.0.2.1:53", "an IP address without a port is needed"),
-    ("query_address", "[2001:db8::1]:53", "an IP address without a port is needed"),
+    *[
+        ("query_address", text, "its port must be an integer from 0 to 65535")
+        for text in (
+            "192.0.2.1#65536",
+            "192.0.2.1#",
+            "192.0.2.1:-1",
+            "192.0.2.1@ 53",
+            "[2001:db8::1]:+53",
+            "2001:db8::1#5_3",
+            "192.0.2.1#\u0665\u0663",
+            "fe80::1%eth0#x",
+            "192.0.2.1:" + "9" * 5000,
+        )
+    ],
+    *[
+        ("query_address", text, "an IP address is needed, names are not looked up")
+        for text in (
+            "localhost:53",
+            "[localhost]:53",
+            ":53",
+            "[]:53",
+            "#53",
+            "[[2001:db8::1]]:53",
+            "[2001:db8::1]53",
+            "[2001:db8::1",
+            "2001:db8::1]:53",
+            "2001:db8:0:0:0:0:0:1:53",
+            "192.0.2.1#53#53",
+            "192.0.2.1.53",
+        )
+    ],
+    ("query_address", ("192.0.2.1#5", 53), "an IP address is needed, names are not looked up"),
+    ("query_address", b"192.0.2.1#53", "a packed IP address has 4 or 16 bytes"),
     ("query_address", "192.0.2.256", "an IP address is needed"),
     ("query_address", "192.0.2.1\0", "an IP address is needed"),
     ("query_address", "x" * 1000, "an IP address is needed"),
@@ -266,13 +370,18 @@ REFUSED: List[Tuple[str, object, str]] = [
     ("query_address", (), "a socket address is a tuple (host, port, ...)"),
     ("query_address", ("192.0.2.1",), "a socket address is a tuple (host, port, ...)"),
     ("query_address", ("192.0.2.1", 70000), "must be an integer from 0 to 65535"),
-    ("query_address", ("192.0.2.1", "53"), "must be an integer from 0 to 65535"),
+    ("query_address", ("192.0.2.1", "x"), "its port must be an integer from 0 to 65535"),
+    ("query_address", ("192.0.2.1", b"53"), "its port must be an integer from 0 to 65535"),
     ("query_address", ("localhost", 53), "an IP address is needed"),
     ("query_port", -1, "must be an integer from 0 to 65535"),
     ("query_port", 65536, "must be an integer from 0 to 65535"),
     ("query_port", 10**5000, "must be an integer from 0 to 65535"),
     ("query_port", True, "must be an integer from 0 to 65535"),
-    ("query_port", "53", "must be an integer from 0 to 65535"),
+    *[
+        ("query_port", text, "must be an integer from 0 to 65535")
+        for text in ("", "65536", "-1", "+53", " 53", "5_3", "0x35", "domain", "\u0665", "5" * 5000)
+    ],
+    ("query_port", b"53", "must be an integer from 0 to 65535"),
     ("query_port", 53.0, "must be an integer from 0 to 65535"),
     ("query_time", 1700000000, "looks like seconds: multiply by 1000000000, or give a float"),
     ("query_time", 0, "looks like seconds"),
@@ -289,8 +398,16 @@ REFUSED: List[Tuple[str, object, str]] = [
     ("query_time", date(2023, 11, 14), "must be int nanoseconds, float seconds or"),
     ("query_time", "now", "must be int nanoseconds, float seconds or an aware datetime"),
     ("query_time", True, "must be int nanoseconds"),
-    ("socket_family", socket.AF_INET, "must be a SocketFamily, its name ('INET') or number"),
+    ("socket_family", socket.AF_UNIX, "must be a SocketFamily, its name ('INET') or number"),
     ("socket_family", 3, "(1 to 2)"),
+    ("socket_family", "INTE6", "or number (1 to 2), did you mean INET6?"),
+    ("socket_protocol", socket.SOCK_RAW, "must be a SocketProtocol"),
+    ("socket_protocol", "UDPP", "or number (1 to 7), did you mean UDP?"),
+    ("socket_protocol", b"UDP", "must be a SocketProtocol"),
+    ("socket_protocol", "UDP" * 10**5, "must be a SocketProtocol"),
+    ("http_protocol", b"\xff", "must be a HttpProtocol"),
+    ("http_protocol", (1, 1), "must be a HttpProtocol"),
+    ("http_protocol", 11, "must be a HttpProtocol"),
     ("socket_protocol", "SCTP", "must be a SocketProtocol, its name ('UDP') or number (1 to 7)"),
     ("socket_protocol", 8, "must be a SocketProtocol"),
     ("socket_protocol", 0, "must be a SocketProtocol"),
@@ -546,6 +663,28 @@ def test_ip_properties() -> None:
 
 
 # -- http_protocol -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("version", "texts"),
+    [
+        (
+            HttpProtocol.HTTP1,
+            ["HTTP/1.1", "http/1.1", "HTTP/1.0", "1.1", "1.0", "1", "h1", "http1"],
+        ),
+        (HttpProtocol.HTTP2, ["HTTP/2", "HTTP/2.0", "2", "2.0", "h2", "H2", "h2c", "HTTP_2"]),
+        (HttpProtocol.HTTP3, ["HTTP/3", "HTTP/3.0", "3", "3.0", "h3", "H3", "http_3"]),
+    ],
+)
+def test_names_of_http(version: HttpProtocol, texts: List[str]) -> None:
+    """ASGI's, ALPN's and the request line's names of HTTP's versions are taken, as bytes too."""
+    for name in [*texts, *(text.encode() for text in texts)]:
+        message, problems = lenient("http_protocol", name, socket_protocol="https")
+
+        assert (message.http_protocol, problems) == (version, []), name
+        assert strict("http_protocol", name, socket_protocol="https") == message._replace(
+            query_time=None
+        )
 
 
 def test_http_protocol_with_doh() -> None:

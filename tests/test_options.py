@@ -66,7 +66,21 @@ BAD: List[Tuple[str, Dict[str, Any], type, List[str]]] = [
     (UNIX, {"permissions": 0o600}, ValueError, ["permissions", "file"]),
     ("file:///tmp/x.fstrm", {"mode": "r"}, ValueError, ["mode", "'r'", "'a' or 'w' or 'x'"]),
     ("file:///tmp/x.fstrm", {"delay": 1}, TypeError, ["delay", "1", "True or False"]),
-    ("file:///tmp/x.fstrm", {"permissions": 0o1777}, ValueError, ["permissions", "511"]),
+    (
+        "file:///tmp/x.fstrm",
+        {"permissions": 0o1777},
+        ValueError,
+        ["permissions", "0o777", "'0640'"],
+    ),
+    ("file:///tmp/x.fstrm", {"permissions": 640}, ValueError, ["=640:", "did you mean 0o640?"]),
+    ("file:///tmp/x.fstrm", {"permissions": -1}, ValueError, ["permissions=-1", "0o640"]),
+    *[
+        ("file:///tmp/x.fstrm", {"permissions": text}, ValueError, [f"={text!r}:", "'0640'"])
+        for text in ("", "0x1a0", "rw-r-----", "0o1777", "888", " 640", "6_4", "-640", "64", "٦٤٠")
+    ],
+    ("file:///tmp/x.fstrm", {"permissions": 416.0}, TypeError, ["permissions=416.0", "'0640'"]),
+    ("file:///tmp/x.fstrm", {"permissions": None}, TypeError, ["permissions=None", "'0640'"]),
+    (UNIX, {"permissions": "0600"}, ValueError, ["permissions", "file"]),
 ]
 
 

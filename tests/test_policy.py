@@ -27,6 +27,17 @@ def test_accepted_forms(rule: Any, action: Any) -> None:
     assert policy.action is PolicyAction.DROP
 
 
+def test_names_of_other_servers() -> None:
+    """BIND's and Unbound's names of actions and triggers are taken."""
+    assert Policy(action="PASSTHRU").action is PolicyAction.PASS
+    assert Policy(action="tcp-only").action is PolicyAction.TRUNCATE
+    assert Policy(action="Local-Data").action is PolicyAction.LOCAL_DATA
+    assert Policy(match="client-ip").match is PolicyMatch.CLIENT_IP
+    assert Policy(match="IP").match is PolicyMatch.RESPONSE_IP
+    assert Policy(match="NSDNAME").match is PolicyMatch.NS_NAME
+    assert Policy(match="NSIP").match is PolicyMatch.NS_IP
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [

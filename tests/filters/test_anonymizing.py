@@ -127,6 +127,11 @@ FORMS: List[Tuple[Any, str]] = [
     (("fe80::1%eth0", 53, 0, 2), "fe80::"),
     (socket.inet_pton(socket.AF_INET6, "2001:db8:1:2:3:4:5:6"), "2001:db8:1::"),
     ("2002:c000:24d:1::1", "2002:c000:200::"),
+    ("192.0.2.77#53", "192.0.2.0"),
+    ("192.0.2.77:53", "192.0.2.0"),
+    ("[::ffff:192.0.2.77]:53", "192.0.2.0"),
+    ("2001:db8:1:2:3:4:5:6@53", "2001:db8:1::"),
+    (("[2001:db8:1:2:3:4:5:6]", "53"), "2001:db8:1::"),
 ]
 
 
@@ -136,7 +141,8 @@ def test_addresses_in_every_form(form: Any, expected: str) -> None:
     message = anonymized(CUT, query_address=form, response_address="2001:db8::53")
 
     assert shown(message.query_address) == expected
-    assert message.query_port == (53 if isinstance(form, (tuple, list)) else None)
+    has_port = isinstance(form, (tuple, list)) or str(form)[-3:] in ("#53", "@53", ":53")
+    assert message.query_port == (53 if has_port else None)
     assert shown(anonymized(REMOVED, query_address=form).query_address) is None
 
 
@@ -172,7 +178,7 @@ class Hostile:
 
 @pytest.mark.parametrize(
     "value",
-    ["192.0.2.77:53", "client-192.0.2.77", ("192.0.2.77", 99999), ("192.0.2.77",), b"192.0.2.77",
+    ["192.0.2.77:x", "client-192.0.2.77", ("192.0.2.77", 99999), ("192.0.2.77",), b"192.0.2.77",
      192, {"192.0.2.77": 53}, Hostile],
     ids=["port", "name", "big port", "no port", "text", "int", "dict", "hostile"],
 )  # fmt: skip
