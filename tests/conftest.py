@@ -50,7 +50,7 @@ class Said(logging.Handler):
         return wait_until(lambda: self.with_text(text), f"a diagnostic with {text!r}")[0]
 
 
-def _let_earlier_lines_pass() -> None:
+def let_earlier_lines_pass() -> None:
     """Have what earlier tests made the library say said, or forgotten: it is none of this test's.
 
     Lines are logged by a thread of their own, so they may come after the test that caused them.
@@ -74,7 +74,7 @@ def _let_earlier_lines_pass() -> None:
 @pytest.fixture
 def said() -> Iterator[Said]:
     """Collect the library's own diagnostics, from now on."""
-    _let_earlier_lines_pass()
+    let_earlier_lines_pass()
     logger = logging.getLogger(dnstap_logging.diagnostics.LOGGER_NAME)
     collector = Said()
     level = logger.level

@@ -33,7 +33,10 @@ FIGURES = {
 """How many lines of the table each benchmark has."""
 
 
-@pytest.mark.parametrize("name", BENCHMARKS)
+LONG = {"memory": pytest.mark.slow}
+
+
+@pytest.mark.parametrize("name", [pytest.param(e, marks=LONG.get(e, ())) for e in BENCHMARKS])
 def test_every_benchmark_runs(name: str) -> None:
     """Each measures all its contenders, and has a figure above zero for each line of the table."""
     for program in BENCHMARKS[name].programs:

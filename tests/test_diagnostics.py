@@ -13,7 +13,7 @@ import pytest
 
 from dnstap_logging import diagnostics
 from dnstap_logging.diagnostics import LOGGER_NAME, Reporter, start_desk
-from tests.conftest import Said, _let_earlier_lines_pass
+from tests.conftest import Said, let_earlier_lines_pass
 from tests.support import wait_until
 
 pytestmark = pytest.mark.usefixtures("said")
@@ -47,7 +47,7 @@ def test_what_was_said_before_belongs_to_no_later_test(said: Said) -> None:
     Reporter("before", 3600).report("kind", logging.WARNING, hold_up)
     assert busy.wait(20)
     Reporter("before", 3600).report("kind", logging.WARNING, "earlier, too")
-    listening = threading.Thread(target=_let_earlier_lines_pass)
+    listening = threading.Thread(target=let_earlier_lines_pass)
     listening.start()
     go_on.set()
     listening.join(20)
@@ -242,7 +242,7 @@ def test_a_stuck_console_does_not_hold_up_each_fork() -> None:
         console.stream.close()
         os.close(reading)
 
-    assert took < usual + 1 + usual, "once, at most, and the machine may be busier now"
+    assert took < usual + 8, "half a second once, and not for each fork, which would be 10 seconds"
 
 
 class Forking(logging.Handler):

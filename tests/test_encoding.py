@@ -551,6 +551,7 @@ def test_damaged_payloads(values: Dict[str, Any], data: st.DataObject) -> None:
 OTHER_RUNTIME = "DNSTAP_LOGGING_TEST_RUNTIME"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(OTHER_RUNTIME in os.environ, reason="this is the other runtime's run")
 def test_pure_python_runtime() -> None:
     """All of this holds with protobuf's pure Python implementation, too."""
@@ -560,7 +561,7 @@ def test_pure_python_runtime() -> None:
         env={**os.environ, **chosen},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
     )
 

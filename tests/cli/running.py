@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Dict, NamedTuple, Union
 
 from dnstap_logging.cli.main import main
+from tests.conftest import let_earlier_lines_pass
 
 TIMEOUT = 60.0
 PROGRAM = [sys.executable, "-W", "error", "-m", "dnstap_logging"]
@@ -35,6 +36,7 @@ class Outcome(NamedTuple):
 
 def call(*arguments: Argument) -> Outcome:
     """Run a command in this process, which is quick."""
+    let_earlier_lines_pass()  # or they would be on its standard error
     out, err = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.StringIO()
     with redirect_stdout(out), redirect_stderr(err):
         try:

@@ -78,7 +78,8 @@ def test_the_copy_is_a_copy(tmp_path: Path) -> None:
     folder = tmp_path / "bin"
     folder.mkdir()
     program = folder / "dnstap-logging"
-    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m dnstap_logging "$@"\n')
+    python = shlex.quote(sys.executable)
+    program.write_text(f'#!/bin/sh\nexec {python} -m dnstap_logging "$@"\n')
     program.chmod(0o755)
     done = subprocess.run(
         ["sh", "-ec", blocks("send")[-1]],

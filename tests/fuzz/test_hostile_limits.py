@@ -115,7 +115,7 @@ def test_a_failed_session_keeps_nothing_more() -> None:
 @pytest.mark.parametrize(
     ("frame", "volume", "bound"),
     [
-        (UNKNOWN, 1_000_000, 400_000),
+        pytest.param(UNKNOWN, 1_000_000, 400_000, marks=pytest.mark.slow),
         (seeds.FRAMES, 4_000_000, 400_000),
         (data(bytes(DEFAULT_MAX_FRAME_SIZE)), 20_000_000, 4 * DEFAULT_MAX_FRAME_SIZE),
     ],

@@ -234,7 +234,7 @@ def test_under_dnsperf_every_message_once(
     messages = capture.messages(len(handled.received) + len(handled.sent))
     queries = [each for each in messages if each.message_type.is_query]
     responses = [each for each in messages if not each.message_type.is_query]
-    assert len(handled.sent) > 100, "dnsperf asked hardly anything"
+    assert len(handled.sent) > 10, "dnsperf asked hardly anything"
     assert Counter(map(seen, queries)) == Counter(map(as_parsed, handled.received))
     assert Counter(map(seen, responses)) == Counter(handled.sent)
     asked, answered = Counter(map(conversation, queries)), Counter(map(conversation, responses))

@@ -138,12 +138,20 @@ def test_following_ends_in_order_with_sigterm(traffic: Path, tmp_path: Path) -> 
     with start("--follow", "--json", "--report", str(report), str(traffic)) as process:
         size = traffic.stat().st_size
         wait_until(lambda: process_has_read(process.pid, traffic, size), "the file to be read")
+        wait_until(lambda: process_catches(process.pid, signal.SIGTERM), "the handler of SIGTERM")
         process.terminate()
         out, err = process.communicate(timeout=DEADLINE)
 
     assert (process.returncode, err) == (0, "")
     assert json.loads(out)["source"] == str(traffic)
     assert report.exists()
+
+
+def process_catches(pid: int, number: int) -> bool:
+    """Tell whether a process has a handler for a signal."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    mask = int(status.partition("SigCgt:")[2].split()[0], 16)
+    return bool(mask >> (number - 1) & 1)
 
 
 def process_has_read(pid: int, path: Path, size: int) -> bool:

@@ -9,6 +9,8 @@ import subprocess
 from pathlib import Path
 from typing import Iterator, Tuple
 
+import pytest
+
 from dnstap_logging.proto import Dnstap
 from tests.cli.programs import DEADLINE, command
 from tests.cli.running import with_environment
@@ -60,6 +62,7 @@ def peak_of(number: int) -> Tuple[int, int]:
     return json.loads(out)["messages"], int(peak[1])
 
 
+@pytest.mark.slow
 def test_a_flood_of_random_names_does_not_grow_the_program() -> None:
     """Six times as many queries, each for another name from another client and never answered,
     take no more memory.
