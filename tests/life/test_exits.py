@@ -307,7 +307,7 @@ def test_a_receiver_callback_that_raises(tmp_path: Path, error: BaseException, s
         raise error
 
     address = f"unix://{tmp_path / 'dnstap.sock'}"
-    with DnstapReceiver(address, on_message, before_finish=Raising(error)) as receiver:
+    with DnstapReceiver(address, on_message, before_finish=Raising(error).emit) as receiver:
         handler = DnstapHandler(address, timeout=20)
         for _ in range(10):
             handler.handle(logging.makeLogRecord(dict(GOOD)))
