@@ -143,20 +143,25 @@ def _is_like_a_logger(value: Any) -> bool:
 def callback(argument: str, value: Any, *arguments: object) -> Any:
     """Check a function that is called with these arguments, and whose call does its work."""
     import inspect  # here, for only receivers have callbacks, and it takes long to import
+    from functools import partial
 
     right = f"a function of {len(arguments)} argument{'' if len(arguments) == 1 else 's'}"
     if isinstance(value, type) or not callable(value):
-        raise TypeError(f"{argument}={value!r}: must be callable, {right}, and not a class")
+        raise TypeError(f"{argument}={shorten(value)}: must be callable, {right}, and not a class")
     asks = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
     if any(ask(value) or ask(getattr(value, "__call__", None)) for ask in asks):  # noqa: B004
         raise TypeError(
-            f"{argument}={value!r}: must be {right} that does its work when it is called, and"
-            " not one with async or yield, whose call does nothing"
+            f"{argument}={shorten(value)}: must be {right} that does its work when it is called,"
+            " and not one with async or yield, whose call does nothing"
         )
-    try:
-        inspect.signature(value).bind(*arguments)
-    except TypeError as error:
-        raise TypeError(f"{argument}={value!r}: must be {right}: {error}") from None
-    except ValueError:
-        pass  # a function of C that does not say what it takes
+    # Of other objects, to find out what they take could run code of their own.
+    if inspect.isfunction(value) or inspect.ismethod(value) or type(value) is partial:
+        try:
+            signature = inspect.signature(value)
+        except (TypeError, ValueError):  # a partial call of what does not say what it takes
+            return value
+        try:
+            signature.bind(*arguments)
+        except TypeError as error:
+            raise TypeError(f"{argument}={shorten(value)}: must be {right}: {error}") from None
     return value
