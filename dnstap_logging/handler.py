@@ -25,6 +25,7 @@ from .extras import PAYLOAD
 from .interrupts import pass_on
 from .loggers import deaf_kinds, describe_doubling, describe_refusal, describe_unseen
 from .message import Unusable, has_dns_keys, take_snapshot
+from .nested import lift
 from .options import DEFAULT_RESEND_BYTES, make_options
 from .rotation import Rotation
 from .shorten import describe_error, shorten, type_name
@@ -186,14 +187,18 @@ class DnstapHandler(logging.Handler):
     def filter(self, record: logging.LogRecord) -> Union[Literal[False], logging.LogRecord]:  # type: ignore[override]
         """Pass over records without dns extras, then apply the handler's filters in order.
 
+        Extras that loguru or structlog have put one level down are those of the record.
         The library's own diagnostics are passed over in any case, or each loss would make another
         record where a record factory gives dns extras to all.
         """
         values = record.__dict__
         if "dns_message_type" not in values and not has_dns_keys(values):
-            if record.levelno >= logging.WARNING and not self._said_unseen:
-                self._look_for_others(record)
-            return False
+            lifted = lift(record)
+            if lifted is None:
+                if record.levelno >= logging.WARNING and not self._said_unseen:
+                    self._look_for_others(record)
+                return False
+            record = lifted
         if record.name == LOGGER_NAME:
             return False
         for each in self.filters:

@@ -15,6 +15,7 @@ from ..dnswire import Question, read_question, read_questions
 from ..extras import FIELDS, convert
 from ..extras import has_dns_keys as _has_dns_keys
 from ..interrupts import pass_on
+from ..nested import nested_extras
 from ..shorten import shorten
 from ..values import reason
 
@@ -28,13 +29,16 @@ _SINGLE = (str, bytes, bytearray, memoryview, int, enum.Enum)  # never meant as 
 
 def has_dns_keys(record: logging.LogRecord) -> bool:
     """Tell whether a record is meant for dnstap."""
-    return _has_dns_keys(record.__dict__)
+    return _has_dns_keys(record.__dict__) or nested_extras(record.__dict__) is not None
 
 
 def read(record: logging.LogRecord, name: str) -> object:
     """Return a field's canonical value, None where there is none, `Unusable` for a bad one."""
     field = FIELDS[name]
-    value = record.__dict__.get(field.key)
+    values = record.__dict__
+    value = values.get(field.key)
+    if value is None and "dns_message_type" not in values:
+        value = (nested_extras(values) or {}).get(field.key)
     return None if value is None else convert(field, value)
 
 
