@@ -115,9 +115,12 @@ def make_handler(destination: str, address: str, path: str, arguments: Dict[str,
 
 
 def _slow(source: str, dest: str) -> None:
-    """Take longer than close() waits, now and then."""
+    """Take longer than close() waits, now and then; overwrite nothing that came meanwhile."""
+    before = os.stat(source).st_ino
     if next(_calls) % 10 == 0:
         time.sleep(STUCK_SECONDS)
+    if os.stat(source).st_ino != before or os.path.lexists(dest):
+        raise OSError("somebody else was faster")
     os.rename(source, dest)
 
 
