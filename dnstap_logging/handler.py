@@ -195,7 +195,8 @@ class DnstapHandler(logging.Handler):
         if "dns_message_type" not in values and not has_dns_keys(values):
             lifted = lift(record)
             if lifted is None:
-                if record.levelno >= logging.WARNING and not self._said_unseen:
+                level = record.levelno  # None in a record that was made by hand
+                if type(level) is int and level >= logging.WARNING and not self._said_unseen:
                     self._look_for_others(record)
                 return False
             record = lifted
