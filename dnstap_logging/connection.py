@@ -6,6 +6,7 @@ connection, and books it; what happens to records is the delivery's.
 
 from __future__ import annotations
 
+import errno
 import logging
 import time
 from typing import List, Optional, Sequence
@@ -38,6 +39,9 @@ RELOADER = (
     "; a reloader, as of Django, Flask or uvicorn, starts the program twice, and the first process "
     "holds the file although it never logs: with delay=True, only who logs opens it"
 )
+
+BROKEN = (errno.ECONNRESET, errno.ECONNABORTED, errno.EPIPE)
+"""What the system says of a connection that the peer has ended."""
 
 MOST_ROUNDS = 4
 """How many sessions in a row may end with the same frame unread before it is not sent again: one of
@@ -215,8 +219,10 @@ class Connection:
 
     def lost(self, error: Exception) -> None:
         """Account for a session that broke, and decide when the next one may begin."""
-        text = _describe(error)
         orderly = isinstance(error, PeerClosed)
+        text = _describe(error)
+        if self._may_be_tls(error):
+            text += "; if it speaks TLS, use tls://"
         self._queue.book(last_error=text)
         if self._is_file and not orderly:
             # A file that cannot take more, a full disk, is still the same file, whole up to its
@@ -228,6 +234,13 @@ class Connection:
             level = logging.INFO if orderly else logging.WARNING
             self._reporter.report(f"lost: {type(error).__name__}", level, f"session ended: {text}")
             self._leave_session()
+
+    def _may_be_tls(self, error: Exception) -> bool:
+        """Whether a session ended before anything showed that its peer speaks Frame Streams."""
+        if self._options.bidirectional or self._options.address.scheme != "tcp":
+            return False
+        is_close = isinstance(error, PeerClosed) or getattr(error, "errno", None) in BROKEN
+        return is_close and time.monotonic() - self._began < STABLE_SESSION
 
     def _leave_session(self) -> None:
         """Close a session that is over, and decide when the next one may begin."""

@@ -42,10 +42,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Closing", "Connection", "End", "Settings"]
 
-TLS_OPENING = b"\x16\x03"
-"""How a TLS client begins (RFC 8446, 5.1: a handshake record), on a port that speaks no TLS."""
-
-
 MAX_DRAINED = 64 * 1024 * 1024
 """Bytes that are still taken from a connection once the receiver is being closed: more than the two
 kernels hold. A sender that never stops may not use up the whole time."""
@@ -131,7 +127,6 @@ class Connection:
         self._settling = threading.Lock()
         self._settled = self._ended = False
         self._gave_way = False
-        self._opening = b""
         self._session = ReaderSession(DNSTAP_CONTENT_TYPE, settings.max_frame_size)
         self.thread = threading.Thread(target=self._run, name=f"dnstap-{name}", daemon=True)
 
@@ -252,7 +247,6 @@ class Connection:
             if not data:
                 self._ended_without_stop(data)
                 return
-            self._opening = self._opening or data[: len(TLS_OPENING)]
             session.receive(data)
             for payload in session.payloads():
                 hand_on(payload)
@@ -358,8 +352,7 @@ class Connection:
 
     def _broke_rules(self, exc: FrameStreamError) -> None:
         self.end = End.PROTOCOL_ERROR
-        hint = "; it looks like TLS: use tls://" if self._opening == TLS_OPENING else ""
-        self.note("protocol", logging.WARNING, f"{exc}{hint}")
+        self.note("protocol", logging.WARNING, str(exc))
 
     def _broke_down(self, exc: TransportError) -> None:
         if self._closing.begun or self._gave_way:

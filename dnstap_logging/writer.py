@@ -167,12 +167,23 @@ class Writer:
         except TransportTimeout as error:
             reason = f"no {expected} from the peer in {self._timeout:g} s"
             raise TransportTimeout(self.name, reason) from error
+        except TransportError as error:
+            if expected == "ACCEPT" and isinstance(error.__cause__, ConnectionError):
+                raise TransportError(self.name, error.reason + self._other_way) from error.__cause__
+            raise
         if not answer:
-            hint = ": it may speak TLS, or not Frame Streams at all" if expected == "ACCEPT" else ""
+            hint = self._other_way if expected == "ACCEPT" else ""
             raise RemoteProtocolError(
                 f"the peer closed the connection instead of sending {expected}{hint}"
             )
         return answer
+
+    @property
+    def _other_way(self) -> str:
+        """What to say of a peer that ends the connection before it has answered anything."""
+        if self.name.startswith("tcp://"):
+            return "; if it speaks TLS, use tls://"
+        return "; it may not speak Frame Streams at all"
 
     @staticmethod
     def _write_error(error: TransportError, payloads: List[bytes]) -> WriteError:

@@ -19,6 +19,8 @@ from dnstap_logging.framestream.frames import (
 
 __all__ = ["FrameDecoder"]
 
+TLS_OPENINGS = (b"\x15\x03", b"\x16\x03")  # an alert, a handshake (RFC 8446, 5.1)
+
 _LENGTH_SIZE = LENGTH.size
 _CONTROL_HEADER_SIZE = 2 * LENGTH.size  # the escape and the control frame's own length
 _length_at = LENGTH.unpack_from
@@ -178,9 +180,11 @@ class FrameDecoder:
                 f"received a data frame of {size} bytes, expected at most {self.max_frame_size}"
             )
         if self.frame_offset == 0:
+            opening = LENGTH.pack(size)
+            hint = "; it looks like TLS: use tls://" if opening.startswith(TLS_OPENINGS) else ""
             return RemoteProtocolError(
-                f"the peer does not speak Frame Streams: received {LENGTH.pack(size)!r} first,"
-                " expected a control frame, which begins with four zero bytes"
+                f"the peer does not speak Frame Streams: received {opening!r} first,"
+                f" expected a control frame, which begins with four zero bytes{hint}"
             )
         return RemoteProtocolError(
             f"received a data frame of {size} bytes, expected only control frames here"

@@ -20,7 +20,7 @@ from .owned import CLOSED, close_socket, is_ours, open_socket, own
 from .reasons import explain, explain_unix_connect
 from .resolve import AddressInfo, Resolver, SockAddr
 from .stream import StreamTransport
-from .tls import TlsOptions, check_host_name
+from .tls import TlsOptions, check_host_name, is_tls_failure
 from .waiting import WRITABLE, Deadline, Until, wait_for
 
 if TYPE_CHECKING:
@@ -261,7 +261,7 @@ def _connect_tls(
                 context.wrap_socket(sock, do_handshake_on_connect=False, server_hostname=name)
             )
         transport = StreamTransport(sock, str(address), deadline.timeout, until)
-        transport.handshake()
+        _shake_hands(transport)
     except BaseException as error:
         close_socket(sock)
         if isinstance(error, OSError) and not isinstance(
@@ -270,6 +270,17 @@ def _connect_tls(
             raise TransportError(str(address), explain(error)) from error
         raise
     return transport
+
+
+def _shake_hands(transport: StreamTransport) -> None:
+    """Shake hands for TLS; a peer that says nothing of TLS itself may not speak it."""
+    try:
+        transport.handshake()
+    except TransportError as error:
+        if error.reason == CLOSED or is_tls_failure(error.__cause__):
+            raise
+        reason = f"{error.reason}; if it does not speak TLS, use tcp://"
+        raise type(error)(error.address, reason) from error.__cause__
 
 
 def _certified_name(host: str) -> str:

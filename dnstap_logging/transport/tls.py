@@ -33,7 +33,11 @@ _Loaded = TypeVar("_Loaded")
 _UNKNOWN_ISSUER_CODES = (2, 18, 19, 20, 21)
 _HOSTNAME_CODES = (62, 64)  # X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH
 
-_NOT_TLS = "the peer does not speak TLS on this port"
+# How PEM marks what a file holds, whatever kind of key or certificate it is (RFC 7468).
+_CERTIFICATE, _KEY = b"CERTIFICATE-----", b"PRIVATE KEY-----"
+MAX_PEM = 1 << 20  # bytes that are searched for them: more than any chain of certificates has
+
+_NOT_TLS = "the peer does not speak TLS on this port: use tcp://, or TLS on both sides"
 _NO_COMMON_VERSION = "the peer and this side have no TLS version in common; 1.2 or newer is needed"
 
 # By the end of OpenSSL's name for the reason: the beginnings changed from release to release.
@@ -136,11 +140,46 @@ def load_own_certificate(
         # OpenSSL's error would not tell which of the two files is missing.
         _load("keyfile", keyfile, lambda: open(keyfile, "rb").close())
     assert certfile is not None
-    _load(
-        "certfile",
-        certfile,
-        lambda: context.load_cert_chain(certfile, keyfile, _refuse_passphrase),
-    )
+    try:
+        _load(
+            "certfile",
+            certfile,
+            lambda: context.load_cert_chain(certfile, keyfile, _refuse_passphrase),
+        )
+    except ValueError as error:
+        missing = _missing_part(certfile, keyfile)
+        if missing is None:
+            raise
+        raise ValueError(missing) from error.__cause__
+
+
+def _missing_part(certfile: PathArgument, keyfile: PathArgument) -> Optional[str]:
+    """Say which file lacks the certificate or the key, which OpenSSL does not say."""
+    own = _pem_of(certfile)
+    other = own if keyfile is None else _pem_of(keyfile)
+    if _CERTIFICATE in own and _KEY not in other:
+        if keyfile is None:
+            hint = "it holds no private key; pass the file of the key as keyfile"
+            return _refusal("certfile", certfile, hint)
+        return _refusal("keyfile", keyfile, "it holds no private key")
+    if _KEY in own and _CERTIFICATE not in own:
+        swapped = keyfile is not None and _CERTIFICATE in other
+        hint = "; certfile and keyfile are swapped" if swapped else ""
+        return _refusal("certfile", certfile, f"it holds a private key and no certificate{hint}")
+    return None
+
+
+def _pem_of(path: PathArgument) -> bytes:
+    """Return the content of a file, as far as there is one that ends."""
+    assert path is not None
+    try:
+        with no_fork():
+            if not os.path.isfile(path):
+                return b""
+            with open(path, "rb") as file:
+                return file.read(MAX_PEM)
+    except (OSError, ValueError):
+        return b""
 
 
 def check_tls(options: TlsOptions) -> None:
@@ -211,7 +250,11 @@ def _load(argument: str, path: PathArgument, load: Callable[[], _Loaded]) -> _Lo
         with no_fork():  # OpenSSL opens the file itself
             return load()
     except (OSError, ValueError) as error:
-        raise ValueError(f"{argument}={path!r} cannot be loaded: {_why(error)}") from error
+        raise ValueError(_refusal(argument, path, _why(error))) from error
+
+
+def _refusal(argument: str, path: PathArgument, why: str) -> str:
+    return f"{argument}={path!r} cannot be loaded: {why}"
 
 
 def _why(error: Exception) -> str:

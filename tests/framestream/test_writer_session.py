@@ -295,6 +295,7 @@ def test_a_wrong_speaker_is_called_so_from_its_first_bytes(
     assert str(info.value) == (
         f"the peer does not speak Frame Streams: received {seen!r} first,"
         " expected a control frame, which begins with four zero bytes"
+        + ("; it looks like TLS: use tls://" if greeting[:1] == b"\x15" else "")
     )
     assert session.state is State.FAILED
 

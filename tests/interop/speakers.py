@@ -88,6 +88,13 @@ def speak_tls(context: ssl.SSLContext) -> Behaviour:
     return behave
 
 
+def send_a_tls_alert(sock: socket.socket) -> None:
+    """Be a TLS server that dislikes the version: a fatal alert (RFC 8446, 6)."""
+    read_something(sock)
+    sock.sendall(b"\x15\x03\x03\x00\x02\x02\x46")
+    stay_silent(sock)
+
+
 class Speaker:
     """Listen on 127.0.0.1; treat one connection after the other to the same behaviour."""
 

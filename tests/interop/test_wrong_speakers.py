@@ -9,7 +9,7 @@ from typing import Any, Dict, List, Optional
 
 import pytest
 
-from dnstap_logging import Stats
+from dnstap_logging import DnstapReceiver, Stats
 from tests.conftest import Said
 from tests.interop import speakers
 from tests.interop.captures import read_capture
@@ -17,7 +17,7 @@ from tests.interop.collectors import FstrmCapture, free_address, stopwatch
 from tests.interop.speakers import Behaviour, Speaker
 from tests.interop.taps import Tap, tapped
 from tests.interop.tls_peers import OpensslServer, make_pki
-from tests.support import wait_until
+from tests.support import free_port, wait_until
 
 QUEUED = 5
 ATTEMPTS = 4
@@ -119,12 +119,34 @@ def test_a_peer_that_closes_at_once(said: Said) -> None:
 
 
 def test_a_tls_server_on_a_tcp_address(said: Said, tmp_path: Path) -> None:
-    """A TLS server met over tcp:// hangs up without a word, and that is said."""
+    """A TLS server met over tcp:// hangs up without a word; that is said, and tls:// named."""
     with Speaker(speakers.speak_tls(make_pki(tmp_path).server_context())) as speaker:
         lines = meet(speaker, said)
 
     assert len(lines) <= 2, lines
     assert all("closed" in line or "reset" in line for line in lines), lines
+    assert all("tls://" in line for line in lines), lines
+
+
+def test_a_tls_server_that_is_not_asked(said: Said, tmp_path: Path) -> None:
+    """Without a handshake of Frame Streams, too, the line of the session's end names tls://."""
+    with Speaker(speakers.speak_tls(make_pki(tmp_path).server_context())) as speaker:
+        address = f"tcp://127.0.0.1:{speaker.port}"
+        with tapped(address, **OPTIONS, bidirectional=False) as tap:
+            tap.log_numbers(range(QUEUED))
+            wait_until(lambda: stats_name(tap, "tls"), "the other scheme")
+            tap.close()
+
+    assert all("tls://" in line for line in said.with_text("session ended")), said.lines
+
+
+def test_an_alert_of_tls(said: Said) -> None:
+    """Where a TLS server says in TLS what it dislikes, that is recognized."""
+    with Speaker(speakers.send_a_tls_alert) as speaker:
+        lines = meet(speaker, said)
+
+    assert len(lines) == 1, lines
+    assert "it looks like TLS: use tls://" in lines[0]
 
 
 def test_openssl_s_server_on_a_tcp_address(said: Said, tmp_path: Path) -> None:
@@ -138,7 +160,7 @@ def test_openssl_s_server_on_a_tcp_address(said: Said, tmp_path: Path) -> None:
             check_refused(tap.stats())
             close_in_time(tap)
 
-    assert "closed the connection instead of sending ACCEPT" in line
+    assert "closed the connection instead of sending ACCEPT; if it speaks TLS, use tls://" in line
 
 
 def test_a_peer_that_goes_wrong_after_the_handshake(said: Said) -> None:
@@ -182,6 +204,49 @@ def test_a_plain_server_on_a_tls_address(
 
     assert len(lines) == 1, lines
     assert hint in lines[0]
+    assert "tcp://" in lines[0]
+
+
+def test_fstrm_capture_on_a_tls_address(said: Said, tmp_path: Path) -> None:
+    """A real plain collector waits for the rest of what it takes for a frame: tcp:// is named."""
+    plain = free_address("tcp", tmp_path)
+    address = plain.replace("tcp://", "tls://")
+    with FstrmCapture(plain, tmp_path / "capture.fstrm") as collector:
+        with tapped(address, **OPTIONS, cafile=make_pki(tmp_path).cafile) as tap:
+            tap.log_numbers(range(QUEUED))
+            line = said.wait_for(address)
+            check_refused(tap.stats())
+            close_in_time(tap)
+        collector.kill()
+
+    assert "if it does not speak TLS, use tcp://" in line
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [("tcp", "tls"), ("tls", "tcp")])
+def test_our_receiver_on_the_other_scheme(
+    ours: str, theirs: str, said: Said, tmp_path: Path
+) -> None:
+    """With our own receiver, each side names the scheme that the other one speaks."""
+    pki = make_pki(tmp_path)
+    receiving = f"{theirs}://127.0.0.1:{free_port()}"
+    sending = receiving.replace(theirs, ours)
+    context = pki.server_context() if theirs == "tls" else None
+    with DnstapReceiver(receiving, lambda message: None, ssl_context=context):
+        with tapped(sending, **OPTIONS, cafile=pki.cafile if ours == "tls" else None) as tap:
+            tap.log_numbers(range(QUEUED))
+            wait_until(lambda: stats_name(tap, theirs), "the sender's hint")
+            close_in_time(tap)
+
+        def receivers_lines() -> List[str]:
+            lines = said.with_text(f"receiver {receiving}: ", logging.WARNING)
+            return [line for line in lines if f"use {ours}://" in line]
+
+        wait_until(receivers_lines, "the receiver's hint")
+
+
+def stats_name(tap: Tap, scheme: str) -> bool:
+    """Return whether the last error says which scheme to use."""
+    return f"use {scheme}://" in (tap.stats().last_error or "")
 
 
 def test_fstrm_capture_for_another_content_type(said: Said, tmp_path: Path) -> None:

@@ -27,7 +27,25 @@ BAD_OPTIONS: List[Any] = [
     ({"cafile": "text"}, ValueError, ["cafile='text'", "PEM"]),
     ({"cafile": "."}, ValueError, ["cafile='.'"]),
     ({"certfile": "absent.pem"}, ValueError, ["certfile='absent.pem'", "No such file"]),
-    ({"certfile": "writer.pem"}, ValueError, ["certfile='writer.pem'", "PEM"]),
+    ({"certfile": "writer.pem"}, ValueError, ["certfile='writer.pem'", "pass", "keyfile"]),
+    ({"certfile": "writer.key"}, ValueError, ["certfile='writer.key'", "no certificate"]),
+    ({"certfile": "text"}, ValueError, ["certfile='text'", "PEM"]),
+    ({"certfile": "."}, ValueError, ["certfile='.'"]),
+    (
+        {"certfile": "writer.pem", "keyfile": "writer.pem"},
+        ValueError,
+        ["keyfile='writer.pem'", "no private key"],
+    ),
+    (
+        {"certfile": "writer.pem", "keyfile": "text"},
+        ValueError,
+        ["keyfile='text'", "no private key"],
+    ),
+    (
+        {"certfile": "writer.key", "keyfile": "writer.pem"},
+        ValueError,
+        ["certfile='writer.key'", "swapped"],
+    ),
     (
         {"certfile": "writer.pem", "keyfile": "absent.key"},
         ValueError,
