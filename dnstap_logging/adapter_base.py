@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
+import weakref
 from types import MappingProxyType
 from typing import (
     TYPE_CHECKING,
@@ -26,7 +27,7 @@ from .arguments import DEFAULT, flag
 from .arguments import level as checked_level
 from .arguments import logger as checked_logger
 from .calls import Plan, make_extras, make_plan
-from .diagnostics import LOGGER_NAME
+from .diagnostics import LOGGER_NAME, Reporter, start_desk
 from .direct import direct_handlers
 from .extras import (
     FIELDS,
@@ -40,7 +41,9 @@ from .extras import (
     plain_size,
     take_snapshot,
 )
+from .interrupts import pass_on
 from .lines import LINE_FRAMES, LazyLine, Line, LineWay, takes_lines
+from .loggers import describe_unheard
 from .message import MessageType
 
 if TYPE_CHECKING:
@@ -63,6 +66,9 @@ _REMEMBERED = frozenset(("_keys_with_address", "_keys_with_time", "_line_way", "
 _ASKED = frozenset(("process", "isEnabledFor"))
 """What logging asks an adapter. To look for these in the object itself at each call would cost a
 tenth of it, so plans depend on them, and are forgotten when one is set."""
+
+_looked_at: weakref.WeakSet[Any] = weakref.WeakSet()
+"""Loggers of which it was said, or did not have to be, that no dnstap handler is reached."""
 
 _RECORD_KEYS = frozenset((*logging.makeLogRecord({}).__dict__, "message", "asctime"))
 
@@ -201,6 +207,7 @@ class BaseAdapter(_Adapter):
         """Work out, once for each type and set of keywords, what a call with them becomes."""
         # Before the constants are read: where another thread sets them now, what follows from the
         # old ones is kept in what is not used any more.
+        self.report_unheard()
         plans = self._plans
         with_address, with_time = self._keys_with_address, self._keys_with_time
         plan = make_plan(self.constants, message_type, keywords)
@@ -217,6 +224,20 @@ class BaseAdapter(_Adapter):
                 elif keywords == ("query_address", "query_time"):
                     with_time[message_type] = plan.keys
         return plan
+
+    def report_unheard(self) -> None:
+        """Say so, once for each logger, if no dnstap handler is reached from it; never raise."""
+        logger: Any = self.logger
+        try:
+            if logger in _looked_at:
+                return
+            _looked_at.add(logger)
+            text = describe_unheard(logger)
+            if text:
+                Reporter(repr(logger), 0.0).report("unheard", logging.WARNING, text)
+                start_desk()
+        except BaseException as error:  # noqa: BLE001 - what is only like a logger
+            pass_on(error)
 
     def _is_plain(self) -> bool:
         """Return whether nobody has changed what logging asks an adapter, here or in its class."""

@@ -14,6 +14,7 @@ __all__ = [
     "deaf_kinds",
     "describe_doubling",
     "describe_refusal",
+    "describe_unheard",
     "describe_unseen",
     "reaches_only_deaf",
 ]
@@ -52,6 +53,36 @@ def describe_unseen(record: logging.LogRecord) -> str:
         f"handlers get it, and pass it over; give the root logger another handler, such as "
         f"logging.StreamHandler()"
     )
+
+
+def describe_unheard(logger: object) -> str:
+    """Return in words that no dnstap handler gets what a logger is given; "" if one may.
+
+    Not talked about is a logger whose handlers may hand records on to others, such as a
+    `QueueHandler` or a class of the program's own, and one with a `NullHandler`, by which a program
+    says that it is meant to be so.
+    """
+    while isinstance(logger, logging.LoggerAdapter):
+        logger = logger.logger
+    if not isinstance(logger, logging.Logger):
+        return ""
+    for each in _way(logger):
+        if not all(map(_is_an_end, each.handlers)):
+            return ""
+    return (
+        "no dnstap handler is reached from it, so nothing is sent: attach one to it or to a logger"
+        " above (or a logging.NullHandler, if that is meant)"
+    )
+
+
+def _is_an_end(handler: object) -> bool:
+    """Return whether a handler is one of the standard library's that sends no records on."""
+    kind = type(handler)
+    if kind.__module__ not in ("logging", "logging.handlers"):
+        return False
+    return kind.__name__ not in (
+        "NullHandler", "QueueHandler", "MemoryHandler", "SocketHandler", "DatagramHandler"
+    )  # fmt: skip
 
 
 def describe_doubling(handler: logging.Handler) -> str:
@@ -141,4 +172,5 @@ def _is_deaf(handler: object) -> bool:
 
 
 def _name(logger: logging.Logger) -> str:
+    """Return what a logger is called in a line."""
     return "the root logger" if logger is logging.root else f"the logger {logger.name!r}"

@@ -6,6 +6,7 @@ A request handler that mixes it in calls `dnstap_query` with what it received an
 
 from __future__ import annotations
 
+import sys
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Callable, ClassVar, Dict, Optional
 
@@ -36,6 +37,17 @@ _ATTRIBUTES = {
     "dnstap_role": as_role,
     "dnstap_protocol": as_protocol,
 }
+_METHODS = ("dnstap_query", "dnstap_response")
+_NAMES = {name: name.replace("_", "") for name in (*_ATTRIBUTES, *_METHODS)}
+_BEGINNINGS = ("dnst", "dsnt", "dnta", "dntsa", "dnsat", "nstap", "dstap", "dnsap")
+"""How a name begins that may have been meant for one of ours, without underscores."""
+
+SIMILAR = 0.8
+"""difflib's ratio: ``dnstap_log`` still finds ``dnstap_logger``, ``dnstap_counter`` nothing."""
+
+LONGER = 3
+"""Characters behind one of our names that make it another one."""
+
 _make_tap = lru_cache(maxsize=256)(Tap)  # a program has a few loggers
 _protocol = lru_cache(maxsize=256)(as_protocol)
 
@@ -61,7 +73,8 @@ class DnstapMixin:
             None (default): UDP, TCP or DOT by the socket.
 
     Raises:
-        TypeError, ValueError: an attribute in the body of a subclass cannot be used.
+        TypeError, ValueError: an attribute in the body of a subclass cannot be used, or its name is
+            misspelt; or the subclass is a server, and not a request handler.
     """
 
     dnstap_logger: ClassVar[Optional[LoggerLike]] = None
@@ -70,6 +83,8 @@ class DnstapMixin:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        _refuse_server(cls)
+        _refuse_misspelt(cls)
         for name, check in _ATTRIBUTES.items():
             value = vars(cls).get(name)
             if value is not None:
@@ -98,6 +113,38 @@ class DnstapMixin:
             TypeError: there is no such keyword.
         """
         _log(log_response, self, wire, {**keywords})
+
+
+def _refuse_server(cls: type) -> None:
+    """Raise if a class is a server, whose methods never see a query."""
+    socketserver = sys.modules.get("socketserver")  # a program without it has no such server
+    kinds = () if socketserver is None else (
+        socketserver.BaseServer, socketserver.ThreadingMixIn,
+        *filter(None, (getattr(socketserver, "ForkingMixIn", None),)),
+    )  # fmt: skip
+    if issubclass(cls, kinds):
+        raise TypeError(
+            f"{cls.__name__}: DnstapMixin is for request handlers, and this is a server; write "
+            f"class Handler(DnstapMixin, BaseRequestHandler) and give that to the server"
+        )
+
+
+def _refuse_misspelt(cls: type) -> None:
+    """Raise if an attribute in a class's body is nearly one of ours: it would have no effect."""
+    for name in vars(cls):
+        plain = name.lower().replace("_", "")
+        if name in _NAMES or name.startswith("_") or not plain.startswith(_BEGINNINGS):
+            continue
+        if any(
+            plain.startswith(each) and len(plain) >= len(each) + LONGER for each in _NAMES.values()
+        ):
+            continue  # dnstap_logger_name is a name of its own
+        import difflib  # here, for it is slow to import
+
+        near = difflib.get_close_matches(plain, _NAMES.values(), n=1, cutoff=SIMILAR)
+        if near:
+            meant = next(right for right, each in _NAMES.items() if each == near[0])
+            raise TypeError(f"{cls.__name__}.{name}: unknown attribute, did you mean {meant!r}?")
 
 
 def _log(

@@ -125,13 +125,14 @@ class Tap:
         TypeError, ValueError: naming the argument, the value and what is right.
     """
 
-    __slots__ = ("_adapter", "_role")
+    __slots__ = ("_adapter", "_looked", "_role")
 
     def __init__(
         self, logger: object, role: object, argument: str = "logger", role_argument: str = "role"
     ) -> None:
         self._adapter = as_adapter(argument, logger)
         self._role = as_role(role_argument, role)
+        self._looked = False  # whether a dnstap handler is reached, while nothing is logged
 
     def __reduce__(self) -> Tuple[Any, ...]:
         return type(self), (self._adapter, self._role.query.name[: -len("_QUERY")])
@@ -140,7 +141,12 @@ class Tap:
     def enabled(self) -> bool:
         """Whether the logger takes messages now."""
         adapter = self._adapter
-        return adapter.logger.isEnabledFor(adapter.level)
+        if adapter.logger.isEnabledFor(adapter.level):
+            return True
+        if not self._looked:
+            self._looked = True
+            adapter.report_unheard()
+        return False
 
     def query(
         self, wire: Any, fields: Dict[str, Any], constants: Optional[Constants] = None
