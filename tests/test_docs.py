@@ -77,6 +77,15 @@ def test_there_is_something_to_check() -> None:
     assert {"README.md", "CHANGELOG.md", "CONTRIBUTING.md"} <= set(map(page_name, PAGES))
 
 
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
+def test_receivers_of_the_examples_listen(page: Path) -> None:
+    """A receiver that a page makes is entered or started there: else it never listens."""
+    for line, code in python_examples(page):
+        for at, text in enumerate(code.splitlines(), line):
+            if re.search(r"\bDnstapReceiver\(", text):
+                assert re.match(r" *with ", text) or ".start()" in text, f"{page_name(page)}:{at}"
+
+
 TOCTREE = re.compile(r"^```{toctree}\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 

@@ -39,9 +39,7 @@ def count(path: Path) -> int:
 
 
 def test_the_examples_run_and_log(tmp_path: Path) -> None:
-    """In a folder with captures/ in it, the page's handlers are made and each takes records."""
-    (tmp_path / "captures").mkdir()
-
+    """In an empty folder the page's handlers are made, and each takes records."""
     assert run(tmp_path, examples() + LOG + END) == ""
 
     found = {path.name: count(path) for path in (tmp_path / "captures").iterdir()}
@@ -50,8 +48,6 @@ def test_the_examples_run_and_log(tmp_path: Path) -> None:
 
 def test_the_examples_roll_over(tmp_path: Path) -> None:
     """The captures are rolled over under the names of the twins, the first compressed."""
-    (tmp_path / "captures").mkdir()
-
     assert run(tmp_path, examples() + ROLL_OVER + END) == ""
 
     found = {path.name: count(path) for path in (tmp_path / "captures").iterdir()}
