@@ -27,7 +27,7 @@ def describe() -> Dict[str, str]:
         "system": f"{platform.system()} {platform.release()}, load {load} before the run",
         "Python": f"{platform.python_implementation()} {platform.python_version()}",
         "protobuf": f"{google.protobuf.__version__} ({api_implementation.Type()})",
-        "beside it": parts,
+        "compared with": parts,
         "dnstap_logging": dnstap_logging.__version__,
         "date": datetime.date.today().isoformat(),
     }

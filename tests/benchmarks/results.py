@@ -97,7 +97,7 @@ def in_short(results: Results) -> str:
     where = f"{results.machine['Python']}, {results.machine['machine']}"
     figure = (
         f"A query logged by `DnstapAdapter` costs **{adapter:.1f} µs** of CPU time, up to its last "
-        f"byte in the capture. That is {adapter / text:.2f} times the {text:.1f} µs of a text log "
+        f"byte in the capture. That is {adapter / text:.0%} of the {text:.1f} µs of a text log "
         f"(one line by the standard `FileHandler`). By `logger.info` it is {info:.1f} µs. "
         f"Measured by `{results.command}` ({where})."
     )
