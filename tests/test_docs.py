@@ -9,7 +9,7 @@ from typing import Iterator, List, Set, Tuple
 
 import pytest
 
-from tests.pages import DOCS, FENCE, REPOSITORY, code_blocks, not_run
+from tests.pages import DOCS, FENCE, REPOSITORY, code_blocks, code_in, not_run
 
 PAGES = sorted(
     [
@@ -135,3 +135,17 @@ def all_tests_of_pages() -> None:
 def test_every_example_is_run(page: Path) -> None:
     """Each block of Python, shell and ini is taken by a test that runs it."""
     assert not_run(page.relative_to(DOCS).as_posix()) == []
+
+
+HOW_TOS = [page for page in PAGES if page.parent.name == "howto"]
+
+
+@pytest.mark.parametrize("page", HOW_TOS, ids=page_name)
+def test_examples_of_how_tos_are_complete(page: Path) -> None:
+    """What a how-to makes is put to use on the page: handlers are attached, receivers entered."""
+    code = "\n".join(code_in(page, "python"))
+    made = re.findall(r"^(\w+) = DnstapHandler\(", code, re.MULTILINE)
+
+    for name in made:
+        assert code.count(f".addHandler({name})") == made.count(name)
+    assert code.count("DnstapReceiver(") == code.count("with DnstapReceiver(")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import logging
 import re
 import shlex
 import signal
@@ -19,11 +20,6 @@ from tests.interop.collectors import Collector
 from tests.pages import DOCS, LOG_ONE, code_in, example, names, rows_of, run
 from tests.support import free_port, require_program, wait_until
 
-SET_UP = """
-import logging
-logging.getLogger("dns").setLevel("INFO")
-logging.getLogger("dns").addHandler(handler)
-"""
 DEADLINE = 60  # seconds for a program
 TCP = "tcp://127.0.0.1:6000"  # on the pages
 
@@ -64,7 +60,7 @@ class Documented(Collector):
 def send_one(collector: Documented, code: str, folder: Path) -> None:
     """Run the handler of a page, and log one message by it."""
     address = re.findall(r'DnstapHandler\("(.*)"\)', code)[0]
-    run(folder, code.replace(address, collector.address) + SET_UP + LOG_ONE)
+    run(folder, code.replace(address, collector.address) + LOG_ONE)
 
 
 @pytest.mark.parametrize(
@@ -141,14 +137,23 @@ OTHERS = ["howto/dns-collector.md", "howto/vector.md", "howto/fleet.md", "howto/
 
 @contextlib.contextmanager
 def made(code: str) -> Iterator[DnstapHandler]:
-    """Make a handler of a page, without its certificates, which are not here."""
+    """Make a handler of a page, without its certificates, which are not here.
+
+    The page's code attaches it to its logger.
+    """
     code = re.sub(r" *(cafile|certfile|keyfile)=.*\n", "", code)
     found: dict[str, Any] = {}
+    level = logging.getLogger("dns").level
     exec(code, found)
+    logger, handler = found["logger"], found["handler"]
     try:
-        yield found["handler"]
+        assert logger is logging.getLogger("dns")
+        assert handler in logger.handlers
+        yield handler
     finally:
-        found["handler"].close()
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+        handler.close()
 
 
 @pytest.mark.parametrize(

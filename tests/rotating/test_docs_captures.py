@@ -12,8 +12,6 @@ from tests.rotating.test_under_load import DOCUMENTATION
 from tests.test_docs import python_examples
 
 LOG = """
-for handler in (by_size, by_time):
-    logger.addHandler(handler)
 for number in range(3):
     logger.info("query", extra={"dns_message_type": "CLIENT_QUERY"})
 """
