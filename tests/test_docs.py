@@ -141,11 +141,10 @@ HOW_TOS = [page for page in PAGES if page.parent.name == "howto"]
 
 
 @pytest.mark.parametrize("page", HOW_TOS, ids=page_name)
-def test_examples_of_how_tos_are_complete(page: Path) -> None:
-    """What a how-to makes is put to use on the page: handlers are attached, receivers entered."""
+def test_handlers_of_how_tos_are_attached(page: Path) -> None:
+    """A handler that a how-to makes is attached to a logger there, not by a test alone."""
     code = "\n".join(code_in(page, "python"))
     made = re.findall(r"^(\w+) = DnstapHandler\(", code, re.MULTILINE)
 
     for name in made:
         assert code.count(f".addHandler({name})") == made.count(name)
-    assert code.count("DnstapReceiver(") == code.count("with DnstapReceiver(")
