@@ -268,7 +268,7 @@ def test_a_handler_that_forks_does_not_wait_for_itself() -> None:
     finally:
         logger.removeHandler(handler)
 
-    assert handler.took < usual + 1 + usual
+    assert handler.took < usual + 8, "not half a second for each fork, which would be 10 seconds"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="fork")

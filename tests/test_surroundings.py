@@ -93,6 +93,7 @@ def test_ci_runs_what_the_readme_says() -> None:
 
     assert re.search(r"^stage .* make test$", script, re.MULTILINE)
     assert re.search(r"^stage .* make lint$", script, re.MULTILINE)
-    assert "| `make test` |" in (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    assert re.search(r"^make test$", readme, re.MULTILINE)
     assert "DNSTAP_LOGGING_" not in script
     assert NOT_HERE in script, "what is skipped there is not noticed"
