@@ -61,7 +61,7 @@ def test_the_line_is_what_the_command_prints(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", [DEMO, TEST])
 def test_the_commands_are_targets_of_the_makefile(command: str) -> None:
-    """Both are there, and .ci/run and the tests of the demo run what they run."""
+    """Both are targets; .ci/run runs the one, and the tests of the demo what the other runs."""
     program, target = command.split()
     makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
 

@@ -156,9 +156,7 @@ def test_tls_example_delivers(tmp_path: Path) -> None:
     with DnstapReceiver("tls://127.0.0.1:0", messages.append, ssl_context=context) as receiver:
         code = TLS.replace(TLS_HOST, f"localhost:{receiver.address.port}")
         code = code.replace(CA_FILE, str(tmp_path / "ca.pem"))
-        attach = "\nimport logging\nlogger = logging.getLogger('dns')\n"
-        attach += "logger.addHandler(handler)\nlogger.setLevel(logging.INFO)\n"
-        run(tmp_path, code + attach + LOG_ONE)
+        run(tmp_path, code + LOG_ONE)
 
     assert [message.query_port for message in messages] == [4711]
 
