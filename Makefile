@@ -58,7 +58,7 @@ bench-append: $(VENV)/.installed-test
 
 # Two million records, ten million messages and so on: some hours. ARGS="file reader" for a part.
 endurance: $(VENV)/.installed-test
-	$(BIN)/python -m tests.endurance $(ARGS)
+	$(BIN)/python -m tests.situations.endurance $(ARGS)
 
 # The figures, the table and the plots of docs/performance.md anew, on a machine that does nothing else.
 performance: $(VENV)/.installed-test $(VENV)/.installed-docs
@@ -71,15 +71,15 @@ SECONDS ?= 60
 SEED ?=
 
 fuzz: $(VENV)/.installed-fuzz
-	$(BIN)/python -m tests.fuzz.fuzz_streams --seconds $(SECONDS) $(ARGS)
+	$(BIN)/python -m tests.situations.fuzz.fuzz_streams --seconds $(SECONDS) $(ARGS)
 
 chaos: $(VENV)/.installed-test
-	$(BIN)/python -m tests.chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(ARGS)
+	$(BIN)/python -m tests.situations.chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 # -E: read everything anew, or a page that has not changed would not warn again.
 docs: $(VENV)/.installed-test $(VENV)/.installed-docs
 	$(BIN)/sphinx-build -E -W --keep-going -q -c docs . docs/_build
-	$(BIN)/python -m pytest $(wildcard tests/test_docs*.py) tests/test_readme.py $(ARGS)
+	$(BIN)/python -m pytest tests/docs $(ARGS)
 	@echo "the manual: docs/_build/index.html"
 
 proto: $(PROTO_VENV)/.installed-compiler

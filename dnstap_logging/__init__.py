@@ -10,10 +10,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ._version import __version__
-from .adapter import DnstapAdapter
+from .adapter.adapter import DnstapAdapter
+from .delivery.stats import Stats
 from .exceptions import DnstapLoggingError, TransportError
 from .handler import DnstapHandler, get_handler, handlers
-from .message import (
+from .message.message import (
     DnstapMessage,
     HttpProtocol,
     MessageType,
@@ -23,11 +24,10 @@ from .message import (
     SocketFamily,
     SocketProtocol,
 )
-from .stats import Stats
 
 if TYPE_CHECKING:
-    from .reader import DnstapReader
-    from .receiver import DnstapReceiver
+    from .reader.reader import DnstapReader
+    from .receiver.receiver import DnstapReceiver
     from .rotating import RotatingDnstapHandler, TimedRotatingDnstapHandler
 
 __all__ = [
@@ -56,8 +56,8 @@ __all__ = [
 # What most programs that log do not use, and what takes a fifth of the time and memory of this
 # import, is imported when it is first asked for.
 _LATER = {
-    "DnstapReader": "reader",
-    "DnstapReceiver": "receiver",
+    "DnstapReader": "reader.reader",
+    "DnstapReceiver": "receiver.receiver",
     "RotatingDnstapHandler": "rotating",
     "TimedRotatingDnstapHandler": "rotating",
 }

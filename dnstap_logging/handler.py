@@ -19,19 +19,19 @@ from typing import TYPE_CHECKING, Any, Callable, List, NoReturn, Optional, Union
 from .address import parse_address
 from .arguments import DEFAULT, Default
 from .arguments import level as checked_level
+from .capture.rotation import Rotation
 from .copies import refuse_copy
+from .delivery.options import DEFAULT_RESEND_BYTES, make_options
+from .delivery.stats import Stats
+from .delivery.writer_thread import WriterThread
 from .diagnostics import LOGGER_NAME
-from .extras import PAYLOAD
 from .interrupts import pass_on
 from .loggers import deaf_kinds, describe_doubling, describe_refusal, describe_unseen
-from .message import Unusable, has_dns_keys, take_snapshot
-from .nested import lift
-from .options import DEFAULT_RESEND_BYTES, make_options
-from .rotation import Rotation
+from .message.message import Unusable, has_dns_keys, take_snapshot
+from .message.nested import lift
+from .message.snapshot import PAYLOAD
 from .shorten import describe_error, shorten, type_name
-from .stats import Stats
 from .transport import DEFAULT_PERMISSIONS
-from .writer_thread import WriterThread
 
 if TYPE_CHECKING:
     import ssl

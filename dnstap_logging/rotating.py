@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any, Callable, NoReturn, Optional, Union
 
 from .address import parse_address
 from .arguments import integer
+from .capture.rotation import Rotation, SizeRotation, TimedRotation
 from .handler import DnstapHandler
-from .rotation import Rotation, SizeRotation, TimedRotation
 
 if TYPE_CHECKING:
     import datetime
 
     from typing_extensions import Unpack
 
-    from .keywords import FileArguments
+    from .adapter.keywords import FileArguments
 
 __all__ = ["RotatingDnstapHandler", "TimedRotatingDnstapHandler"]
 

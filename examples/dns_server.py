@@ -21,7 +21,7 @@ import time
 from typing import Any, Callable, Dict, NoReturn, Tuple
 
 import dnstap_logging
-from dnstap_logging.cli.demo_server import DnsServer, answer
+from dnstap_logging.cli.demo.server import DnsServer, answer
 
 LOGGING: Dict[str, Any] = {
     "version": 1,

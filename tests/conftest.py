@@ -12,8 +12,8 @@ from hypothesis import settings
 
 import dnstap_logging.diagnostics
 from dnstap_logging.diagnostics import Reporter
-from tests.support import wait_until
-from tests.surroundings import make_ordinary
+from tests.helpers.support import wait_until
+from tests.helpers.surroundings import make_ordinary
 
 make_ordinary()
 

@@ -19,7 +19,7 @@ import pytest
 import dnstap_logging
 from dnstap_logging import DnstapHandler, DnstapMessage, DnstapReader, MessageType
 from tests.conftest import Said
-from tests.support import assert_balanced, wait_until
+from tests.helpers.support import assert_balanced, wait_until
 
 WIRE = bytes.fromhex("a1b20100000100000000000003777777076578616d706c65036f72670000010001")
 

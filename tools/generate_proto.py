@@ -27,7 +27,7 @@ from typing import Dict, List
 from google.protobuf import descriptor_pb2
 from grpc_tools import protoc
 
-PROTO_FOLDER = Path(__file__).resolve().parent.parent / "dnstap_logging" / "proto"
+PROTO_FOLDER = Path(__file__).resolve().parent.parent / "dnstap_logging" / "codec" / "proto"
 SCHEMA = "dnstap.proto"
 BYTES_PER_LINE = 16  # escaped as \x00 they take 64 columns, well within the line length
 

@@ -13,10 +13,10 @@ import contextlib
 import sys
 from typing import Optional
 
-from .captures import STANDARD_INPUT, Capture
+from .capture_input import STANDARD_INPUT, Capture
+from .check_report import Summary
 from .common import DAMAGED, OK, CommandError, complain, say
 from .repair import Repair
-from .summary import Summary
 
 __all__ = ["add_arguments", "run"]
 

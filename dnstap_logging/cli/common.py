@@ -10,7 +10,7 @@ import signal
 import sys
 from typing import Any, Iterable, NoReturn
 
-from ..text_octets import clean
+from ..text.octets import clean
 
 __all__ = [
     "DAMAGED",

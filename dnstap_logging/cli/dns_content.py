@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any, Callable, Optional, Tuple
 
-from ..dnswire import Record
-from ..text_dns import DnsText, RecordText, format_dns
+from ..dnswire.message import Record
+from ..text.dns import DnsText, RecordText, format_dns
 
 if TYPE_CHECKING:
     import dns.rdata

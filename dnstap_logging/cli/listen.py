@@ -15,12 +15,13 @@ import signal
 import time
 from typing import Iterator, List
 
-from . import capture, numbers, printing, selecting
+from . import capture_output as capture
+from . import numbers, printing, selecting
 from .common import DAMAGED, OK, CommandError, complain, unwritable
-from .receiving import Receivers
-from .receiving import add_arguments as add_receiving_arguments
-from .saying import add_verbose, say_diagnostics
+from .receivers import Receivers
+from .receivers import add_arguments as add_receiving_arguments
 from .sinks import Sink, make_sink
+from .verbose import add_verbose, say_diagnostics
 
 __all__ = ["add_arguments", "run"]
 

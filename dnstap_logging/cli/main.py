@@ -9,7 +9,7 @@ from typing import Dict, Optional, Sequence
 
 from .._version import __version__
 from ..exceptions import DnstapLoggingError
-from . import check, demo, listen, read, send, top
+from . import check, listen, read, send, top
 from .common import (
     INTERRUPTED,
     PROGRAM,
@@ -21,6 +21,7 @@ from .common import (
     let_go_of_output,
     unwritable,
 )
+from .demo import command as demo
 
 __all__ = ["COMMANDS", "main"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from typing import Callable, Optional, Tuple
 
-from ..decoding import decode
+from ..codec.decoding import decode
 from ..exceptions import DecodeError
-from ..text import own_time
-from ..values import NS
+from ..message.values import NS
+from ..text.line import own_time
 
 __all__ = ["Pace", "at_once", "at_rate", "in_its_time", "wait_until_due"]
 

@@ -7,10 +7,10 @@ import io
 import sys
 from typing import Callable
 
-from ..message import DnstapMessage
-from ..text_json import format_json
-from ..text_quiet import format_quiet
-from ..text_yaml import format_yaml
+from ..message.message import DnstapMessage
+from ..text.json import format_json
+from ..text.quiet import format_quiet
+from ..text.yaml import format_yaml
 from .dns_content import dns_text
 from .template import FIELDS, Template
 

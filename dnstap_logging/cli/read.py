@@ -10,7 +10,7 @@ import argparse
 import sys
 
 from . import numbers, printing, selecting
-from .captures import JOINED, STANDARD_INPUT, Capture
+from .capture_input import JOINED, STANDARD_INPUT, Capture
 from .common import DAMAGED, OK, CommandError, complain
 
 __all__ = ["add_arguments", "run"]

@@ -13,9 +13,9 @@ from typing import Any, Dict
 import dns.rdata
 import dns.wire
 
-from ..dnswire import Record
-from ..names import read_name
-from ..wire_names import MessageNames
+from ..dnswire.compression import MessageNames
+from ..dnswire.message import Record
+from ..dnswire.names import read_name
 
 __all__ = ["MessageRecords"]
 

@@ -7,9 +7,9 @@ import sys
 from types import TracebackType
 from typing import BinaryIO, Optional, Type
 
-from ..capture_frames import START, STOP
+from ..capture.frames import START, STOP
 from ..framestream.frames import encode_data
-from .captures import STANDARD_INPUT
+from .capture_input import STANDARD_INPUT
 from .common import CommandError
 from .files import create
 

@@ -14,15 +14,15 @@ from fnmatch import fnmatchcase
 from itertools import chain
 from typing import Any, Callable, FrozenSet, List, Optional, Tuple, Union
 
-from ..dnswire import read_rcode
-from ..enums import read_member
+from ..dnswire.message import read_rcode
 from ..filters.message_type import matching_types
 from ..filters.qname import any_in, as_domains
 from ..filters.rcode import as_rcodes
 from ..filters.records import names_in
-from ..message import DnstapMessage, MessageType
-from ..text import mnemonic, own_time, own_wire
-from ..values import MAX_SECONDS, NS, unmapped
+from ..message.enums import read_member
+from ..message.message import DnstapMessage, MessageType
+from ..message.values import MAX_SECONDS, NS, unmapped
+from ..text.line import mnemonic, own_time, own_wire
 from .common import did_you_mean
 
 __all__ = ["Selector", "add_arguments", "any_given", "make_selector"]

@@ -14,17 +14,17 @@ from typing import Callable, List, NamedTuple, Optional
 
 from ..address import parse_address
 from ..arguments import MAX_FRAME_SIZE
+from ..delivery.stats import Stats
 from ..exceptions import DecodeError
 from ..framestream import DEFAULT_MAX_FRAME_SIZE
 from ..handler import DnstapHandler
-from ..reader import DnstapReader
-from ..stats import Stats
+from ..reader.reader import DnstapReader
 from . import numbers
-from .captures import NO_STOP, open_reader
+from .capture_input import NO_STOP, open_reader
 from .common import DAMAGED, OK, CommandError
 from .pacing import Pace, at_once, at_rate, in_its_time, wait_until_due
 from .progress import file_size, show_progress
-from .saying import add_verbose, say_diagnostics
+from .verbose import add_verbose, say_diagnostics
 
 __all__ = ["add_arguments", "run"]
 

@@ -13,17 +13,17 @@ import sys
 import threading
 from typing import Any, Dict, List, Optional
 
-from ..decoding import decode
-from ..encoding import DNSTAP_CONTENT_TYPE
+from ..codec.decoding import decode
+from ..codec.encoding import DNSTAP_CONTENT_TYPE
 from ..exceptions import DecodeError
 from ..framestream import Direction, WriterSession
-from ..message import DnstapMessage
+from ..message.message import DnstapMessage
 from . import numbers
-from .capture import open_capture
+from .capture_output import open_capture
 from .common import CommandError
-from .output import Output
 from .printing import Printer
 from .selecting import Selector
+from .stdout import Output
 
 __all__ = ["CaptureSink", "PrintSink", "Sink", "StreamSink", "make_sink"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from typing import Dict, Iterable, List, Optional, Tuple, TypeVar
 
-from ..text import UNKNOWN
+from ..text.line import UNKNOWN
 
 __all__ = ["Tally"]
 

@@ -10,12 +10,12 @@ import re
 import string
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
-from ..dnswire import RCODES, read_rcode
-from ..message import DnstapMessage
-from ..text import UNKNOWN, address_text, own_wire
-from ..text_json import json_fields, json_text, time_text
-from ..text_octets import plain
-from ..text_quiet import quiet_columns
+from ..dnswire.message import RCODES, read_rcode
+from ..message.message import DnstapMessage
+from ..text.json import json_fields, json_text, time_text
+from ..text.line import UNKNOWN, address_text, own_wire
+from ..text.octets import plain
+from ..text.quiet import quiet_columns
 
 __all__ = ["FIELDS", "Template"]
 

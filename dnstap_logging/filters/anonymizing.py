@@ -8,12 +8,12 @@ import socket
 from typing import Any, Callable, Dict, Optional, Tuple, Union
 
 from ..arguments import DEFAULT, Default, integer
-from ..enums import PolicyMatch, SocketFamily
-from ..extras import FIELDS, Unusable
-from ..lines import Line
-from ..policy import Policy
+from ..message.enums import PolicyMatch, SocketFamily
+from ..message.policy import Policy
+from ..message.snapshot import FIELDS, Unusable
+from ..message.values import MAX_WIRE_MESSAGE, Endpoint
 from ..shorten import type_name
-from ..values import MAX_WIRE_MESSAGE, Endpoint
+from ..text.lazy import Line
 from .client_subnet import hide_client_subnets
 from .cryptopan import KEY_SIZE, CryptoPan
 from .misplaced import Misplaced

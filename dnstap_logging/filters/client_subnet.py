@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from typing import Callable, List, Optional, Tuple
 
-from ..dnswire import OPT, Option, Record, read_body, read_options
+from ..dnswire.message import OPT, Option, Record, read_body, read_options
 from .umbrella import UMBRELLA, hide_umbrella
 
 __all__ = ["Hide", "hide_client_subnets"]

@@ -6,8 +6,8 @@ import logging
 from fnmatch import fnmatchcase
 from typing import Iterable, List, Union
 
-from ..enums import MessageType
-from ..values import as_message_type
+from ..message.enums import MessageType
+from ..message.values import as_message_type
 from .records import has_dns_keys, read, read_members
 
 __all__ = ["MessageTypeFilter", "matching_types"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import FrozenSet, Iterable, List, Set, Union
 
-from ..values import NameSource, as_domain_name
+from ..message.values import NameSource, as_domain_name
 from .records import has_dns_keys, names_in, read_members, wires_of
 
 __all__ = ["QnameFilter", "any_in", "as_domains", "is_in"]

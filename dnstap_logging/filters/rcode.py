@@ -6,7 +6,7 @@ import logging
 import operator
 from typing import Iterable, List, Optional, Union
 
-from ..dnswire import RCODES, read_rcode
+from ..dnswire.message import RCODES, read_rcode
 from .records import has_dns_keys, read, read_members
 
 __all__ = ["RcodeFilter", "as_rcodes"]

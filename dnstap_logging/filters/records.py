@@ -11,13 +11,13 @@ import logging
 from collections.abc import Mapping
 from typing import Callable, FrozenSet, Iterable, Iterator, List, Optional, TypeVar
 
-from ..dnswire import Question, read_question, read_questions
-from ..extras import FIELDS, convert
-from ..extras import has_dns_keys as _has_dns_keys
+from ..dnswire.message import Question, read_question, read_questions
 from ..interrupts import pass_on
-from ..nested import nested_extras
+from ..message.nested import nested_extras
+from ..message.snapshot import FIELDS, convert
+from ..message.snapshot import has_dns_keys as _has_dns_keys
+from ..message.values import reason
 from ..shorten import shorten
-from ..values import reason
 
 __all__ = ["has_dns_keys", "names_in", "question_in", "read", "read_members", "wires_of"]
 

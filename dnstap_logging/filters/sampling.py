@@ -8,9 +8,9 @@ import os
 from typing import Any, Dict, List, Union
 
 from ..arguments import flag, integer
-from ..dnswire import HEADER_SIZE, read_header
+from ..dnswire.message import HEADER_SIZE, read_header
+from ..message.values import Endpoint
 from ..shorten import type_name
-from ..values import Endpoint
 from .misplaced import Misplaced
 from .records import has_dns_keys, question_in, read, wires_of
 

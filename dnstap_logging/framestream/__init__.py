@@ -7,8 +7,8 @@ thread that calls; files and sockets are in `dnstap_logging.transport`.
 
 from __future__ import annotations
 
-from dnstap_logging.framestream.decoder import FrameDecoder
-from dnstap_logging.framestream.frames import (
+from .decoder import FrameDecoder
+from .frames import (
     DEFAULT_MAX_FRAME_SIZE,
     MAX_CONTENT_TYPE_SIZE,
     MAX_CONTROL_FRAME_SIZE,
@@ -18,16 +18,9 @@ from dnstap_logging.framestream.frames import (
     encode_control,
     encode_data,
 )
-from dnstap_logging.framestream.opening import foreign_opening
-from dnstap_logging.framestream.session import ReaderSession, WriterSession
-from dnstap_logging.framestream.state import (
-    SENT_BY,
-    TRANSITIONS,
-    Direction,
-    FrameKind,
-    Peer,
-    State,
-)
+from .opening import foreign_opening
+from .session import ReaderSession, WriterSession
+from .state import SENT_BY, TRANSITIONS, Direction, FrameKind, Peer, State
 
 __all__ = [
     "ControlFrame",

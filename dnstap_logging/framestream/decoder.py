@@ -8,14 +8,8 @@ from __future__ import annotations
 
 from typing import Iterator, Optional
 
-from dnstap_logging.exceptions import FrameTooLarge, RemoteProtocolError
-from dnstap_logging.framestream.frames import (
-    DEFAULT_MAX_FRAME_SIZE,
-    LENGTH,
-    MAX_CONTROL_FRAME_SIZE,
-    Frame,
-    decode_control,
-)
+from ..exceptions import FrameTooLarge, RemoteProtocolError
+from .frames import DEFAULT_MAX_FRAME_SIZE, LENGTH, MAX_CONTROL_FRAME_SIZE, Frame, decode_control
 
 __all__ = ["FrameDecoder"]
 

@@ -12,7 +12,7 @@ import enum
 import struct
 from typing import Iterator, NamedTuple, Union
 
-from dnstap_logging.exceptions import LocalProtocolError, RemoteProtocolError
+from ..exceptions import LocalProtocolError, RemoteProtocolError
 
 __all__ = [
     "CONTENT_TYPE_FIELD",

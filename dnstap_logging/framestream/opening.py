@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Optional
 
-from dnstap_logging.framestream.frames import ESCAPE
+from .frames import ESCAPE
 
 __all__ = ["foreign_opening"]
 

@@ -14,9 +14,8 @@ from __future__ import annotations
 
 from typing import Iterator, List, Optional, Sequence
 
-from dnstap_logging.exceptions import ContentTypeMismatch, RemoteProtocolError
-from dnstap_logging.framestream.endpoint import Endpoint
-from dnstap_logging.framestream.frames import (
+from ..exceptions import ContentTypeMismatch, RemoteProtocolError
+from .frames import (
     DEFAULT_MAX_FRAME_SIZE,
     LENGTH,
     MAX_PAYLOAD_SIZE,
@@ -26,7 +25,8 @@ from dnstap_logging.framestream.frames import (
     encode_control,
     encode_header,
 )
-from dnstap_logging.framestream.state import (
+from .session_base import Endpoint
+from .state import (
     FIRST_FRAMES,
     TRANSITIONS,
     Direction,

@@ -28,7 +28,7 @@ from __future__ import annotations
 import enum
 from typing import Optional
 
-from dnstap_logging.framestream.frames import Frame
+from .frames import Frame
 
 __all__ = [
     "Direction",

@@ -12,9 +12,9 @@ import time
 from typing import Any, Optional
 
 from ..arguments import flag, integer, seconds
-from ..dnswire import read_body
-from ..enums import SocketProtocol
-from ..values import MAX_PORT
+from ..dnswire.message import read_body
+from ..message.enums import SocketProtocol
+from ..message.values import MAX_PORT
 from .exchange import Exchange, ends_of
 from .serving import log_query, log_response
 from .tap import LoggerLike, ProtocolLike, Tap, as_protocol, missing

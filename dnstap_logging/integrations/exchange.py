@@ -9,8 +9,8 @@ from __future__ import annotations
 import socket
 from typing import Any, Dict, Optional, Tuple
 
-from ..enums import HttpProtocol, SocketProtocol
 from ..interrupts import pass_on
+from ..message.enums import HttpProtocol, SocketProtocol
 from .serving import UNSPECIFIED
 from .tap import Tap, report
 

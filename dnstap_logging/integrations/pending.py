@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from typing import Any, Deque, Dict, Optional, Tuple
 
-from ..dnswire import read_question
+from ..dnswire.message import read_question
 
 __all__ = ["PendingQueries"]
 

@@ -21,9 +21,9 @@ from typing import (
 )
 
 from ..copies import refuse_copy
+from ..delivery.stats import Stats
 from ..handler import DnstapHandler
 from ..handler import handlers as all_handlers
-from ..stats import Stats
 from .tap import missing
 
 try:

@@ -12,9 +12,9 @@ import time
 import weakref
 from typing import Any, Dict, Optional
 
-from ..enums import SocketProtocol
 from ..interrupts import pass_on
-from ..values import as_wire_message
+from ..message.enums import SocketProtocol
+from ..message.values import as_wire_message
 from .pending import PendingQueries
 from .tap import Constants, Tap, report
 

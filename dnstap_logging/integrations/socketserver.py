@@ -10,17 +10,17 @@ import sys
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Callable, ClassVar, Dict, Optional
 
-from ..enums import SocketProtocol
-from ..extras import FIELDS
 from ..interrupts import pass_on
+from ..message.enums import SocketProtocol
+from ..message.snapshot import FIELDS
 from .serving import log_query, log_response
 from .tap import LoggerLike, ProtocolLike, Tap, as_adapter, as_protocol, as_role, report
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from ..keywords import AllKeywords
-    from ..values import WireSource
+    from ..adapter.keywords import AllKeywords
+    from ..message.values import WireSource
 
 __all__ = ["DnstapMixin"]
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 import logging
 from typing import Any, Dict, NamedTuple, Optional, Tuple, Union
 
-from ..adapter import DnstapAdapter
+from ..adapter.adapter import DnstapAdapter
 from ..arguments import logger as checked_logger
 from ..diagnostics import Reporter, start_desk
-from ..enums import MessageType, SocketProtocol
 from ..interrupts import pass_on
+from ..message.enums import MessageType, SocketProtocol
+from ..message.values import as_socket_protocol
 from ..shorten import describe_error, shorten
-from ..values import as_socket_protocol
 
 __all__ = [
     "Constants",

@@ -15,7 +15,7 @@ from time import sleep
 from typing import TYPE_CHECKING, List, Optional
 
 from ..exceptions import TransportError, TransportTimeout
-from .inherited import no_fork
+from ..process.inherited import no_fork
 from .owned import CLOSED, close_socket, is_ours, open_socket, own
 from .reasons import explain, explain_unix_connect
 from .resolve import AddressInfo, Resolver, SockAddr

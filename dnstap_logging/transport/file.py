@@ -14,7 +14,7 @@ from typing import Dict, NoReturn, Optional, Union
 
 from ..copies import refuse_copy
 from ..exceptions import DiskFull, FileLocked, PeerClosed, TransportError
-from .inherited import close_in_child, no_fork
+from ..process.inherited import close_in_child, no_fork
 from .reasons import explain
 
 try:

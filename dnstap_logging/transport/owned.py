@@ -15,7 +15,7 @@ import socket
 import weakref
 from typing import Optional, Tuple
 
-from .inherited import close_in_child, no_fork
+from ..process.inherited import close_in_child, no_fork
 
 __all__ = [
     "CLOSED",

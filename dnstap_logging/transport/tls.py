@@ -11,7 +11,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Callable, Dict, NamedTuple, NoReturn, Optional, TypeVar, Union
 
-from .inherited import no_fork
+from ..process.inherited import no_fork
 
 if TYPE_CHECKING:
     import ssl

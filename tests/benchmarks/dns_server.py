@@ -22,7 +22,7 @@ from typing import Callable, Dict, Iterator, List, Optional, Pattern
 
 from tests.benchmarks.figures import AT_LEAST, Figure, Quantities, Scale, Section, alternate
 from tests.benchmarks.served import NAMES
-from tests.interop.collectors import FstrmCapture
+from tests.situations.interop.collectors import FstrmCapture
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 VARIANTS = ("none", "dnstap", "text")

@@ -23,7 +23,7 @@ from typing import Callable, ContextManager, Dict, Iterator, List, NamedTuple
 
 from dnstap_logging import DnstapAdapter, DnstapHandler, Stats
 from tests.benchmarks.traffic import CONSTANTS, EXTRA, WIRE
-from tests.interop.collectors import FstrmCapture
+from tests.situations.interop.collectors import FstrmCapture
 
 SETTLE = 0.05
 """Seconds between two ends of the collector that is restarted."""

@@ -1,8 +1,8 @@
 """The longest log call that a DNS message of 64 KB can cause, through each filter and integration.
 
-The messages are made to be expensive (`tests/hostile_messages.py`); each is logged some times, and
-the quickest counts, since what else runs on the machine is not the message's doing. The time is
-that of the logging thread: on the clock, and on a CPU. It judges nothing by itself.
+The messages are made to be expensive (`tests/helpers/hostile_messages.py`); each is logged some
+times, and the quickest counts, since what else runs on the machine is not the message's doing. The
+time is that of the logging thread: on the clock, and on a CPU. It judges nothing by itself.
 
     make bench-hostile
 """
@@ -18,8 +18,8 @@ import time
 from pathlib import Path
 from typing import Callable, ContextManager, List, NamedTuple
 
-from tests.hostile_calls import FILTERS, INTEGRATIONS, Call, filtered, integrated
-from tests.hostile_messages import HOSTILE, LONG, SHORT, hostile_message
+from tests.helpers.hostile_calls import FILTERS, INTEGRATIONS, Call, filtered, integrated
+from tests.helpers.hostile_messages import HOSTILE, LONG, SHORT, hostile_message
 
 TRIES = 5
 

@@ -23,7 +23,7 @@ from typing import Any, BinaryIO, Callable, Union
 import dnstap_pb
 import fstrm
 
-from tests.support import CONTENT_TYPE
+from tests.helpers.support import CONTENT_TYPE
 
 QUEUE_SIZE = 10_000  # that of a DnstapHandler
 TIMEOUT = 60.0  # seconds for an answer of the collector

@@ -15,16 +15,17 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List
 
-from dnstap_logging import MessageType, proto
-from dnstap_logging.calls import make_plan
-from dnstap_logging.direct import direct_handlers
-from dnstap_logging.encoding import Encoder
-from dnstap_logging.extras import SIZE, Snapshot, take_snapshot
-from dnstap_logging.intake import MAX_BATCH_BYTES, MAX_BATCH_RECORDS
-from dnstap_logging.message import Problem
-from dnstap_logging.record_queue import RecordQueue
+from dnstap_logging import MessageType
+from dnstap_logging.adapter.calls import make_plan
+from dnstap_logging.adapter.direct import direct_handlers
+from dnstap_logging.codec import proto
+from dnstap_logging.codec.encoding import Encoder
+from dnstap_logging.delivery.intake import MAX_BATCH_BYTES, MAX_BATCH_RECORDS
+from dnstap_logging.delivery.queue import RecordQueue
+from dnstap_logging.delivery.writer import Writer
+from dnstap_logging.message.message import Problem
+from dnstap_logging.message.snapshot import SIZE, Snapshot, take_snapshot
 from dnstap_logging.transport import FileTransport
-from dnstap_logging.writer import Writer
 from tests.benchmarks.contenders import (
     EXTRAS,
     IDENTITY,

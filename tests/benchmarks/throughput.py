@@ -24,7 +24,7 @@ from tests.benchmarks.contenders import (
 )
 from tests.benchmarks.figures import AT_LEAST, Figure, Quantities, Scale, Section, alternate
 from tests.benchmarks.parts import PartsHandler, SocketStream
-from tests.interop.collectors import FstrmCapture
+from tests.situations.interop.collectors import FstrmCapture
 
 Log = Callable[[logging.Logger, int], None]
 MakeHandler = Callable[[Path], logging.Handler]

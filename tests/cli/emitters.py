@@ -17,7 +17,7 @@ import dns.message
 import dns.query
 import pytest
 
-from tests.support import free_port, require_program, wait_until
+from tests.helpers.support import free_port, require_program, wait_until
 
 SBIN = "/usr/sbin:/usr/bin:/sbin:/bin"
 """Where Debian puts servers, which is not on everybody's PATH."""

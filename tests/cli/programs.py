@@ -12,7 +12,7 @@ from typing import Any, Iterator, List
 import pytest
 
 from tests.cli.running import PROGRAM, TIMEOUT, with_environment
-from tests.support import wait_until
+from tests.helpers.support import wait_until
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DEADLINE = TIMEOUT

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Iterable, List
 
 from dnstap_logging import DnstapMessage
-from dnstap_logging.encoding import Encoder
-from tests.support import capture
+from dnstap_logging.codec.encoding import Encoder
+from tests.helpers.support import capture
 
 NS = 10**9
 NOON = 1_767_268_800 * NS

@@ -12,7 +12,7 @@ import pytest
 
 from tests.cli.running import PROGRAM, TIMEOUT, call, run, with_environment
 from tests.cli.samples import query, write
-from tests.support import require_program
+from tests.helpers.support import require_program
 
 BAD = [
     ("", "COMMAND"),

@@ -13,8 +13,8 @@ import pytest
 
 from tests.cli.running import PROGRAM, call, run, with_environment
 from tests.cli.samples import payloads, query, response, write
-from tests.interop.captures import dnstap_json, fstrm_dump, read_capture
-from tests.support import FINISH, capture, control, data
+from tests.helpers.support import FINISH, capture, control, data
+from tests.situations.interop.captures import dnstap_json, fstrm_dump, read_capture
 
 MESSAGES = [query(3), response(4), query(1), response(2, rcode=3), query(5)]
 

@@ -20,7 +20,7 @@ from dnstap_logging import DnstapMessage, DnstapReceiver, SocketFamily, SocketPr
 from tests.cli.programs import DEADLINE, REPOSITORY, run, started
 from tests.cli.running import with_environment
 from tests.examples.programs import read, responses
-from tests.support import require_program, wait_until
+from tests.helpers.support import require_program, wait_until
 
 MESSAGE_LINE = re.compile(r"\d{4}-\d\d-\d\dT\S+ C[QR] ", re.ASCII)
 ROW = re.compile(r"^(collector|file) +(\d+) +(\d+) +(\d+) +(\d+|\?) +(\d+)$", re.MULTILINE)

@@ -7,7 +7,7 @@ from typing import Dict
 
 from tests.cli.conftest import OWN_MESSAGES
 from tests.cli.emitters import QUESTIONS
-from tests.interop.captures import read_capture
+from tests.situations.interop.captures import read_capture
 
 
 def test_every_program_has_written_all(real_captures: Dict[str, Path]) -> None:

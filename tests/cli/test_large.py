@@ -10,7 +10,7 @@ import pytest
 
 from tests.cli.running import PROGRAM, with_environment
 from tests.cli.samples import dns_wire, payloads, query, response
-from tests.support import CONTENT_TYPE, START, STOP, control, data
+from tests.helpers.support import CONTENT_TYPE, START, STOP, control, data
 
 FEW, MANY = 1_000, 100_000
 MORE_MEMORY = 6 * 1024

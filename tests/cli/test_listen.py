@@ -17,8 +17,8 @@ import trustme
 from dnstap_logging import DnstapHandler
 from tests.cli.emitters import QUESTIONS, Dnsdist, Knot
 from tests.cli.programs import DEADLINE, Listener, run
-from tests.interop.captures import assert_same, read_capture
-from tests.support import assert_balanced, dnstap_payload, require_program, wait_until
+from tests.helpers.support import assert_balanced, dnstap_payload, require_program, wait_until
+from tests.situations.interop.captures import assert_same, read_capture
 
 QUERIES_SENT = re.compile(r"Queries sent: +(\d+)\n +Queries completed: +(\d+)")
 ROUNDS = 20

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 
-from dnstap_logging.cli import capture as capture_options
+from dnstap_logging.cli import capture_output as capture_options
 from dnstap_logging.cli.main import make_parser
 from dnstap_logging.cli.sinks import make_sink
-from tests.captures.small_disk import Disk, on_a_small_disk
 from tests.cli.programs import DEADLINE, Listener, command
 from tests.cli.running import with_environment
-from tests.interop.captures import assert_same, read_capture
-from tests.support import capture, wait_until
+from tests.helpers.support import capture, wait_until
+from tests.situations.captures.small_disk import Disk, on_a_small_disk
+from tests.situations.interop.captures import assert_same, read_capture
 
 PAYLOADS = [b"%0500d" % number for number in range(100)]
 

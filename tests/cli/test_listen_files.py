@@ -18,8 +18,8 @@ from dnstap_logging import DnstapHandler
 from tests.cli.programs import DEADLINE, Listener, command, run, started
 from tests.cli.running import with_environment
 from tests.cli.test_listen import numbered, relay
-from tests.interop.captures import assert_same, read_capture
-from tests.support import capture, dnstap_payload, wait_until
+from tests.helpers.support import capture, dnstap_payload, wait_until
+from tests.situations.interop.captures import assert_same, read_capture
 
 NEARLY_FULL = 50_000
 """Bytes in a pipe, which holds 65,536 on Linux; the sender goes on."""

@@ -11,10 +11,10 @@ from typing import List, Tuple
 import pytest
 
 from dnstap_logging import DnstapReceiver
-from dnstap_logging.receiver_reports import MOST_SUBJECTS
+from dnstap_logging.receiver.reports import MOST_SUBJECTS
 from tests.cli.programs import Listener
 from tests.conftest import Said
-from tests.support import capture, dnstap_payload
+from tests.helpers.support import capture, dnstap_payload
 
 BAD = b"GET / HTTP/1.1\r\n\r\n"
 

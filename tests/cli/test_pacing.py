@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dnstap_logging.cli.pacing import at_once, at_rate, in_its_time
-from dnstap_logging.proto import Dnstap
+from dnstap_logging.codec.proto import Dnstap
 
 START = 1000.0
 

@@ -19,10 +19,10 @@ import pytest
 import yaml
 
 from dnstap_logging import DnstapMessage
-from dnstap_logging.encoding import Encoder
+from dnstap_logging.codec.encoding import Encoder
 from tests.cli.running import call
-from tests.interop.captures import NEWER_NAMES, assert_same, dnstap_quiet, run_tool
-from tests.support import capture
+from tests.helpers.support import capture
+from tests.situations.interop.captures import NEWER_NAMES, assert_same, dnstap_quiet, run_tool
 
 SOURCES = ("kdig", "knotd", "dnsdist", "own")
 NAMES_OF_NUMBERS = {number: name for name, number in NEWER_NAMES.items()}

@@ -10,8 +10,8 @@ import pytest
 
 from dnstap_logging import DnstapMessage
 from dnstap_logging.cli import selecting
-from dnstap_logging.decoding import decode
-from dnstap_logging.proto import Dnstap
+from dnstap_logging.codec.decoding import decode
+from dnstap_logging.codec.proto import Dnstap
 from tests.cli.samples import NOON, NS, dns_wire, query, response
 
 MESSAGES = {

@@ -12,9 +12,9 @@ import pytest
 
 from dnstap_logging import DnstapReceiver
 from tests.cli.programs import DEADLINE, run, started
-from tests.interop.captures import assert_same, read_capture
-from tests.interop.collectors import Collector, DnstapTool, FstrmCapture, free_address
-from tests.support import capture, data, dnstap_payload, wait_until
+from tests.helpers.support import capture, data, dnstap_payload, wait_until
+from tests.situations.interop.captures import assert_same, read_capture
+from tests.situations.interop.collectors import Collector, DnstapTool, FstrmCapture, free_address
 
 SUMMARY = re.compile(
     r"(?P<address>\S+): (?P<sent>\d+) of (?P<read>\d+) messages sent, (?P<confirmed>\d+) confirmed"

@@ -12,7 +12,7 @@ import pytest
 
 from tests.cli.running import PROGRAM, TIMEOUT, run, with_environment
 from tests.cli.samples import payloads, query, response, write
-from tests.support import capture, wait_until
+from tests.helpers.support import capture, wait_until
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full on this system")

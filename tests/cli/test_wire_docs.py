@@ -14,11 +14,12 @@ from typing import Iterator, List, Set
 
 import pytest
 
-from dnstap_logging.cli import demo, listen, send, top
+from dnstap_logging.cli import listen, send, top
+from dnstap_logging.cli.demo import command as demo
 from dnstap_logging.cli.main import make_parser
 from tests.cli.programs import DEADLINE, REPOSITORY
 from tests.cli.running import with_environment
-from tests.support import capture, dnstap_payload
+from tests.helpers.support import capture, dnstap_payload
 
 PAGE = (REPOSITORY / "docs" / "command-line.md").read_text(encoding="utf-8")
 COMMANDS = {"listen": listen, "send": send, "top": top, "demo": demo}

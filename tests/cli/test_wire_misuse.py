@@ -13,7 +13,7 @@ import trustme
 
 from tests.cli.programs import Listener, run
 from tests.cli.running import call
-from tests.support import capture, dnstap_payload
+from tests.helpers.support import capture, dnstap_payload
 
 BEFORE = capture(map(dnstap_payload, range(3)))
 

@@ -10,7 +10,7 @@ import pytest
 import trustme
 
 from tests.cli.programs import Listener, run
-from tests.support import capture, dnstap_payload, wait_until
+from tests.helpers.support import capture, dnstap_payload, wait_until
 
 TLS = "tls://127.0.0.1:0"
 

@@ -8,7 +8,7 @@ from typing import List
 
 import dnstap_logging
 from dnstap_logging.framestream.state import SENT_BY, TRANSITIONS
-from tests.pages import DOCS, names, sections
+from tests.helpers.pages import DOCS, names, sections
 from tests.test_layers import FLOOR
 
 ARCHITECTURE = sections(DOCS / "architecture.md")
@@ -34,6 +34,16 @@ def test_rooms_are_all_there() -> None:
     assert set(listed) == there
     floors = {name: FLOOR[re.sub(r"\.py$|/$", "", name)] for name in listed}
     assert listed == floors
+
+
+def test_the_places_to_change_are_there() -> None:
+    """Each module and folder of the table "where to change what" exists."""
+    package = Path(dnstap_logging.__file__).parent
+    rows = cells(ARCHITECTURE["Where to change what"], 2)
+    places = [name for _, places in rows for name in names(places)]
+
+    assert len(rows) >= 20
+    assert [place for place in places if not (package / place).exists()] == []
 
 
 def test_states_are_those_of_the_table() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import configparser
 
-from tests.pages import DOCS, REPOSITORY, example, names, rows_of
+from tests.helpers.pages import DOCS, REPOSITORY, example, names, rows_of
 
 PAGE = (DOCS / "install.md").read_text(encoding="utf-8")
 SETUP = configparser.ConfigParser()

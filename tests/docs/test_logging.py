@@ -13,8 +13,8 @@ import trustme
 from dnstap_logging import DnstapMessage, DnstapReceiver, MessageType, Policy, SocketProtocol
 from dnstap_logging.address import parse_address
 from tests.docs.conftest import Collector
-from tests.pages import DOCS, LOG_ONE, SOCKET, example, names, rows_of, run, sections
-from tests.support import wait_until
+from tests.helpers.pages import DOCS, LOG_ONE, SOCKET, example, names, rows_of, run, sections
+from tests.helpers.support import wait_until
 
 PAGE = sections(DOCS / "logging.md")
 TLS_HOST = "collector.example.net:6000"

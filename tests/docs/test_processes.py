@@ -7,8 +7,8 @@ from pathlib import Path
 
 from dnstap_logging import DnstapReader
 from tests.docs.conftest import Collector
-from tests.pages import DEADLINE, DOCS, SOCKET, example, run, sections, start
-from tests.support import wait_until
+from tests.helpers.pages import DEADLINE, DOCS, SOCKET, example, run, sections, start
+from tests.helpers.support import wait_until
 
 QUICK_START = example("logging.md", "python")
 SIGNALS = example("processes.md", "python")

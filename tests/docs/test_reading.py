@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pages import DEADLINE, SOCKET, example, run, run_command, start
+from tests.helpers.pages import DEADLINE, SOCKET, example, run, run_command, start
 
 QUICK_START = example("logging.md", "python")
 READING, FOLLOWING = (example("reading.md", "python", number) for number in range(2))

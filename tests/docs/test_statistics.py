@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dnstap_logging.stats import CAUSES
+from dnstap_logging.delivery.stats import CAUSES
 from tests.docs.conftest import Collector
-from tests.pages import example, run
+from tests.helpers.pages import example, run
 
 QUICK_START = example("logging.md", "python")
 STATISTICS = example("reference/statistics.md", "python")

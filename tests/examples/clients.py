@@ -13,10 +13,10 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tu
 
 import dns.message
 
-from dnstap_logging.proto import Dnstap
+from dnstap_logging.codec.proto import Dnstap
 from tests.examples.programs import DEADLINE, Program, read
-from tests.interop.captures import dnstap_json, run_tool
-from tests.support import capture, free_port
+from tests.helpers.support import capture, free_port
+from tests.situations.interop.captures import dnstap_json, run_tool
 
 End = Tuple[str, int]
 LOOPBACK = "127.0.0.1"

@@ -23,9 +23,9 @@ from tests.examples.clients import (
     pair,
 )
 from tests.examples.programs import DEADLINE, Program, listening, read
-from tests.interop.captures import dnstap_json
-from tests.interop.collectors import FstrmCapture, free_address
-from tests.interop.tls_peers import Pki, make_pki
+from tests.situations.interop.captures import dnstap_json
+from tests.situations.interop.collectors import FstrmCapture, free_address
+from tests.situations.interop.tls_peers import Pki, make_pki
 
 NAMES = ["www.example.org", "nothing.example.org", "example.net"]
 

@@ -18,15 +18,9 @@ import dns.rcode
 import dns.rdatatype
 import pytest
 
-from dnstap_logging import (
-    DnstapMessage,
-    DnstapReceiver,
-    MessageType,
-    SocketFamily,
-    SocketProtocol,
-)
+from dnstap_logging import DnstapMessage, DnstapReceiver, MessageType, SocketFamily, SocketProtocol
 from tests.examples.programs import DEADLINE, responses, run, started
-from tests.support import wait_until
+from tests.helpers.support import wait_until
 
 
 class Server(NamedTuple):

@@ -28,9 +28,9 @@ from tests.examples.clients import (
 )
 from tests.examples.programs import DEADLINE, listening, read, run
 from tests.examples.upstream import SILENT, Upstream
-from tests.interop.collectors import FstrmCapture, free_address
-from tests.interop.tls_peers import TlsTerminator, make_pki
-from tests.support import NOT_HERE, free_port
+from tests.helpers.support import NOT_HERE, free_port
+from tests.situations.interop.collectors import FstrmCapture, free_address
+from tests.situations.interop.tls_peers import TlsTerminator, make_pki
 
 ZONE = "example.org."
 

@@ -21,9 +21,9 @@ from tests.examples.clients import (
     pair,
 )
 from tests.examples.programs import listening, read
-from tests.interop.captures import run_tool
-from tests.interop.collectors import FstrmCapture, free_address
-from tests.support import wait_until
+from tests.helpers.support import wait_until
+from tests.situations.interop.captures import run_tool
+from tests.situations.interop.collectors import FstrmCapture, free_address
 
 NAMES = ["www.example.org", "WWW.Example.ORG", "nothing.example.org", "www.example.net"]
 RCODES = [dns.rcode.NOERROR, dns.rcode.NOERROR, dns.rcode.NXDOMAIN, dns.rcode.REFUSED]

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from dnstap_logging import DnstapHandler, DnstapMessage, MessageType, Policy
 from dnstap_logging.filters import AnonymizingFilter
-from dnstap_logging.message import check, take_snapshot
+from dnstap_logging.message.message import check, take_snapshot
 from tests.conftest import Said
 from tests.filters.test_cryptopan import KEY
 from tests.filters.traffic import (

@@ -14,9 +14,9 @@ from dnstap_logging.filters import (
     RcodeFilter,
     SamplingFilter,
 )
-from tests.cpu_time import too_slow
 from tests.filters.test_cryptopan import KEY
-from tests.hostile_messages import ADDRESS, ADDRESS_6, HOSTILE, hostile_message
+from tests.helpers.cpu_time import too_slow
+from tests.helpers.hostile_messages import ADDRESS, ADDRESS_6, HOSTILE, hostile_message
 
 MOST = 0.5  # seconds of CPU time for 64 KB; it is some 30 ms
 

@@ -19,7 +19,7 @@ import dns.rdatatype
 import dns.rrset
 
 from dnstap_logging import DnstapHandler, DnstapMessage, DnstapReader
-from tests.support import assert_balanced
+from tests.helpers.support import assert_balanced
 
 CLIENT = "127.1.2.3"  # on Linux, all of 127.0.0.0/8 is loopback: a client unlike its server
 SERVER = "127.0.0.1"

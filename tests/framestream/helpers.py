@@ -3,13 +3,7 @@
 from __future__ import annotations
 
 from dnstap_logging.exceptions import RemoteProtocolError
-from dnstap_logging.framestream import (
-    Direction,
-    FrameKind,
-    ReaderSession,
-    State,
-    WriterSession,
-)
+from dnstap_logging.framestream import Direction, FrameKind, ReaderSession, State, WriterSession
 from tests.framestream.samples import ACCEPT, DATA, DNSTAP, FINISH, READY, START, STOP, UNKNOWN
 
 BIDIRECTIONAL = Direction.BIDIRECTIONAL

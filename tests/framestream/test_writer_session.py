@@ -19,13 +19,7 @@ from dnstap_logging.framestream import (
     State,
     WriterSession,
 )
-from tests.framestream.helpers import (
-    BIDIRECTIONAL,
-    UNIDIRECTIONAL,
-    WIRE,
-    WRITER_STATES,
-    writer_in,
-)
+from tests.framestream.helpers import BIDIRECTIONAL, UNIDIRECTIONAL, WIRE, WRITER_STATES, writer_in
 from tests.framestream.samples import (
     ACCEPT,
     ACCEPT_ANY,

@@ -11,7 +11,7 @@ import pytest
 from dnstap_logging import DnstapHandler, DnstapMessage, DnstapReader, MessageType
 from dnstap_logging.diagnostics import Reporter
 from dnstap_logging.integrations import tap
-from tests.support import assert_balanced, wait_until
+from tests.helpers.support import assert_balanced, wait_until
 
 
 class Capture:

@@ -16,6 +16,7 @@ from dnslib.server import DNSHandler, DNSLogger
 
 from dnstap_logging import DnstapAdapter, DnstapMessage, MessageType
 from dnstap_logging.integrations.dnslib import DnstapLogger
+from tests.helpers.support import require_program, wait_until
 from tests.integrations.conftest import Capture
 from tests.integrations.dnslib_servers import Addresses, Noting, dns_server
 from tests.integrations.servers import (
@@ -28,7 +29,6 @@ from tests.integrations.servers import (
     question,
     read_messages,
 )
-from tests.support import require_program, wait_until
 
 PROTOCOLS = pytest.mark.parametrize("tcp", [False, True], ids=["UDP", "TCP"])
 DNSPERF_SECONDS = 2

@@ -9,11 +9,8 @@ import pytest
 from dnslib import DNSError, DNSRecord
 
 from dnstap_logging import MessageType
-from dnstap_logging.integrations.dnslib import (
-    DnstapLogger,
-    DnstapProxyResolver,
-    DnstapUpstream,
-)
+from dnstap_logging.integrations.dnslib import DnstapLogger, DnstapProxyResolver, DnstapUpstream
+from tests.helpers.support import free_port
 from tests.integrations.conftest import Capture
 from tests.integrations.dnslib_servers import Noting, dns_server, udp_and_tcp
 from tests.integrations.servers import (
@@ -24,7 +21,6 @@ from tests.integrations.servers import (
     question,
     serving,
 )
-from tests.support import free_port
 
 PROTOCOLS = pytest.mark.parametrize("tcp", [False, True], ids=["UDP", "TCP"])
 

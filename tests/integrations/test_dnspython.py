@@ -16,6 +16,7 @@ import pytest
 
 from dnstap_logging import DnstapAdapter, DnstapMessage, MessageType
 from dnstap_logging.integrations.dnspython import DnstapClient
+from tests.helpers.support import free_port
 from tests.integrations.conftest import Capture
 from tests.integrations.servers import (
     Certificates,
@@ -29,7 +30,6 @@ from tests.integrations.servers import (
     reply,
     serving,
 )
-from tests.support import free_port
 
 __all__ = ["certificates"]  # the fixture
 

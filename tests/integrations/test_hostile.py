@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from dnstap_logging import DnstapReader
-from tests.cpu_time import too_slow
-from tests.hostile_calls import INTEGRATIONS, integrated
-from tests.hostile_messages import HOSTILE
+from tests.helpers.cpu_time import too_slow
+from tests.helpers.hostile_calls import INTEGRATIONS, integrated
+from tests.helpers.hostile_messages import HOSTILE
 
 MOST = 0.5  # seconds of CPU time for 64 KB; it is some 10 ms
 

@@ -16,9 +16,9 @@ from typing import Any, Callable, Iterator, List
 import pytest
 
 from dnstap_logging import DnstapMessage, DnstapReader
-from dnstap_logging.stats import Stats
+from dnstap_logging.delivery.stats import Stats
+from tests.helpers.support import free_port, wait_until
 from tests.integrations.servers import DatagramHandler, question, serving
-from tests.support import free_port, wait_until
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAGE = (REPOSITORY / "docs" / "integrations.md").read_text(encoding="utf-8")

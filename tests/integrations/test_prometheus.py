@@ -15,8 +15,8 @@ from prometheus_client.exposition import MetricsHandler, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from dnstap_logging import DnstapHandler, MessageType
+from dnstap_logging.delivery.stats import CAUSES
 from dnstap_logging.integrations.prometheus import DnstapCollector
-from dnstap_logging.stats import CAUSES
 from tests.integrations.servers import running
 
 Samples = Dict[Tuple[str, Tuple[Tuple[str, str], ...]], float]

@@ -15,14 +15,9 @@ import pytest
 
 from dnstap_logging import DnstapAdapter, DnstapMessage, DnstapReader, MessageType, SocketProtocol
 from dnstap_logging.integrations.socketserver import DnstapMixin
+from tests.helpers.support import require_program
 from tests.integrations.conftest import Capture
-from tests.integrations.logged_servers import (
-    HANDLERS,
-    LoggedDatagrams,
-    LoggedStream,
-    ask,
-    logged,
-)
+from tests.integrations.logged_servers import HANDLERS, LoggedDatagrams, LoggedStream, ask, logged
 from tests.integrations.servers import (
     Certificates,
     Server,
@@ -36,7 +31,6 @@ from tests.integrations.servers import (
     read_messages,
     serving,
 )
-from tests.support import require_program
 
 __all__ = ["certificates"]  # the fixture
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Callable, List, Optional, Type
 
-from dnstap_logging.message import DnstapMessage
-from dnstap_logging.reader import DnstapReader
-from tests.support import CONTENT_TYPE, START, control, data, dnstap_payload, wait_until
+from dnstap_logging.message.message import DnstapMessage
+from dnstap_logging.reader.reader import DnstapReader
+from tests.helpers.support import CONTENT_TYPE, START, control, data, dnstap_payload, wait_until
 
 START_FRAME = control(START, CONTENT_TYPE)
 DEADLINE = 60  # seconds for a thread that was told to end

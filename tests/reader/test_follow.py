@@ -13,12 +13,11 @@ from typing import BinaryIO, Iterator, List, Union
 
 import pytest
 
-from dnstap_logging.capture_follow import POLL_INTERVAL
-from dnstap_logging.capture_frames import STOP
+from dnstap_logging.capture.frames import STOP
 from dnstap_logging.exceptions import DecodeError
-from dnstap_logging.reader import DnstapReader
-from tests.reader.following import START_FRAME, Following, append, frames
-from tests.support import (
+from dnstap_logging.reader.follow import POLL_INTERVAL
+from dnstap_logging.reader.reader import DnstapReader
+from tests.helpers.support import (
     CONTENT_TYPE,
     READY,
     START,
@@ -27,6 +26,7 @@ from tests.support import (
     dnstap_payload,
     wait_until,
 )
+from tests.reader.following import START_FRAME, Following, append, frames
 
 
 @pytest.fixture

@@ -7,11 +7,11 @@ from signal import SIGHUP
 from typing import Dict, List
 
 from dnstap_logging import DnstapHandler, RotatingDnstapHandler
-from tests.interop.collectors import DnstapTool, FstrmCapture, free_address
+from tests.helpers.support import wait_until
 from tests.reader.following import Following
 from tests.rotating.load import Load, by_thread, log, mark_of
 from tests.rotating.test_logrotate import Logrotate, create
-from tests.support import wait_until
+from tests.situations.interop.collectors import DnstapTool, FstrmCapture, free_address
 
 ROTATIONS = 3
 COUNT = 3000  # records: many of the blocks in which fstrm_capture writes

@@ -11,12 +11,8 @@ from pathlib import Path
 import pytest
 
 from dnstap_logging.exceptions import DecodeError
-from dnstap_logging.reader import DnstapReader
-from tests.support import (
-    capture,
-    data,
-    dnstap_payload,
-)
+from dnstap_logging.reader.reader import DnstapReader
+from tests.helpers.support import capture, data, dnstap_payload
 
 
 def write(path: Path, stream: bytes) -> Path:

@@ -14,8 +14,8 @@ import pytest
 from dnstap_logging import DnstapReader
 from dnstap_logging.exceptions import DecodeError
 from tests.cli.running import call, run
+from tests.helpers.support import CONTENT_TYPE, START, STOP, capture, control, data, dnstap_payload
 from tests.reader.following import Following, append
-from tests.support import CONTENT_TYPE, START, STOP, capture, control, data, dnstap_payload
 
 
 def stream(*numbers: int, stop: bool = True) -> bytes:

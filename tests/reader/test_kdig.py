@@ -11,11 +11,9 @@ from typing import List
 import dnslib
 import pytest
 
-from dnstap_logging.message import MessageType
-from dnstap_logging.reader import DnstapReader
-from tests.support import (
-    require_program,
-)
+from dnstap_logging.message.message import MessageType
+from dnstap_logging.reader.reader import DnstapReader
+from tests.helpers.support import require_program
 
 
 @pytest.fixture

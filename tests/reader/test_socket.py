@@ -14,9 +14,8 @@ import trustme
 
 from dnstap_logging import DnstapHandler
 from dnstap_logging.exceptions import DecodeError, TransportError, TransportTimeout
-from dnstap_logging.reader import DnstapReader
-from tests.rotating.load import log, mark_of
-from tests.support import (
+from dnstap_logging.reader.reader import DnstapReader
+from tests.helpers.support import (
     ACCEPT,
     CONTENT_TYPE,
     FINISH,
@@ -27,6 +26,7 @@ from tests.support import (
     data,
     dnstap_payload,
 )
+from tests.rotating.load import log, mark_of
 
 DEADLINE = 20.0
 

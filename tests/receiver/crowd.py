@@ -21,7 +21,7 @@ import threading
 from typing import Callable, Dict, Iterator, List, Tuple
 
 from dnstap_logging import DnstapHandler
-from tests.support import CONTENT_TYPE, READY, START, capture, control, data, dnstap_payload
+from tests.helpers.support import CONTENT_TYPE, READY, START, capture, control, data, dnstap_payload
 
 MAX_FRAME_SIZE = 65536
 """What the receiver under attack takes."""

@@ -8,7 +8,7 @@ import struct
 from typing import Any, Callable, List, Optional
 
 from dnstap_logging.receiver import DnstapReceiver, ReceiverStats
-from tests.support import (
+from tests.helpers.support import (
     ACCEPT,
     CONTENT_TYPE,
     READY,

@@ -11,8 +11,7 @@ from typing import List, Optional, Set
 import pytest
 
 from dnstap_logging.receiver import DnstapReceiver
-from tests.receiver.peer import Client, Inbox, Make, wait_for
-from tests.support import (
+from tests.helpers.support import (
     ACCEPT,
     CONTENT_TYPE,
     FINISH,
@@ -24,6 +23,7 @@ from tests.support import (
     dnstap_payload,
     wait_until,
 )
+from tests.receiver.peer import Client, Inbox, Make, wait_for
 
 
 def test_close_ends_live_connections(make: Make, inbox: Inbox, address: str) -> None:

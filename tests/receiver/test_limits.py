@@ -10,16 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Said
+from tests.helpers.support import CONTENT_TYPE, FINISH, READY, STOP, control, data, dnstap_payload
 from tests.receiver.peer import TCP, Client, Inbox, Make, assert_serves, wait_for
-from tests.support import (
-    CONTENT_TYPE,
-    FINISH,
-    READY,
-    STOP,
-    control,
-    data,
-    dnstap_payload,
-)
 
 
 def test_a_silent_client_blocks_nobody(make: Make, inbox: Inbox, said: Said) -> None:
@@ -95,7 +87,7 @@ def test_too_many_connections(make: Make, inbox: Inbox, unix: str, said: Said) -
 OUT_OF_DESCRIPTORS = """
 import resource, socket, sys, time
 from dnstap_logging.receiver import DnstapReceiver
-from tests.support import ACCEPT, CONTENT_TYPE, READY, control, wait_until
+from tests.helpers.support import ACCEPT, CONTENT_TYPE, READY, control, wait_until
 
 receiver = DnstapReceiver(sys.argv[1], lambda message: None).start()
 client = socket.socket(socket.AF_UNIX)

@@ -10,11 +10,10 @@ from typing import Any, List
 
 import pytest
 
-from dnstap_logging.message import DnstapMessage
+from dnstap_logging.message.message import DnstapMessage
 from dnstap_logging.receiver import DnstapReceiver, ReceiverStats
 from tests.conftest import Said
-from tests.receiver.peer import TCP, TLS, Client, Inbox, Make, wait_for
-from tests.support import (
+from tests.helpers.support import (
     ACCEPT,
     CONTENT_TYPE,
     FINISH,
@@ -27,6 +26,7 @@ from tests.support import (
     dnstap_payload,
     require_program,
 )
+from tests.receiver.peer import TCP, TLS, Client, Inbox, Make, wait_for
 
 
 def test_a_unidirectional_stream(make: Make, inbox: Inbox, address: str) -> None:

@@ -9,8 +9,7 @@ import pytest
 import trustme
 
 from tests.conftest import Said
-from tests.receiver.peer import TLS, Client, Inbox, Make, wait_for
-from tests.support import (
+from tests.helpers.support import (
     CONTENT_TYPE,
     FINISH,
     READY,
@@ -21,6 +20,7 @@ from tests.support import (
     dnstap_payload,
     wait_until,
 )
+from tests.receiver.peer import TLS, Client, Inbox, Make, wait_for
 
 
 class Authority:

@@ -13,13 +13,10 @@ from typing import Any, Dict, Iterator, List, Set
 
 import pytest
 
-from dnstap_logging.message import DnstapMessage
+from dnstap_logging.message.message import DnstapMessage
 from dnstap_logging.receiver import DnstapReceiver
 from tests.conftest import Said
-from tests.receiver.crowd import MAX_FRAME_SIZE
-from tests.receiver.peer import TCP, TLS, Client, Inbox, Make, assert_balanced, wait_for
-from tests.receiver.test_tls import Authority
-from tests.support import (
+from tests.helpers.support import (
     ACCEPT,
     CONTENT_TYPE,
     FINISH,
@@ -32,6 +29,9 @@ from tests.support import (
     dnstap_payload,
     wait_until,
 )
+from tests.receiver.crowd import MAX_FRAME_SIZE
+from tests.receiver.peer import TCP, TLS, Client, Inbox, Make, assert_balanced, wait_for
+from tests.receiver.test_tls import Authority
 
 LONG = 600.0
 """Seconds of what must not happen within a test."""

@@ -9,10 +9,9 @@ from typing import List
 
 import pytest
 
-from dnstap_logging.message import DnstapMessage
+from dnstap_logging.message.message import DnstapMessage
 from tests.conftest import Said
-from tests.receiver.peer import TCP, Client, Inbox, Make, assert_serves, wait_for
-from tests.support import (
+from tests.helpers.support import (
     CONTENT_TYPE,
     FINISH,
     READY,
@@ -23,6 +22,7 @@ from tests.support import (
     data,
     dnstap_payload,
 )
+from tests.receiver.peer import TCP, Client, Inbox, Make, assert_serves, wait_for
 
 
 @pytest.mark.parametrize(

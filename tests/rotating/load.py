@@ -12,9 +12,9 @@ from typing import Dict, Iterable, List, Optional, Tuple, Type
 
 from dnstap_logging import DnstapHandler, DnstapMessage, DnstapReader
 from tests.conftest import Said
-from tests.interop.captures import dnstap_quiet
-from tests.support import wait_until
-from tests.workers import Workers
+from tests.helpers.support import wait_until
+from tests.helpers.workers import Workers
+from tests.situations.interop.captures import dnstap_quiet
 
 WIRE = bytes.fromhex("a1b20100000100000000000003777777076578616d706c65036f72670000010001")
 PADDING = [WIRE + bytes(size) for size in (0, 1, 40, 99, 250)]

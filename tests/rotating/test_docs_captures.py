@@ -7,9 +7,9 @@ import re
 from pathlib import Path
 
 from dnstap_logging import DnstapReader
-from tests.pages import run
+from tests.docs.test_docs import python_examples
+from tests.helpers.pages import run
 from tests.rotating.test_under_load import DOCUMENTATION
-from tests.test_docs import python_examples
 
 LOG = """
 for number in range(3):

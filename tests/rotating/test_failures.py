@@ -9,11 +9,11 @@ from typing import Any, Callable, Dict, List, NamedTuple, Union
 
 import pytest
 
-import dnstap_logging.capture_writer
+import dnstap_logging.delivery.capture_writer
 from dnstap_logging import RotatingDnstapHandler, TimedRotatingDnstapHandler
 from tests.conftest import Said
+from tests.helpers.support import wait_until
 from tests.rotating.load import Load, backups, check_all_there, check_books, complaints, log, marks
-from tests.support import wait_until
 
 FAILED = "rollover failed, the stream goes on in the same file"
 SIZE = 30_000
@@ -38,7 +38,7 @@ def make(kind: str, capture: Path) -> Rotating:
 @pytest.fixture(autouse=True)
 def _tried_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A rollover that failed is tried again after some milliseconds."""
-    monkeypatch.setattr(dnstap_logging.capture_writer, "ROLLOVER_RETRY_INTERVAL", 0.05)
+    monkeypatch.setattr(dnstap_logging.delivery.capture_writer, "ROLLOVER_RETRY_INTERVAL", 0.05)
 
 
 class Obstacle(NamedTuple):

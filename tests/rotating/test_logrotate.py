@@ -20,8 +20,9 @@ import pytest
 from dnstap_logging import DnstapHandler, DnstapReader
 from dnstap_logging.exceptions import DecodeError
 from tests.conftest import Said
-from tests.interop.captures import read_capture
-from tests.pages import REPOSITORY
+from tests.docs.test_docs import FENCE
+from tests.helpers.pages import REPOSITORY
+from tests.helpers.support import NOT_HERE, require_program, wait_until
 from tests.rotating.load import (
     Load,
     Mark,
@@ -34,8 +35,7 @@ from tests.rotating.load import (
     marks,
 )
 from tests.rotating.test_under_load import DOCUMENTATION, unpack
-from tests.support import NOT_HERE, require_program, wait_until
-from tests.test_docs import FENCE
+from tests.situations.interop.captures import read_capture
 
 SYSTEM_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
 """Where logrotate is on most systems is not on every user's PATH."""
@@ -182,11 +182,11 @@ def check_gaps(files: List[List[Mark]], load: Load) -> None:
 
 PROGRAM = """
 import logging, signal, sys, time
-import dnstap_logging.delivery
+import dnstap_logging.delivery.delivery
 from dnstap_logging import DnstapHandler
 from tests.rotating.load import log
 
-dnstap_logging.delivery.IDLE_INTERVAL = 3600  # so that only reopen() can be why it is noticed
+dnstap_logging.delivery.delivery.IDLE_INTERVAL = 3600  # only reopen() may notice it
 handler = DnstapHandler(sys.argv[1])
 signal.signal(signal.SIGHUP, lambda *_: handler.reopen())
 signal.signal(signal.SIGTERM, lambda *_: sys.exit())
@@ -275,7 +275,7 @@ REOPENING = """
 import os, signal, sys, threading
 from dnstap_logging import DnstapHandler
 from tests.rotating.load import Load
-from tests.support import wait_until
+from tests.helpers.support import wait_until
 
 capture = sys.argv[1]
 handler = DnstapHandler(capture, queue_size=1_000_000, close_timeout=60)

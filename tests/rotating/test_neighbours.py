@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-import dnstap_logging.delivery
+import dnstap_logging.delivery.delivery
 from dnstap_logging import RotatingDnstapHandler
 from tests.conftest import Said
-from tests.pages import REPOSITORY
+from tests.helpers.pages import REPOSITORY
+from tests.helpers.support import assert_balanced
 from tests.rotating.load import backups, by_thread, log, marks
-from tests.support import assert_balanced
 
 DEADLINE = 60  # seconds for a process
 
@@ -110,7 +110,9 @@ def test_a_file_of_somebody_else_is_not_moved(
     capture: Path, said: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What took the place of a capture that was moved away is not ours to roll over."""
-    monkeypatch.setattr(dnstap_logging.delivery, "IDLE_INTERVAL", 3600.0)  # noticed by nothing else
+    monkeypatch.setattr(
+        dnstap_logging.delivery.delivery, "IDLE_INTERVAL", 3600.0
+    )  # noticed by nothing else
     handler = RotatingDnstapHandler(capture, maxBytes=1, backupCount=9)
     log(handler, 1)
     assert handler.flush()

@@ -16,9 +16,9 @@ import pytest
 
 from dnstap_logging import RotatingDnstapHandler, TimedRotatingDnstapHandler
 from tests.conftest import Said
-from tests.pages import REPOSITORY
+from tests.helpers.pages import REPOSITORY
+from tests.helpers.support import require_program, wait_until
 from tests.rotating.load import Load, backups, check_all_there, check_books, complaints, log, marks
-from tests.support import require_program, wait_until
 
 DEADLINE = 60  # seconds for a process
 
@@ -168,12 +168,12 @@ def test_an_old_backup_that_cannot_be_deleted(count: int, capture: Path, said: S
 
 
 NO_PERMISSION = """
-import dnstap_logging.capture_writer, logging, os, sys
+import dnstap_logging.delivery.capture_writer, logging, os, sys
 from pathlib import Path
 from dnstap_logging import RotatingDnstapHandler
 from tests.rotating.load import log
 
-dnstap_logging.capture_writer.ROLLOVER_RETRY_INTERVAL = 0.001
+dnstap_logging.delivery.capture_writer.ROLLOVER_RETRY_INTERVAL = 0.001
 folder = Path(sys.argv[1])
 handler = RotatingDnstapHandler(
     folder / "capture.fstrm", maxBytes=5000, backupCount=1000, close_timeout=60)

@@ -13,6 +13,8 @@ import pytest
 
 from dnstap_logging import DnstapHandler, RotatingDnstapHandler, TimedRotatingDnstapHandler
 from tests.conftest import Said
+from tests.docs.test_docs import REPOSITORY, python_examples
+from tests.helpers.support import wait_until
 from tests.rotating.load import (
     Load,
     Mark,
@@ -24,8 +26,6 @@ from tests.rotating.load import (
     log,
     marks,
 )
-from tests.support import wait_until
-from tests.test_docs import REPOSITORY, python_examples
 
 DOCUMENTATION = REPOSITORY / "docs" / "captures.md"
 MAX_BYTES = 50_000

@@ -12,8 +12,7 @@ import pytest
 
 from dnstap_logging.address import Address, parse_address
 from dnstap_logging.exceptions import TransportTimeout
-
-from .peers import (
+from tests.transport.peers import (
     DEADLINE,
     Peer,
     accept,

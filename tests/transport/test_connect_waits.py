@@ -13,8 +13,7 @@ import pytest
 from dnstap_logging.address import Address
 from dnstap_logging.exceptions import TransportTimeout
 from dnstap_logging.transport import never
-
-from .peers import (
+from tests.transport.peers import (
     BroughtForward,
     Peer,
     address_of,

@@ -14,8 +14,7 @@ import pytest
 
 from dnstap_logging.exceptions import FileLocked, TransportError
 from dnstap_logging.transport import FileTransport
-
-from .peers import in_child
+from tests.transport.peers import in_child
 
 LOCK_AND_WAIT = """
 import sys

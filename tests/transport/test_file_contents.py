@@ -11,9 +11,8 @@ import pytest
 
 from dnstap_logging.exceptions import DiskFull, PeerClosed, TransportError
 from dnstap_logging.transport import FileTransport
-from tests.captures.small_disk import Disk, on_a_small_disk
-
-from .peers import NOBODY, in_child, linux_only
+from tests.situations.captures.small_disk import Disk, on_a_small_disk
+from tests.transport.peers import NOBODY, in_child, linux_only
 
 
 @pytest.fixture

@@ -13,12 +13,12 @@ import pytest
 
 from dnstap_logging import DnstapHandler, DnstapMessage, DnstapReader, DnstapReceiver
 from dnstap_logging.exceptions import TransportError
-from dnstap_logging.receiver_listener import Listener
+from dnstap_logging.receiver.listener import Listener
 from dnstap_logging.transport import StreamTransport, TlsOptions, connect
 from dnstap_logging.transport.owned import CLOSED, own
 from dnstap_logging.transport.resolve import Resolver
 from tests.conftest import Said
-from tests.support import assert_balanced, capture, dnstap_payload, wait_until
+from tests.helpers.support import assert_balanced, capture, dnstap_payload, wait_until
 from tests.transport.peers import (
     DEADLINE,
     Authority,

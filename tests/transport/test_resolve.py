@@ -13,8 +13,7 @@ from dnstap_logging.address import Address
 from dnstap_logging.exceptions import TransportError, TransportTimeout
 from dnstap_logging.transport import Resolver, never
 from dnstap_logging.transport import resolve as resolve_module
-
-from .peers import (
+from tests.transport.peers import (
     DEADLINE,
     BroughtForward,
     Peer,

@@ -13,8 +13,7 @@ import pytest
 
 from dnstap_logging.exceptions import TransportError, TransportTimeout
 from dnstap_logging.transport import StreamTransport, TlsOptions
-
-from .peers import (
+from tests.transport.peers import (
     DEADLINE,
     Authority,
     BroughtForward,

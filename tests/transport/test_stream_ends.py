@@ -15,8 +15,16 @@ import pytest
 from dnstap_logging.exceptions import TransportError, TransportTimeout
 from dnstap_logging.transport import StreamTransport
 from dnstap_logging.transport.stream import MAX_DISCARDED
-
-from .peers import DEADLINE, accept, address_of, listen_tcp, open_transport, read_all, repeat, reset
+from tests.transport.peers import (
+    DEADLINE,
+    accept,
+    address_of,
+    listen_tcp,
+    open_transport,
+    read_all,
+    repeat,
+    reset,
+)
 
 MORE_THAN_BUFFERS = 32 * 1024 * 1024
 

@@ -14,8 +14,7 @@ import pytest
 from dnstap_logging.exceptions import TransportError, TransportTimeout
 from dnstap_logging.transport import StreamTransport, TlsOptions, never
 from dnstap_logging.transport.stream import TLS_RECORD_SIZE
-
-from .peers import (
+from tests.transport.peers import (
     DEADLINE,
     Authority,
     Peer,

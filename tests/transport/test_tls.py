@@ -18,8 +18,7 @@ import trustme
 from dnstap_logging.address import Address
 from dnstap_logging.exceptions import TransportError, TransportTimeout
 from dnstap_logging.transport import TlsOptions, check_tls
-
-from .peers import (
+from tests.transport.peers import (
     DEADLINE,
     Authority,
     BroughtForward,

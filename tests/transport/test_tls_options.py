@@ -11,8 +11,7 @@ from typing import Any, Dict, List
 import pytest
 
 from dnstap_logging.transport import TlsOptions, check_tls
-
-from .peers import Authority
+from tests.transport.peers import Authority
 
 
 @pytest.fixture

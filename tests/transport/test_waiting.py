@@ -17,8 +17,7 @@ from dnstap_logging.transport.waiting import (
     never,
     wait_for,
 )
-
-from .peers import DEADLINE, BroughtForward
+from tests.transport.peers import DEADLINE, BroughtForward
 
 Pair = Tuple[socket.socket, socket.socket]
 

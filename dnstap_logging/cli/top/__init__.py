@@ -17,11 +17,11 @@ from types import FrameType
 from typing import Callable, Iterator, Optional
 
 from .. import numbers, selecting
-from ..captures import STANDARD_INPUT
+from ..capture_input import STANDARD_INPUT
 from ..common import DAMAGED, INTERRUPTED, OK, CommandError, say
 from ..printing import prepare_output
-from ..receiving import add_tls_arguments
-from ..saying import say_diagnostics
+from ..receivers import add_tls_arguments
+from ..verbose import say_diagnostics
 from .intake import Intake
 from .report import check_place, write_report
 from .sources import Source, open_source

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Optional
 
-from ...message import DnstapMessage
+from ...message.message import DnstapMessage
 from ..selecting import Selector
 from .statistics import Summary, Traffic
 

@@ -13,11 +13,11 @@ import time
 from typing import Callable, Optional, Union
 
 from ...address import parse_address
-from ...message import DnstapMessage
+from ...message.message import DnstapMessage
 from ...shorten import printable
-from ..captures import STANDARD_INPUT, Capture
+from ..capture_input import STANDARD_INPUT, Capture
 from ..common import DAMAGED, CommandError
-from ..receiving import Receivers
+from ..receivers import Receivers
 
 __all__ = ["CaptureSource", "ReceiverSource", "Source", "Take", "open_source"]
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections import Counter
 from typing import Callable, Dict, List, NamedTuple, Optional, Tuple, TypeVar
 
-from ...dnswire import RCODES, TYPES, read_question, read_rcode
-from ...message import DnstapMessage, MessageType, SocketProtocol
-from ...names import read_name
-from ...text import UNKNOWN, address_text, own_time, own_wire
-from ...values import unmapped
+from ...dnswire.message import RCODES, TYPES, read_question, read_rcode
+from ...dnswire.names import read_name
+from ...message.message import DnstapMessage, MessageType, SocketProtocol
+from ...message.values import unmapped
+from ...text.line import UNKNOWN, address_text, own_time, own_wire
 from ..tally import Tally
 from .busiest import Busiest
 from .latency import Bar, Latencies

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Sequence, Tuple
 
-from ...text_json import json_text
+from ...text.json import json_text
 from .statistics import Ranking, Row, Summary
 from .units import duration, number, per_second, share, stamp
 

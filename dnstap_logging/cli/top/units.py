@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Optional
 
-from ...text import UNKNOWN
-from ...text_json import time_text
+from ...text.json import time_text
+from ...text.line import UNKNOWN
 
 __all__ = ["duration", "number", "per_second", "share", "stamp"]
 

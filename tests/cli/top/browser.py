@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
-from tests.support import require_program
+from tests.helpers.support import require_program
 
 DEADLINE = 180.0  # a browser that starts for the first time, on a busy machine
 QUIET = (

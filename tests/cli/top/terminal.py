@@ -15,7 +15,7 @@ from typing import Any, Dict, List, Optional, Type
 
 import pyte
 
-from tests.support import require_program, wait_until
+from tests.helpers.support import require_program, wait_until
 
 DEADLINE = 60.0
 BLOCK = 65536

@@ -27,7 +27,16 @@ from dnstap_logging.cli.top.units import stamp
 from tests.cli.programs import DEADLINE, REPOSITORY, started
 from tests.cli.running import call, run
 from tests.cli.top.traffic import write_traffic
-from tests.support import ACCEPT, CONTENT_TYPE, READY, START, STOP, control, data, wait_until
+from tests.helpers.support import (
+    ACCEPT,
+    CONTENT_TYPE,
+    READY,
+    START,
+    STOP,
+    control,
+    data,
+    wait_until,
+)
 
 EXCHANGES = 300
 

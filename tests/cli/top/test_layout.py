@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from dnstap_logging.cli.top.layout import Picture, columns_of, draw
 from dnstap_logging.cli.top.statistics import Summary, Traffic
-from dnstap_logging.reader import DnstapReader
+from dnstap_logging.reader.reader import DnstapReader
 from tests.cli.top.traffic import write_traffic
 
 

@@ -11,11 +11,11 @@ from typing import Iterator, Tuple
 
 import pytest
 
-from dnstap_logging.proto import Dnstap
+from dnstap_logging.codec.proto import Dnstap
 from tests.cli.programs import DEADLINE, command
 from tests.cli.running import with_environment
 from tests.cli.top.test_command import waiting_in
-from tests.support import CONTENT_TYPE, START, STOP, control, data, wait_until
+from tests.helpers.support import CONTENT_TYPE, START, STOP, control, data, wait_until
 
 FEW, MANY = 25_000, 150_000
 """With a query a millisecond, the first is enough to fill every table to its bound."""

@@ -12,13 +12,13 @@ from typing import List
 
 import pytest
 
-from dnstap_logging.encoding import Encoder
+from dnstap_logging.codec.encoding import Encoder
 from tests.cli.top.terminal import Terminal
 from tests.cli.top.test_command import send_queries
 from tests.cli.top.test_statistics import side, wire
 from tests.cli.top.traffic import write_traffic
-from tests.support import capture as capture_of
-from tests.support import wait_until
+from tests.helpers.support import capture as capture_of
+from tests.helpers.support import wait_until
 
 EXCHANGES = 400
 ALTERNATE, NORMAL = b"\x1b[?1049h", b"\x1b[?1049l"

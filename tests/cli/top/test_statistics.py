@@ -17,8 +17,8 @@ from dnstap_logging import DnstapMessage, MessageType
 from dnstap_logging.cli.top.latency import cut
 from dnstap_logging.cli.top.pairs import PairCounts
 from dnstap_logging.cli.top.statistics import PATIENCE, Row, Summary, Traffic
-from dnstap_logging.proto import Dnstap
-from dnstap_logging.reader import DnstapReader
+from dnstap_logging.codec.proto import Dnstap
+from dnstap_logging.reader.reader import DnstapReader
 from tests.cli.top.traffic import messages, write_traffic
 
 BEGIN = 1_767_261_600_000_000_000

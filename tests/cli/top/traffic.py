@@ -15,8 +15,8 @@ import sys
 from pathlib import Path
 from typing import BinaryIO, Iterator, List, NamedTuple, Tuple
 
-from dnstap_logging.proto import Dnstap
-from tests.support import CONTENT_TYPE, START, STOP, control, data
+from dnstap_logging.codec.proto import Dnstap
+from tests.helpers.support import CONTENT_TYPE, START, STOP, control, data
 
 BEGIN = 1_767_261_600  # 2026-01-01T10:00:00Z
 SECONDS = 600

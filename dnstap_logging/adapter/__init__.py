@@ -1,0 +1,1 @@
+"""The typed way to log: `DnstapAdapter`, one method for each message type."""

@@ -1,0 +1,126 @@
+"""What a call of an adapter becomes: the keys of a snapshot, the extras of a record.
+
+Runs in the threads that log.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Mapping, NamedTuple, Optional, Tuple
+
+from ..interrupts import pass_on
+from ..message.message import MessageType
+from ..message.snapshot import FIELDS, NOT_PLAIN, KeySet, plain_size
+from ..message.values import as_message_type
+
+__all__ = ["Plan", "make_extras", "make_plan"]
+
+_FIELDS = {field.key: field for field in FIELDS.values()}
+# The keywords of the methods and the keys of records that they become. Dnstap.extra keeps its
+# prefix, because extra= is logging's own.
+_KEYS = {field.name: field.key for field in FIELDS.values() if field.name != "message_type"}
+_KEYS["dns_extra"] = _KEYS.pop("extra")
+_NEED_RECORD = frozenset(("extra", "exc_info", "stack_info"))  # for other handlers to see
+_LOGGING_KEYWORDS = _NEED_RECORD | {"stacklevel"}
+
+# The extras of a message type's own side, by whether it is a query: its message, its time.
+_OWN_SIDE = {
+    True: ("dns_query_message", "dns_query_time"),
+    False: ("dns_response_message", "dns_response_time"),
+}
+
+
+class Plan(NamedTuple):
+    """What a call of one type with one set of keywords becomes.
+
+    Attributes:
+        keys: of the snapshot that the message and the keywords' values make as they are, where
+            they are plain; None: it has to be taken out of the extras.
+        direct: whether it can do without a LogRecord, as far as the call is concerned.
+    """
+
+    keys: Optional[KeySet]
+    direct: bool
+
+
+def make_plan(
+    constants: Mapping[str, object], message_type: object, keywords: Tuple[str, ...]
+) -> Plan:
+    """Work out what a call becomes, whatever its values are.
+
+    Args:
+        constants: of the adapter, by their keys.
+        message_type: a `MessageType`, or anything else.
+        keywords: their names, in the order of the call.
+
+    Raises:
+        TypeError: a keyword is unknown.
+    """
+    for keyword in keywords:
+        if keyword not in _KEYS and keyword not in _LOGGING_KEYWORDS:
+            raise TypeError(f"unknown keyword {keyword!r}{_did_you_mean(keyword)}")
+    # Constants for other handlers' formatters need a LogRecord to carry them.
+    direct = _NEED_RECORD.isdisjoint(keywords) and all(map(_FIELDS.__contains__, constants))
+    if type(message_type) is not MessageType or not message_type.is_known:
+        return Plan(None, direct)
+    if not direct or "stacklevel" in keywords:
+        return Plan(None, direct)
+    return Plan(_keys(constants, message_type, keywords), direct)
+
+
+def _keys(
+    constants: Mapping[str, object], message_type: MessageType, keywords: Tuple[str, ...]
+) -> Optional[KeySet]:
+    """Return the keys of a snapshot of the message and the keywords' values: the rest is fixed."""
+    own_message, own_time = _OWN_SIDE[message_type.is_query]
+    given = [own_message, *[_KEYS[keyword] for keyword in keywords]]
+    fixed = {key: value for key, value in constants.items() if key not in given}
+    fixed["dns_message_type"] = message_type
+    if len(set(given)) < len(given) or own_time in fixed:
+        return None
+    if plain_size(tuple(fixed.values())) == NOT_PLAIN:
+        return None
+    return KeySet(tuple([_FIELDS[key] for key in [*fixed, *given]]), fixed=tuple(fixed.values()))
+
+
+def make_extras(
+    constants: Mapping[str, object],
+    message_type: object,
+    message: object,
+    keywords: Mapping[str, Any],
+    now: int,
+) -> Dict[str, object]:
+    """Return all of a call as dns extras.
+
+    Args:
+        constants: of the adapter, by their keys.
+        message_type: in whatever form.
+        message: of the type's own side; wins over everything.
+        keywords: win over the constants.
+        now: the time of the own side, unless it is given, in nanoseconds.
+    """
+    extras = {**constants, "dns_message_type": message_type}
+    for keyword, value in keywords.items():
+        if keyword in _KEYS:
+            extras[_KEYS[keyword]] = value
+    known = message_type if isinstance(message_type, MessageType) else _known_type(message_type)
+    own_message, own_time = _OWN_SIDE[known is None or known.is_query]
+    extras[own_message] = message
+    if extras.get(own_time) is None:
+        extras[own_time] = now
+    return extras
+
+
+def _known_type(message_type: object) -> Optional[MessageType]:
+    """Return a message type; None for what is none, which the handler counts."""
+    try:
+        return as_message_type(message_type)
+    except BaseException as error:  # noqa: BLE001 - whatever a value's own methods raise
+        pass_on(error)
+        return None
+
+
+def _did_you_mean(keyword: str) -> str:
+    import difflib  # here, for it is slow to import
+
+    near = difflib.get_close_matches(keyword, [*_KEYS, *_LOGGING_KEYWORDS], n=1)
+    return f", did you mean {near[0]!r}?" if near else ""

@@ -1,0 +1,90 @@
+"""The way without a LogRecord, which costs more than all the rest: whether it is open.
+
+It is, where nobody could see the difference: logging's own record factory and logger methods, only
+dnstap handlers on the way, with their own methods, no filter and no formatter. Runs in the threads
+that log, for every message of an adapter, so it is written out for speed. Nothing is remembered:
+whatever is replaced, in a class or in an object, counts from the next call on.
+"""
+
+from __future__ import annotations
+
+import logging
+from logging import Logger
+from typing import Any, List, Optional
+
+from ..handler import DnstapHandler
+
+__all__ = ["direct_handlers"]
+
+# What a record passes through in a logger: as long as these are logging's own, nothing but the
+# handlers can see whether there is a record.
+_LOGGER_METHODS = ("handle", "makeRecord", "callHandlers", "filter", "log", "_log")
+# What was put in their place before this module was imported is no original.
+_GENUINE = all(
+    getattr(getattr(getattr(Logger, name), "__code__", None), "co_filename", "") == logging._srcfile
+    for name in _LOGGER_METHODS
+)
+_handle, _make_record, _call_handlers, _filter, _log, _log_itself = [
+    getattr(Logger, name) if _GENUINE else None for name in _LOGGER_METHODS
+]
+# And in a handler of ours.
+_take, _emit, _choose = DnstapHandler.handle, DnstapHandler.emit, DnstapHandler.filter
+
+
+def direct_handlers(logger: Any, level: int) -> Optional[List[DnstapHandler]]:
+    """Return the handlers that would emit a record of this level; None: it needs a record.
+
+    Args:
+        logger: whatever an adapter can be given.
+        level: of the record.
+
+    Mirrors logging.Logger.handle and callHandlers, which is why it asks for their originals. Those
+    of the loggers above are not asked: a record passes their handlers only.
+    """
+    # Read where getLogRecordFactory() reads it: a call less.
+    if logging._logRecordFactory is not logging.LogRecord:  # type: ignore[attr-defined]
+        return None
+    handlers: Optional[List[Any]] = None  # without any handler, logging has a last resort
+    try:
+        kind = type(logger)
+        own = logger.__dict__
+        if (
+            logger.filters
+            or kind.handle is not _handle
+            or kind.makeRecord is not _make_record
+            or kind.callHandlers is not _call_handlers
+            or kind.filter is not _filter
+            or kind.log is not _log
+            or kind._log is not _log_itself
+            or "handle" in own
+            or "makeRecord" in own
+            or "callHandlers" in own
+            or "filter" in own
+            or "log" in own
+            or "_log" in own
+        ):
+            return None
+        each: Any = logger
+        while each is not None:
+            for handler in each.handlers:
+                kind = type(handler)
+                own = handler.__dict__
+                if (
+                    kind.handle is not _take
+                    or kind.emit is not _emit
+                    or kind.filter is not _choose
+                    or "handle" in own
+                    or "emit" in own
+                    or "filter" in own
+                    or handler.filters
+                    or handler.formatter is not None
+                ):
+                    return None
+                if handlers is None:
+                    handlers = []
+                if level >= handler.level:
+                    handlers.append(handler)
+            each = each.parent if each.propagate else None
+    except AttributeError:  # another adapter, or a handler that is none of logging's
+        return None
+    return handlers

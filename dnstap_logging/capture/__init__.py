@@ -1,0 +1,1 @@
+"""What lies on disk: the frames of a capture, its end, and when it rolls over."""

@@ -1,0 +1,222 @@
+"""Captures that a command reads: their messages, and what is wrong with them."""
+
+from __future__ import annotations
+
+import io
+import os
+import select
+import sys
+from types import TracebackType
+from typing import Any, BinaryIO, Iterator, Optional, Tuple, Type, cast
+
+from ..codec.decoding import decode
+from ..exceptions import DecodeError
+from ..message.message import DnstapMessage
+from ..reader.reader import DnstapReader
+from . import numbers
+from .common import CommandError, unwritable
+
+__all__ = ["JOINED", "NO_STOP", "STANDARD_INPUT", "Capture", "Damage", "open_reader"]
+
+STANDARD_INPUT = "-"
+
+NO_STOP = "no STOP there: its writer is still at work, or was ended"
+
+JOINED = (
+    "one after the other: many programs stop at the first STOP; check --repair makes one of them"
+)
+
+
+class Damage:
+    """What is wrong with a capture.
+
+    Args:
+        name: of the file.
+        offset: where the frame begins that is at fault.
+        reason: what is wrong there.
+        more: how many payloads behind the first one cannot be decoded either.
+    """
+
+    def __init__(self, name: str, offset: Optional[int], reason: str) -> None:
+        self.name = name
+        self.offset = offset
+        self.reason = reason
+        self.more = 0
+
+    @property
+    def where(self) -> str:
+        """Offset and reason in one clause."""
+        text = f"byte {self.offset}: {self.reason}"
+        if not self.more:
+            return text
+        return f"{text} (and {numbers.counted(self.more, 'more frame')} like it)"
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.where}"
+
+
+def display_name(name: str) -> str:
+    """Return what texts call a file."""
+    return "standard input" if name == STANDARD_INPUT else name or "''"
+
+
+def open_reader(name: str, **arguments: Any) -> DnstapReader:
+    """Open a capture for reading.
+
+    Args:
+        name: of the file; ``-`` is standard input.
+        arguments: of `DnstapReader`.
+
+    Raises:
+        CommandError: it cannot be opened.
+        DecodeError: it does not begin as a capture does.
+    """
+    source = _standard_input() if name == STANDARD_INPUT else name
+    shown = display_name(name)
+    try:
+        return DnstapReader(source, **arguments)
+    except BrokenPipeError:
+        raise  # of standard output, which is flushed before standard input is waited for
+    except OSError as error:
+        raise CommandError(f"{shown}: cannot be read: {error.strerror or error}") from None
+    except ValueError as error:
+        raise CommandError(f"{shown}: {str(error).removeprefix(f'{name}: ')}") from None
+
+
+class Capture:
+    """One capture, read once from its beginning in constant memory; closed by its ``with``.
+
+    A payload that cannot be decoded is passed over: the frames behind it are as good as those
+    before. Only the first of them is kept.
+
+    Args:
+        name: of the file; ``-`` is standard input.
+        follow: as of `DnstapReader`.
+
+    Attributes:
+        name: for texts.
+        damage: what is wrong, once it was read to its end; None: it is whole.
+
+    Raises:
+        CommandError: it cannot be opened.
+    """
+
+    def __init__(self, name: str, follow: bool = False) -> None:
+        self.name = display_name(name)
+        self.damage: Optional[Damage] = None
+        self._reader: Optional[DnstapReader] = None
+        self._closed = False
+        try:
+            self._reader = open_reader(name, follow=follow)
+        except DecodeError as error:
+            self._note(error)
+
+    def __enter__(self) -> Capture:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: Optional[Type[BaseException]],
+        exc: Optional[BaseException],
+        traceback: Optional[TracebackType],
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; may be called by any thread, and by a signal handler.
+
+        One that is followed and waits for more ends then, which is no damage.
+        """
+        self._closed = True
+        if self._reader is not None:
+            self._reader.close()
+
+    @property
+    def opened(self) -> bool:
+        """Whether it begins as a capture does."""
+        return self._reader is not None
+
+    @property
+    def streams(self) -> int:
+        """How many streams there are, once it was read; captures that were joined have several."""
+        return 0 if self._reader is None else self._reader.streams
+
+    @property
+    def offset(self) -> int:
+        """Bytes read as whole frames."""
+        return 0 if self._reader is None else self._reader.offset
+
+    def messages(self) -> Iterator[DnstapMessage]:
+        """Yield the messages that can be decoded; see `payloads`."""
+        return (message for _, message in self.payloads() if message is not None)
+
+    def payloads(self) -> Iterator[Tuple[bytes, Optional[DnstapMessage]]]:
+        """Yield each payload with its message, or None where it cannot be decoded.
+
+        What is wrong with the capture is not raised: see `damage`.
+        """
+        if self._reader is None:
+            return
+        try:
+            for offset, payload in self._reader.frames():
+                message = None
+                try:
+                    message = decode(payload)
+                except DecodeError as error:
+                    self._pass_over(offset, error)
+                yield payload, message
+        except DecodeError as error:
+            self._note(error)
+            return
+        if not self._reader.complete and not self._closed:
+            self._found(self.offset, NO_STOP)
+
+    def _pass_over(self, offset: int, error: DecodeError) -> None:
+        if self.damage is None:
+            self._found(offset, str(error))
+        else:
+            self.damage.more += 1
+
+    def _note(self, error: DecodeError) -> None:
+        text, place = str(error), f"{self.name}: byte {error.offset}: "
+        # name and offset, with which the reader's text begins, a Damage has apart
+        self._found(error.offset, text[len(place) :] if text.startswith(place) else text)
+
+    def _found(self, offset: Optional[int], reason: str) -> None:
+        if self.damage is None:
+            self.damage = Damage(self.name, offset, reason)
+
+
+class _StandardInput:
+    """Standard input; what was printed is flushed before it is waited for."""
+
+    name = "standard input"
+
+    def __init__(self) -> None:
+        # The file below the buffer has no lock: a thread that waits in it for ever does not keep
+        # the interpreter from ending.
+        self._file = cast(io.FileIO, cast(io.BufferedReader, sys.stdin.buffer).raw)
+
+    def read1(self, size: int) -> bytes:
+        """Return what is there, at least a byte; none at the end."""
+        try:
+            sys.stdout.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:  # not to be taken for one of standard input
+            raise unwritable(error) from None
+        while True:
+            block = self._file.read(size)
+            if block is not None:
+                return block
+            select.select([self._file], [], [])  # somebody has made it non-blocking
+
+    read = read1
+
+
+def _standard_input() -> BinaryIO:
+    if sys.stdin is None:
+        raise CommandError("standard input is closed: pipe a capture into it, or name a file")
+    if os.isatty(sys.stdin.fileno()):
+        raise CommandError("standard input is a terminal: pipe a capture into it, or name a file")
+    return _StandardInput()  # type: ignore[return-value]

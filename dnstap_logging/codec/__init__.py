@@ -1,0 +1,1 @@
+"""Messages and records to Dnstap payloads, and back."""

@@ -1,0 +1,1 @@
+"""From the queue to the destination: what the writer thread does."""

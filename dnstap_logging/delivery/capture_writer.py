@@ -1,0 +1,171 @@
+"""A writer of a capture file: continues the stream that is there, and rolls over.
+
+Belongs to the writer thread, as every `Writer`. A capture is one stream from START to STOP. One
+that exists is continued as if it had never ended: its STOP is cut off in the moment in which the
+next data frame is written, and a torn last frame, as a writer that was killed leaves it, at once.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import List, Optional
+
+from ..arguments import MAX_FRAME_SIZE
+from ..capture.end import CaptureEnd, find_end
+from ..capture.frames import STOP
+from ..capture.rotation import Rotation
+from ..codec.encoding import DNSTAP_CONTENT_TYPE
+from ..exceptions import DecodeError, TransportError
+from ..framestream import DEFAULT_MAX_FRAME_SIZE, Direction, WriterSession
+from ..interrupts import pass_on
+from ..shorten import describe_error
+from ..transport import FileTransport
+from .writer import HEADER_SIZE, Writer
+
+__all__ = ["CaptureWriter", "RolloverFailed", "find_capture_end"]
+
+ROLLOVER_RETRY_INTERVAL = 5.0
+"""Seconds after a failed rollover before the next: what is in its way is for people to clear."""
+
+
+class RolloverFailed(TransportError):
+    """The capture could not be moved aside; the stream goes on in it."""
+
+
+def find_capture_end(transport: FileTransport, max_frame_size: int) -> CaptureEnd:
+    """Find where the stream of an existing capture ends, and cut off a torn last frame.
+
+    Args:
+        transport: open and locked.
+        max_frame_size: of the handler; a capture may hold larger frames than usual readers take.
+
+    Raises:
+        TransportError: it is not a capture of ours to continue; it was not touched.
+    """
+    limit = min(max(max_frame_size, DEFAULT_MAX_FRAME_SIZE), MAX_FRAME_SIZE)
+    try:
+        end = find_end(transport.read_at, transport.size, max_frame_size=limit)
+    except DecodeError as error:
+        raise TransportError(
+            transport.name,
+            f"cannot be continued: {error}; move it away, or use mode='w' to overwrite it",
+        ) from error
+    except OSError as error:
+        raise TransportError(transport.name, f"cannot be read: {error.strerror}") from error
+    transport.keep(end.offset)
+    if end.torn:
+        transport.cut()
+    return end
+
+
+class CaptureWriter(Writer):
+    """Write frames of one stream to one capture file.
+
+    Args:
+        transport: open and locked; the writer owns it from now on.
+        end: where the stream that is there ends.
+        rotation: when to roll over, and how; None: never.
+    """
+
+    def __init__(
+        self, transport: FileTransport, end: CaptureEnd, rotation: Optional[Rotation] = None
+    ) -> None:
+        super().__init__(transport, bidirectional=False, timeout=0.0)
+        self._file = transport
+        self._end = end
+        self._rotation = rotation
+        self._next_rollover = 0.0
+        # Whether the stream has a record: without one nothing is worth a rollover, as in logging.
+        self._has_frames = False
+        # Whether the file is whole as it is, STOP included.
+        self._stopped = end.stopped
+
+    def start(self) -> None:
+        """Write START, or go on behind the last frame of the stream that is there.
+
+        Raises:
+            TransportError: START could not be written; the file is as it was.
+        """
+        start = self._session.start()
+        if self._end.offset == 0:
+            self._transport.send(start)
+        self._has_frames = self._end.offset > len(start)
+
+    def fitting(self, payloads: List[bytes]) -> int:
+        """Return how many of the payloads belong into this file; 0: it has to roll over first."""
+        rotation = self._rotation
+        if rotation is None or time.monotonic() < self._next_rollover:
+            return len(payloads)
+        size = self._file.size + len(STOP)
+        has_frames = self._has_frames
+        for number, payload in enumerate(payloads):
+            frame = HEADER_SIZE + len(payload)
+            if has_frames and rotation.due(size, frame):
+                return number
+            size += frame
+            has_frames = True
+        return len(payloads)
+
+    def write(self, payloads: List[bytes]) -> int:
+        """Write one data frame for each payload; over a STOP that ended the stream before."""
+        self._stopped = False
+        size = super().write(payloads)
+        self._has_frames = True
+        return size
+
+    def stop(self) -> Optional[str]:
+        """End the stream: STOP, unless it is there already; close the file."""
+        if self._stopped:
+            self.close()
+            return None
+        return super().stop()
+
+    @property
+    def can_roll_over(self) -> bool:
+        """Whether a rollover that is asked for has anything to move aside."""
+        return self._rotation is not None and self._has_frames
+
+    def roll_over(self) -> Optional[str]:
+        """End the stream, have the file moved aside, and close it.
+
+        The file stays locked until it is moved: a writer that waits for it gets the next one.
+
+        Returns:
+            None, or a complaint: what went wrong after the file was moved.
+
+        Raises:
+            PeerClosed: somebody else has moved or emptied the file; what is there is not ours.
+            RolloverFailed: the file is still there; the stream goes on in it, without its STOP.
+            TransportError: STOP could not be written; likewise.
+        """
+        assert self._rotation is not None
+        self.look()
+        size = self._file.size
+        try:
+            self._transport.send(self._session.stop())
+        except TransportError:
+            self._go_on(size)
+            raise
+        problem = None
+        try:
+            self._rotation.roll()
+        except BaseException as error:  # noqa: BLE001 - of a namer or rotator, too
+            try:
+                pass_on(error)
+            except BaseException:  # Ctrl-C, where the main thread delivers
+                self._go_on(size)
+                raise
+            problem = describe_error(error)
+        if self._transport.look() is None:
+            self._go_on(size)
+            reason = problem or "nothing moved the file: backupCount is 0, or the rotator left it"
+            raise RolloverFailed(self.name, reason)
+        self.close()
+        return problem
+
+    def _go_on(self, size: int) -> None:
+        """Go on after a stream that was to end: its next frame is written over the STOP."""
+        self._file.keep(size)
+        self._session = WriterSession(DNSTAP_CONTENT_TYPE, Direction.UNIDIRECTIONAL)
+        self._session.start()
+        self._next_rollover = time.monotonic() + ROLLOVER_RETRY_INTERVAL

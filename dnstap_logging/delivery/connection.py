@@ -1,0 +1,346 @@
+"""The way to the destination: one writer after the other, and the backoff between them.
+
+Belongs to whoever drives the delivery, which is the writer thread. Says what happens to the
+connection, and books it; what happens to records is the delivery's.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import time
+from typing import List, Optional, Sequence
+
+from ..diagnostics import Reporter
+from ..exceptions import DiskFull, FileLocked, FrameStreamError, PeerClosed, TransportError
+from ..transport import Until
+from .backoff import Backoff
+from .capture_writer import CaptureWriter, RolloverFailed
+from .destination import Destination
+from .options import Options
+from .queue import RecordQueue
+from .resend import ResendRing
+from .writer import Writer
+
+__all__ = ["Connection"]
+
+STABLE_SESSION = 5.0
+"""Seconds after which a session without a handshake counts as a good one: a peer that takes and
+drops connections is called less and less often."""
+
+LOCK_GRACE = 0.5
+"""Seconds in which another writer of the same file ends at a usual restart: that is not said."""
+
+LOCK_PATIENCE = 10.0
+"""Seconds for which another writer of the same file is taken for one that is about to end: twice
+the default close_timeout."""
+
+RELOADER = (
+    "; a reloader, as of Django, Flask or uvicorn, starts the program twice, and the first process "
+    "holds the file although it never logs: with delay=True, only who logs opens it"
+)
+
+BROKEN = (errno.ECONNRESET, errno.ECONNABORTED, errno.EPIPE)
+"""What the system says of a connection that the peer has ended."""
+
+MOST_ROUNDS = 4
+"""How many sessions in a row may end with the same frame unread before it is not sent again: one of
+those behind it may be what makes the collector end them, and would do so for ever."""
+
+
+class Connection:
+    """Keep a writer open as well as the destination allows.
+
+    Args:
+        queue: the books.
+        destination: opens the writers.
+        options: the handler's arguments.
+        reporter: says what happens.
+
+    Attributes:
+        writer: the open one, or None.
+        backoff: when the next attempt is due.
+        disk_full: whether a capture has no room now.
+    """
+
+    def __init__(
+        self, queue: RecordQueue, destination: Destination, options: Options, reporter: Reporter
+    ) -> None:
+        self._queue = queue
+        self._destination = destination
+        self._options = options
+        self._reporter = reporter
+        self._is_file = destination.is_file
+        self.backoff = Backoff(
+            options.reconnect_interval,
+            options.max_reconnect_interval,
+            options.max_reconnect_attempts,
+        )
+        self.writer: Optional[Writer] = None
+        self.disk_full = False
+        self._locked_since: Optional[float] = None
+        self._said_unlocked = False
+        self._ring = ResendRing(options.resend_bytes)
+        self._session_frames = 0
+        self._unread: List[bytes] = []
+        self._first_unread: Optional[bytes] = None
+        self._rounds = 0
+        self._began = 0.0
+
+    # -- its beginning -------------------------------------------------------------------------
+
+    def open(self, until: Until) -> bool:
+        """Open a writer and shake hands; tell whether frames can be written."""
+        writer = None
+        try:
+            writer = self._destination.open(until)
+            writer.start()
+        except (TransportError, FrameStreamError) as error:
+            self._attempt_failed(error)
+            return False
+        else:
+            self.writer = writer
+        finally:
+            if self.writer is None and writer is not None:
+                writer.close()
+        if self._options.bidirectional or self._is_file:
+            self.backoff.reset()  # otherwise nothing has shown yet that somebody listens
+        self.backoff.due = 0.0
+        self._locked_since = None
+        self._ring.begin()
+        self._session_frames = 0
+        self._began = time.monotonic()
+        self._queue.book(connects=1, connected=True)
+        self._reporter.report("connected", logging.INFO, "opened" if self._is_file else "connected")
+        self.say_if_unlocked()
+        return True
+
+    def say_if_unlocked(self) -> bool:
+        """Say once that the file cannot be locked; return whether that was said now."""
+        why = self._destination.unlocked
+        if not why or self._said_unlocked:
+            return False
+        self._said_unlocked = True
+        self._reporter.report(
+            "no lock",
+            logging.WARNING,
+            f"the file cannot be locked, its file system has no locks: {why}; a second writer of "
+            "it would not be noticed, and nobody can read what two have written",
+        )
+        return True
+
+    def _attempt_failed(self, error: Exception) -> None:
+        self.backoff.failed(time.monotonic())
+        text = _describe(error)
+        self._queue.book(last_error=text)
+        self._set_disk_full(isinstance(error, DiskFull))
+        if isinstance(error, FileLocked):
+            self.wait_for_lock(text)
+        else:
+            self._say_waiting(f"attempt: {type(error).__name__}", text)
+
+    def wait_for_lock(self, text: str) -> None:
+        """Say that somebody else has the file: at once, soon as a warning, and then if it stays."""
+        now = time.monotonic()
+        if self._locked_since is None:
+            self._locked_since = now
+            self._queue.book(last_error=text)
+            self._reporter.report("locked", logging.INFO, f"waiting, because {text}")
+            hint = "" if self._options.delay else RELOADER
+            self._say_waiting("kept waiting", f"still waiting, because {text}{hint}", LOCK_GRACE)
+        elif now - self._locked_since >= LOCK_PATIENCE:
+            self._say_waiting("still locked", f"still locked after {LOCK_PATIENCE:.0f} s: {text}")
+
+    def _say_waiting(self, kind: str, text: str, after: float = 0.0) -> None:
+        """Say what failed, with how many records wait for it to end when it is said.
+
+        Args:
+            kind: as of `Reporter.report`.
+            text: what failed.
+            after: seconds for which the lock must have been missing before it is said.
+        """
+
+        def line() -> str:
+            if after and self._locked_since is None:
+                return ""
+            waiting = self._queue.snapshot().queued
+            return f"{text} ({waiting} record{'' if waiting == 1 else 's'} waiting)"
+
+        self._reporter.report(kind, logging.WARNING, line, after)
+
+    # -- while it lasts ------------------------------------------------------------------------
+
+    def wrote(self, payloads: Sequence[bytes], size: int) -> None:
+        """Note that frames were taken whole.
+
+        Args:
+            payloads: of the frames; not changed afterwards.
+            size: bytes of the frames.
+        """
+        if not self._is_file:
+            self._session_frames += len(payloads)
+            self._ring.add(payloads, size)
+        elif self.backoff.failures or self.disk_full:
+            self.backoff.reset()  # there is room again
+            self._set_disk_full(False)
+
+    def look(self) -> None:
+        """Notice while idle that the peer closed, or that the file was moved away."""
+        if self.writer is not None:
+            try:
+                self.writer.look()
+            except (TransportError, FrameStreamError) as error:
+                self.lost(error)
+
+    def roll_over(self, asked: bool = False) -> None:
+        """Have the capture moved aside; the next attempt opens the next one.
+
+        Args:
+            asked: not because it is time to, but because somebody wants to.
+        """
+        writer = self.writer
+        if not isinstance(writer, CaptureWriter) or (asked and not writer.can_roll_over):
+            return
+        try:
+            complaint = writer.roll_over()
+        except RolloverFailed as error:
+            text = f"rollover failed, the stream goes on in the same file: {error.reason}"
+        except (TransportError, FrameStreamError) as error:
+            self.lost(error)
+            return
+        else:
+            self._forget_writer(disconnects=0)
+            text = f"rolled over, but: {complaint}" if complaint else ""
+        if text:
+            self._queue.book(last_error=text)
+            self._reporter.report("rollover", logging.WARNING, text)
+
+    # -- its end -------------------------------------------------------------------------------
+
+    def lost(self, error: Exception) -> None:
+        """Account for a session that broke, and decide when the next one may begin."""
+        orderly = isinstance(error, PeerClosed)
+        text = _describe(error)
+        if self._may_be_tls(error):
+            text += "; if it speaks TLS, use tls://"
+        self._queue.book(last_error=text)
+        if self._is_file and not orderly:
+            # A file that cannot take more, a full disk, is still the same file, whole up to its
+            # last frame: keep it, and try again after a while.
+            self._set_disk_full(isinstance(error, DiskFull))
+            self.backoff.failed(time.monotonic())
+            self._reporter.report("write", logging.WARNING, f"cannot write: {text}")
+        else:
+            level = logging.INFO if orderly else logging.WARNING
+            self._reporter.report(f"lost: {type(error).__name__}", level, f"session ended: {text}")
+            self._leave_session()
+
+    def _may_be_tls(self, error: Exception) -> bool:
+        """Whether a session ended before anything showed that its peer speaks Frame Streams."""
+        if self._options.bidirectional or self._options.address.scheme != "tcp":
+            return False
+        is_close = isinstance(error, PeerClosed) or getattr(error, "errno", None) in BROKEN
+        return is_close and time.monotonic() - self._began < STABLE_SESSION
+
+    def _leave_session(self) -> None:
+        """Close a session that is over, and decide when the next one may begin."""
+        if self.writer is not None:
+            if self._is_file:
+                self.writer.stop()  # the moved file gets its STOP
+            self._forget_writer(disconnects=1)
+        now = time.monotonic()
+        if self._is_file:
+            self.backoff.reset()
+        elif self._options.bidirectional or now - self._began >= STABLE_SESSION:
+            self.backoff.reset()
+            self.backoff.lost(now)
+        else:
+            self.backoff.failed(now)
+
+    def _forget_writer(self, disconnects: int, resend: bool = True) -> None:
+        """Close the writer and book the end of its session.
+
+        Args:
+            disconnects: 1, if it was not us who ended it.
+            resend: what may not have been read goes out again on the next session.
+        """
+        assert self.writer is not None
+        self.writer.close()
+        unread = self._ring.unread(self.writer.unread)
+        confirmed = self._session_frames if self.writer.confirmed else 0
+        self.writer = None
+        self._unread = unread.frames if resend and self._worth_a_round(unread.frames) else []
+        unconfirmed = unread.lost_sight + len(unread.frames) - len(self._unread)
+        self._queue.book(
+            connected=False,
+            disconnects=disconnects,
+            confirmed=confirmed,
+            unconfirmed=unconfirmed,
+        )
+
+    def _worth_a_round(self, frames: List[bytes]) -> bool:
+        """Tell whether frames go out again; not if the first of them ended too many sessions."""
+        first = frames[0] if frames else None
+        self._rounds = self._rounds + 1 if first is not None and first is self._first_unread else 1
+        self._first_unread = first
+        return self._rounds <= MOST_ROUNDS
+
+    def take_unread(self) -> List[bytes]:
+        """Return the payloads that go out again on the next session, and forget them."""
+        unread, self._unread = self._unread, []
+        return unread
+
+    def end(self) -> None:
+        """End the stream in order, if one is open: STOP, FINISH and close."""
+        if self.writer is None:
+            return
+        problem = self.writer.stop()
+        # Where nobody sends FINISH, what was ended in order does not go out again.
+        self._forget_writer(
+            disconnects=0, resend=problem is not None or self._options.bidirectional
+        )
+        text = "stream ended"
+        if problem is not None:
+            text += f" without {'STOP' if self._is_file else 'FINISH'}: {problem}"
+        self._reporter.report("ended", logging.INFO, text)
+
+    def renew(self) -> None:
+        """Begin a new session with the next attempt, which is due at once."""
+        self.backoff.reset()
+        self._destination.release_if_moved()
+        if self._is_file and not self._moved():
+            return  # the path still names the open file: the stream goes on
+        self.end()
+
+    def _moved(self) -> bool:
+        if self.writer is None:
+            return False
+        try:
+            self.writer.look()
+        except TransportError:
+            return True
+        return False
+
+    def _set_disk_full(self, full: bool) -> None:
+        """Count what finds no room on the queue as lost to the disk, as long as that is why."""
+        self.disk_full = full
+        self._queue.full_because = "disk_full" if full else None
+
+    def finish(self, until: Until) -> None:
+        """End the stream for good."""
+        if self.writer is None and self._destination.prepared:
+            self.open(until)  # a capture without records is START and STOP, not an empty file
+        self.end()
+        self._locked_since = None
+        self._destination.release()
+
+    def abandon(self, pid: int) -> Destination:
+        """Let go of everything inherited across a fork; return the child's destination."""
+        if self.writer is not None:
+            self.writer.abandon()
+        return self._destination.for_child(pid)
+
+
+def _describe(error: Exception) -> str:
+    """Return an error's text without the address, which the reporter puts before it."""
+    return error.reason if isinstance(error, TransportError) else str(error)

@@ -1,0 +1,252 @@
+"""What the writer thread does, one turn at a time: connect, take, encode, write, account.
+
+Ownership: whoever drives a delivery owns its connection, its pending frames and its intake, and
+nobody else touches them. That is the writer thread; where no thread can run (interpreter
+shutdown), it is the thread that flushes or closes. Other threads only set the plain attributes
+``stop_at``, ``give_up_at``, ``reopen_requested`` and ``rollover_requested`` and wake the queue.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from typing import List, Optional
+
+from ..diagnostics import Reporter
+from ..exceptions import FrameStreamError, TransportError
+from ..shorten import describe_error
+from .connection import Connection
+from .destination import Destination
+from .intake import Intake
+from .losses import LossReport
+from .options import Options
+from .queue import RecordQueue
+from .writer import HEADER_SIZE, WriteError
+
+__all__ = ["Delivery"]
+
+IDLE_INTERVAL = 0.5
+"""Seconds between two looks at an idle connection, and the longest that a reopen() from a signal
+handler can go unnoticed."""
+
+
+class Delivery:
+    """Bring records from the queue to the destination.
+
+    Args:
+        queue: where the records come from, and the books.
+        destination: opens the writers.
+        options: the handler's arguments.
+        reporter: says what happens.
+    """
+
+    def __init__(
+        self, queue: RecordQueue, destination: Destination, options: Options, reporter: Reporter
+    ) -> None:
+        self._queue = queue
+        self._options = options
+        self._reporter = reporter
+        self.losses = LossReport(queue)
+        self._intake = Intake(queue, options, reporter)
+        self.connection = Connection(queue, destination, options, reporter)
+        self._backoff = self.connection.backoff
+        self._pending: List[bytes] = []
+        # So many of the first pending frames were written before, and are in the books already.
+        self._again = 0
+        self._stopping = False
+        self._finished = False
+        # Set by other threads, plain attributes because a signal handler may set them.
+        self.stop_at: Optional[float] = None
+        self.give_up_at: Optional[float] = None
+        self.reopen_requested = False
+        self.rollover_requested = False
+
+    # -- for the thread that drives it ---------------------------------------------------------
+
+    def turn(self) -> None:
+        """Do the next thing there is to do, or wait a little for one."""
+        if self._finished:
+            return
+        if self.reopen_requested:
+            self._reopen()
+        if self.stop_at is not None and not self._stopping:
+            self._stopping = True
+            self._backoff.due = 0.0  # the collector may be back: try once more at once
+        if self._wait_for_attempt():
+            return
+        if self.connection.writer is None and not self.connection.open(self._until):
+            self._give_up_if_exhausted()
+            return
+        if self.rollover_requested:
+            self._roll_over()
+            self._give_up_if_exhausted()
+            return
+        if not self._pending and not self._gather():
+            self.connection.look()
+            self._send_again()
+        if self._pending:
+            self._write()
+        self._give_up_if_exhausted()
+
+    def done(self) -> bool:
+        """Tell whether a stop was asked for and there is nothing more to do before it."""
+        if self.stop_at is None:
+            return False
+        return (
+            self._finished
+            # Not before a turn has looked for the peer's end: what it has not read goes out again.
+            or (self.empty() and (self._stopping or self.connection.writer is None))
+            or self._backoff.exhausted
+            or time.monotonic() >= self.stop_at
+        )
+
+    def empty(self) -> bool:
+        """Tell whether nothing is queued or in flight."""
+        return not self._pending and not self._queue.queue
+
+    def finish(self) -> None:
+        """End the stream in order, and give up what is left; once and for all."""
+        if self._finished:
+            return
+        self._finished = True
+        try:
+            self.connection.finish(self._until)
+        finally:
+            self._send_again()  # there is no next session: they are given up, and counted
+            self._give_up()
+
+    def broke(self, error: BaseException) -> None:
+        """Go on after an error that nobody expected: the connection's state is unknown."""
+        address = str(self._options.address)
+        self.connection.lost(TransportError(address, f"internal error: {describe_error(error)}"))
+        self._send_again()
+        self._give_up_if_exhausted()
+
+    def abandon(self, pid: int) -> Destination:
+        """Let go of everything inherited across a fork; return the child's destination."""
+        return self.connection.abandon(pid)
+
+    # -- waiting -------------------------------------------------------------------------------
+
+    def _until(self) -> float:
+        """Return the monotonic time at which every wait must end."""
+        stop_at, give_up_at = self.stop_at, self.give_up_at
+        return min(
+            math.inf if stop_at is None else stop_at,
+            math.inf if give_up_at is None else give_up_at,
+        )
+
+    def _wait_for_attempt(self) -> bool:
+        """Wait until an attempt is due; tell whether there was a wait: then look around again."""
+        now = time.monotonic()
+        if self._backoff.exhausted:
+            delay = IDLE_INTERVAL
+        else:
+            delay = min(self._backoff.due, self._until()) - now
+        if delay <= 0:
+            return False
+        stop_at = self.stop_at
+        self._queue.wait(
+            min(delay, IDLE_INTERVAL),
+            lambda: self.reopen_requested or self.stop_at is not stop_at,
+            records=0,
+        )
+        return True
+
+    def _called(self) -> bool:
+        return self.reopen_requested or self.rollover_requested or self.stop_at is not None
+
+    # -- records -------------------------------------------------------------------------------
+
+    def _gather(self) -> bool:
+        """Take and encode what has gathered; tell whether anything is to be written."""
+        timeout = IDLE_INTERVAL if self.stop_at is None else 0.0
+        self._intake.gather(timeout, self._called, into=self._pending)
+        return bool(self._pending)
+
+    def _write(self) -> None:
+        """Write the pending frames; those that were not taken whole stay pending."""
+        writer = self.connection.writer
+        if writer is None or self._queue.given_up:
+            return  # the look before has ended the session, or close() has counted them as lost
+        fitting = writer.fitting(self._pending)
+        if not fitting:
+            self.connection.roll_over()
+            return
+        try:
+            size = writer.write(self._pending[:fitting])
+        except WriteError as error:
+            self._wrote(error.frames, error.size)
+            self.connection.lost(error.cause)
+            self._send_again()
+        except (TransportError, FrameStreamError) as error:
+            self.connection.lost(error)
+            self._send_again()
+        else:
+            self._wrote(fitting, size)
+
+    def _wrote(self, frames: int, size: int) -> None:
+        """Book frames that were taken whole; those that were written before, as resent."""
+        if not frames:
+            return
+        payloads = self._pending[:frames]
+        del self._pending[:frames]
+        self.connection.wrote(payloads, size)
+        again = min(frames, self._again)
+        if again:
+            self._again -= again
+            size -= sum(map(len, payloads[:again])) + again * HEADER_SIZE
+            self._queue.book(resent=again)
+        self._queue.settle(written=frames - again, size=size)
+
+    def _send_again(self) -> None:
+        """Put what the last session's peer may not have read before all that is pending."""
+        unread = self.connection.take_unread()
+        self._pending[:0] = unread
+        self._again += len(unread)
+
+    # -- requests and ends ---------------------------------------------------------------------
+
+    def _reopen(self) -> None:
+        """End the session in order and begin a new one; revive a delivery that gave up."""
+        self.reopen_requested = False
+        if self._backoff.exhausted and self.stop_at is None:
+            self._queue.shut(None)
+        self.connection.renew()
+        self._send_again()
+
+    def _roll_over(self) -> None:
+        """Roll over because somebody asked for it, who waits until that is done."""
+        try:
+            self.connection.roll_over(asked=True)
+        finally:
+            self.rollover_requested = False
+            self._queue.settle()  # nothing, but it wakes who waits
+
+    def _give_up_if_exhausted(self) -> None:
+        """Accept nothing more once the last attempt has failed, until reopen()."""
+        if not self._backoff.exhausted:
+            return
+        self._queue.shut("no_sink")
+        self._give_up()
+        self._reporter.report(
+            "gave up",
+            logging.WARNING,
+            f"gave up after max_reconnect_attempts={self._options.max_reconnect_attempts}; "
+            f"reopen() tries again",
+        )
+
+    def _give_up(self) -> None:
+        """Drop all that is pending and queued."""
+        cause = "disk_full" if self.connection.disk_full else "disconnected"
+        given_up = len(self._pending) - self._again
+        if self._again:
+            self._queue.book(unconfirmed=self._again)
+            self._again = 0
+        self._pending.clear()
+        if given_up:
+            self._queue.settle(dropped={cause: given_up})
+        given_up += self._queue.discard(cause)
+        if given_up:
+            self._reporter.report("drops", logging.WARNING, self.losses)

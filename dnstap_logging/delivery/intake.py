@@ -1,0 +1,106 @@
+"""From records to frames: take what has gathered on the queue, check and encode it.
+
+Used by whoever drives the delivery, which is the writer thread.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Callable, Dict, List
+
+from ..codec.encoding import Encoder
+from ..diagnostics import Reporter
+from ..exceptions import InvalidMessage, MessageTooLarge
+from ..message.message import Problem, Snapshot
+from ..shorten import describe_error
+from .options import Options
+from .queue import RecordQueue
+from .tcp_length import has_length, strip_length
+
+__all__ = ["Intake"]
+
+MAX_BATCH_RECORDS = 256
+"""Records encoded in one go: a third of a millisecond, two where values have to be converted. That
+is below the interpreter's switch interval, so that a server's threads are not held up."""
+
+MAX_BATCH_BYTES = 64 * 1024
+"""Bytes of payload taken in one go: one write that a socket's buffer usually takes whole."""
+
+
+GATHER_TIME = 0.005
+"""Seconds in which records may gather once some came: a first one is written at once, and under
+load a wake-up and a write are shared by all that come in this time, which is the interpreter's own
+switch interval. Waking the thread for each record would cost several times the record itself."""
+
+MOST_BYTES = 65536  # of a record, roughly: a DNS message and little else
+
+
+class Intake:
+    """Take records from the queue and make dnstap payloads of them.
+
+    Args:
+        queue: where the records come from, and the books.
+        options: the handler's arguments.
+        reporter: says what is wrong with records.
+    """
+
+    def __init__(self, queue: RecordQueue, options: Options, reporter: Reporter) -> None:
+        self._queue = queue
+        self._reporter = reporter
+        # So many records are not left waiting: half of what fits.
+        fit = min(options.queue_size, options.queue_bytes // MOST_BYTES)
+        self._enough = max(1, min(MAX_BATCH_RECORDS, fit // 2))
+        self._under_load = False
+        self._encoder = Encoder(
+            options.identity, options.version, options.full, options.max_frame_size
+        )
+
+    def gather(self, timeout: float, interrupted: Callable[[], bool], into: List[bytes]) -> None:
+        """Wait for records, and add the payloads of a batch to a list.
+
+        Args:
+            timeout: seconds to wait for the first record.
+            interrupted: as in `RecordQueue.wait`.
+            into: gets one payload for each record that is in flight from now on; the others are
+                dropped and counted.
+        """
+        if self._under_load:
+            self._queue.wait(min(timeout, GATHER_TIME), interrupted, self._enough)
+        self._under_load = self._queue.wait(timeout, interrupted)
+        if self._under_load:
+            self._encode(self._queue.take(MAX_BATCH_RECORDS, MAX_BATCH_BYTES), into)
+
+    def _encode(self, batch: List[Snapshot], into: List[bytes]) -> None:
+        problems: List[Problem] = []
+        dropped: Dict[str, int] = {}
+        left = len(batch)
+        encode = self._encoder.encode_record
+        try:
+            for snapshot in batch:
+                left -= 1
+                try:
+                    for at in snapshot[1].messages_at:
+                        if has_length(snapshot[2][at]):
+                            snapshot = strip_length(snapshot, at, problems)
+                    into.append(encode(snapshot, problems))
+                except MessageTooLarge as error:
+                    self._refuse(dropped, "too_large", str(error))
+                except InvalidMessage as error:
+                    self._refuse(dropped, "invalid", str(error))
+                except BaseException as error:
+                    self._refuse(dropped, "invalid", f"internal error: {describe_error(error)}")
+                    if not isinstance(error, (Exception, SystemExit)):
+                        raise
+        finally:
+            if left:  # what stops the thread itself: Ctrl-C where it is the main thread's
+                dropped["invalid"] = dropped.get("invalid", 0) + left
+            if dropped:
+                self._queue.settle(dropped=dropped)
+        if problems:
+            self._queue.book(invalid_fields=len(problems))
+            for kind, text in problems:
+                self._reporter.report(f"field {kind}", logging.WARNING, text)
+
+    def _refuse(self, dropped: Dict[str, int], cause: str, text: str) -> None:
+        dropped[cause] = dropped.get(cause, 0) + 1
+        self._reporter.report(cause, logging.WARNING, f"record dropped ({cause}): {text}")

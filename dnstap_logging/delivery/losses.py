@@ -1,0 +1,46 @@
+"""The lines about dropped records, made by the diagnostics' thread when they are said."""
+
+from __future__ import annotations
+
+from typing import Dict
+
+from .queue import RecordQueue
+
+__all__ = ["STUCK", "LossReport", "say_stuck"]
+
+STUCK = "the writer thread did not stop in time"
+
+
+class LossReport:
+    """The line about dropped records: what was lost since it was last said."""
+
+    # These have lines of their own, which say what was wrong with the record.
+    _APART = ("invalid", "too_large")
+
+    def __init__(self, queue: RecordQueue) -> None:
+        self._queue = queue
+        self._said: Dict[str, int] = {}
+
+    def __call__(self) -> str:
+        """Return the line, or "" when nothing was lost since the last one."""
+        stats = self._queue.snapshot()
+        lost = {
+            cause: number - self._said.get(cause, 0)
+            for cause, number in stats.dropped.items()
+            if cause not in self._APART and number > self._said.get(cause, 0)
+        }
+        if not lost:
+            return ""
+        self._said = dict(stats.dropped)
+        number = sum(lost.values())
+        causes = ", ".join(f"{cause} {count}" for cause, count in lost.items())
+        return (
+            f"dropped {number} record{'' if number == 1 else 's'} ({causes}); "
+            f"in all {sum(stats.dropped.values())} of {stats.logged} logged"
+        )
+
+
+def say_stuck(losses: LossReport) -> str:
+    """Return the line of a close() that gave up on a stuck writer thread, with what that cost."""
+    lost = losses()
+    return f"{STUCK}; {lost}" if lost else STUCK

@@ -1,0 +1,1 @@
+"""What a DNS message and its names say, read from the wire."""

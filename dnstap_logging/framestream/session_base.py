@@ -1,0 +1,123 @@
+"""What both ends of a stream have in common: following the state table, and failing.
+
+The base of the two sessions in `session.py`, and of nothing else. This is where `state.py`, which
+does not know which peer we are, meets the answer: the subclass says who is at the other end.
+"""
+
+from __future__ import annotations
+
+from typing import Optional
+
+from ..exceptions import LocalProtocolError, RemoteProtocolError
+from .decoder import FrameDecoder
+from .frames import ControlFrame, Frame, encode_control
+from .state import (
+    SENT_BY,
+    Direction,
+    FrameKind,
+    Peer,
+    State,
+    describe,
+    expected_next,
+    kind_of,
+    next_state,
+)
+
+__all__ = ["Endpoint"]
+
+
+class Endpoint:
+    """One end of a stream: a state, a decoder, and the table between them.
+
+    Args:
+        content_type: what the payloads of the stream are.
+
+    Attributes:
+        state: a `State`.
+        failure: why it is FAILED; otherwise "".
+    """
+
+    __slots__ = ("_content_type", "_decoder", "_failed_at", "failure", "state")
+
+    _peer: Peer  # who is at the other end
+
+    def __init__(self, content_type: bytes) -> None:
+        self._content_type = content_type
+        # No data frame is legal before START, nor ever from a reader: 0 refuses it by its length.
+        self._decoder = FrameDecoder(max_frame_size=0)
+        self._failed_at = 0
+        self.state = State.IDLE
+        self.failure = ""
+
+    @property
+    def streaming(self) -> bool:
+        """Whether data frames may flow."""
+        return self.state is State.STREAMING
+
+    @property
+    def finished(self) -> bool:
+        """Whether the stream came to its orderly end: STOP, or FINISH if it is bidirectional."""
+        return self.state is State.FINISHED
+
+    def _feed(self, data: bytes) -> None:
+        self._check_not_failed()
+        self._decoder.feed(data)
+
+    def _check_not_failed(self) -> None:
+        if self.state is State.FAILED:
+            raise RemoteProtocolError(f"the stream has failed before: {self.failure}")
+
+    def _check_open(self) -> None:
+        """Refuse to go on after a failure, and bytes after the end."""
+        self._check_not_failed()
+        if self.state is State.FINISHED and self._decoder.buffered:
+            raise RemoteProtocolError(
+                f"received bytes from the {self._peer.value} after the end of the stream,"
+                " expected nothing more"
+            )
+
+    def _accept(self, direction: Direction, frame: Frame) -> Optional[FrameKind]:
+        """Follow the table with a frame of the peer's; None for one that is to be skipped."""
+        kind = kind_of(frame)
+        if kind is None and self.state is State.STREAMING:
+            return None
+        if kind is not None and SENT_BY[kind] is self._peer:
+            state = next_state(direction, self.state, kind)
+            if state is not State.FAILED:
+                self._enter(direction, state)
+                return kind
+        raise RemoteProtocolError(
+            f"received {describe(frame)} from the {self._peer.value} while {self.state.value},"
+            f" expected {expected_next(direction, self.state)}"
+        )
+
+    def _enter(self, direction: Direction, state: State) -> None:
+        self.state = state
+
+    def _send(self, direction: Direction, frame: ControlFrame) -> bytes:
+        """Follow the table with a control frame of ours, and return its bytes."""
+        kind = FrameKind(frame.type)
+        state = next_state(direction, self.state, kind)
+        if state is State.FAILED:
+            raise self._refuse_to_send(direction, kind.name)
+        data = encode_control(frame)
+        self._enter(direction, state)
+        return data
+
+    def _refuse_to_send(self, direction: Direction, what: str) -> LocalProtocolError:
+        if self.state is State.FAILED:
+            return LocalProtocolError(f"cannot send {what}: the stream has failed: {self.failure}")
+        return LocalProtocolError(
+            f"cannot send {what} while {self.state.value},"
+            f" expected {expected_next(direction, self.state)}"
+        )
+
+    def _fail(self, error: RemoteProtocolError) -> None:
+        if self.state is State.FAILED:
+            return  # the first failure is the one that tells what happened
+        decoder = self._decoder
+        finished = self.state is State.FINISHED
+        self._failed_at = decoder.offset if finished else decoder.frame_offset
+        self.failure = str(error)
+        self.state = State.FAILED
+        decoder.max_frame_size = 0  # no payload comes out any more, to whoever has asked before

@@ -1,0 +1,1 @@
+"""What a dnstap message is: its fields, their values, a record's snapshot."""

@@ -1,0 +1,326 @@
+"""A dnstap message: the dns extras, checked once and made immutable.
+
+`DnstapMessage` is what readers hand out, what the encoder takes, and what programs may build
+themselves: its constructor is strict and raises. `check` makes one out of a log record's snapshot
+in the writer thread; it is lenient, leaves out what cannot be used and collects the reasons. Both
+use the converters of `extras.FIELDS` and the rules of `_settle`. The names of the rooms below are
+re-exported here.
+"""
+
+from __future__ import annotations
+
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    List,
+    NamedTuple,
+    Optional,
+    Tuple,
+    Type,
+    Union,
+    cast,
+)
+
+from ..exceptions import InvalidMessage, MessageTooLarge
+from ..interrupts import pass_on
+from ..shorten import printable, shorten
+from .enums import (
+    HttpProtocol,
+    MessageType,
+    PolicyAction,
+    PolicyMatch,
+    SocketFamily,
+    SocketProtocol,
+)
+from .policy import Policy
+from .snapshot import (
+    FIELDS,
+    Converted,
+    Field,
+    KeySet,
+    Snapshot,
+    Unusable,
+    convert,
+    created_ns,
+    has_dns_keys,
+    key_set,
+    take_snapshot,
+)
+from .values import AddressSource, Endpoint, NameSource, Octets, TimeSource, WireSource, reason
+
+if TYPE_CHECKING:
+    from ipaddress import IPv4Address, IPv6Address
+
+__all__ = [
+    "DnstapMessage",
+    "HttpProtocol",
+    "KeySet",
+    "MessageType",
+    "Policy",
+    "PolicyAction",
+    "PolicyMatch",
+    "Problem",
+    "Snapshot",
+    "SocketFamily",
+    "SocketProtocol",
+    "Unusable",
+    "check",
+    "has_dns_keys",
+    "key_set",
+    "take_snapshot",
+]
+
+Problem = Tuple[str, str]
+"""Why a field was left out: a kind that is stable for each field, and the text."""
+
+MAX_PROBLEM = 400  # characters of one problem: key, value and reason of any converter fit
+UNKNOWN_KEY = "unknown key"  # the kind of problem of all unknown keys
+
+
+class _MessageFields(NamedTuple):
+    message_type: MessageType
+    socket_family: Optional[SocketFamily] = None
+    socket_protocol: Optional[SocketProtocol] = None
+    http_protocol: Optional[HttpProtocol] = None
+    query_address: Optional[bytes] = None
+    response_address: Optional[bytes] = None
+    query_port: Optional[int] = None
+    response_port: Optional[int] = None
+    query_time: Optional[int] = None
+    response_time: Optional[int] = None
+    query_message: Optional[bytes] = None
+    response_message: Optional[bytes] = None
+    query_zone: Optional[bytes] = None
+    policy: Optional[Policy] = None
+    extra: Optional[bytes] = None
+    identity: Optional[bytes] = None
+    version: Optional[bytes] = None
+
+
+class DnstapMessage(_MessageFields):
+    """An immutable dnstap message; its attributes are named as in dnstap.proto.
+
+    Attributes hold canonical values, or None where nothing is known: addresses in 4 or 16 bytes,
+    times in nanoseconds since the epoch, DNS messages and names in wire format.
+
+    Args:
+        message_type: a `MessageType`, its name or number.
+        socket_family: by default, that of the addresses; else a `SocketFamily`, its name or number;
+            also `socket.AF_INET`, "IPv6".
+        socket_protocol: a `SocketProtocol`, its name in any case, or its number; also "tls",
+            "https", "quic", `socket.SOCK_DGRAM`.
+        http_protocol: a `HttpProtocol`, likewise; also "HTTP/1.1", "h2"; with DOH only.
+        query_address: the initiator's address: text, `ipaddress` object, 4 or 16 bytes, a socket
+            address (host, port, ...), or text with a port (192.0.2.1#53, [2001:db8::1]:53). An
+            unspecified one (0.0.0.0, ::) means unknown.
+        response_address: the responder's; both are of one family.
+        query_port: 0 to 65535, also as text; wins over that of an address.
+        response_port: likewise.
+        query_time: int nanoseconds since the epoch (at least 10**17), float seconds, or an aware
+            datetime.
+        response_time: likewise.
+        query_message: the DNS message: bytes-like, or an object with to_wire() or pack().
+        response_message: likewise; at most 65,535 bytes (RFC 1035, 4.2.2).
+        query_zone: the zone that the query was sent to: text, wire format, or with to_wire().
+        policy: a `Policy`, or a mapping with its arguments.
+        extra: bytes, or text; empty is the same as none.
+        identity: the DNS server's, bytes or text; None: the handler's; empty: left out.
+        version: likewise.
+
+    Raises:
+        TypeError, ValueError: an argument is none of these; the text names it, shows the value
+            and says what is right.
+    """
+
+    __slots__ = ()
+
+    def __new__(
+        cls,
+        message_type: Union[MessageType, str, int],
+        *,
+        socket_family: Union[SocketFamily, str, int, None] = None,
+        socket_protocol: Union[SocketProtocol, str, int, None] = None,
+        http_protocol: Union[HttpProtocol, str, bytes, int, None] = None,
+        query_address: Optional[AddressSource] = None,
+        response_address: Optional[AddressSource] = None,
+        query_port: Union[int, str, None] = None,
+        response_port: Union[int, str, None] = None,
+        query_time: Optional[TimeSource] = None,
+        response_time: Optional[TimeSource] = None,
+        query_message: Optional[WireSource] = None,
+        response_message: Optional[WireSource] = None,
+        query_zone: Optional[NameSource] = None,
+        policy: Union[Policy, Dict[str, Any], None] = None,
+        extra: Union[str, Octets, None] = None,
+        identity: Union[str, Octets, None] = None,
+        version: Union[str, Octets, None] = None,
+    ) -> DnstapMessage:
+        """Check and convert the arguments; see the class."""
+        given = locals()
+
+        def refuse(name: str, why: str, kind: Type[Exception] = ValueError) -> None:
+            raise kind(f"{name}={shorten(given[name])}: {why}") from None
+
+        found: Dict[str, Any] = {}
+        for name, field in FIELDS.items():
+            if given[name] is None and name != "message_type":
+                continue
+            try:
+                found[name] = field.convert(given[name])
+            except BaseException as error:  # noqa: BLE001 - also what the value's own methods raise
+                pass_on(error)
+                kind = TypeError if isinstance(error, TypeError) else ValueError
+                refuse(name, reason(error), kind)
+        _settle(found, refuse)
+        return cls._make(map(found.get, cls._fields))
+
+    def __reduce__(self) -> Tuple[Any, ...]:
+        return type(self)._make, (tuple(self),), getattr(self, "__dict__", None) or None
+
+    def __repr__(self) -> str:
+        parts = (
+            f"{name}={shorten(value)}"
+            for name, value in zip(self._fields[1:], self[1:])
+            if value is not None
+        )
+        return f"DnstapMessage({', '.join((self.message_type.name, *parts))})"
+
+    @property
+    def query_ip(self) -> Union[IPv4Address, IPv6Address, None]:
+        """The initiator's address as an object of `ipaddress`, or None."""
+        return _ip_address(self.query_address)
+
+    @property
+    def response_ip(self) -> Union[IPv4Address, IPv6Address, None]:
+        """The responder's address as an object of `ipaddress`, or None."""
+        return _ip_address(self.response_address)
+
+
+def _ip_address(packed: Optional[bytes]) -> Union[IPv4Address, IPv6Address, None]:
+    import ipaddress  # here, for logging needs it never
+
+    return None if packed is None else ipaddress.ip_address(packed)
+
+
+def check(snapshot: Snapshot, problems: List[Problem]) -> DnstapMessage:
+    """Make a dnstap message of a record's snapshot; runs in the writer thread.
+
+    Args:
+        snapshot: what `take_snapshot` returned.
+        problems: gets one problem for each optional field that is left out.
+
+    Raises:
+        InvalidMessage: there is no message type, or an unknown one.
+        MessageTooLarge: a DNS message is longer than 65,535 bytes.
+    """
+    created, keys, own_values, extra, _ = snapshot
+    values = keys.fixed + own_values
+
+    def refuse(name: str, why: str) -> None:
+        field = FIELDS[name]
+        value = values[keys.names.index(field.key)]
+        _leave_out(field, Unusable(why, _shown(value)), problems)
+
+    message_type = _message_type(keys, values)
+    found: Dict[str, Any] = {}
+    for field, value in zip(keys.fields, values):
+        if value is not None:
+            found[field.name] = _canonical(field, value, problems)
+    found["message_type"] = message_type
+    # A field that was given and is unusable is in `found` as None, and nothing takes its place; but
+    # the time of the message's own side is known as it is where none was given.
+    own_time = "query_time" if message_type.is_query else "response_time"
+    if found.get(own_time) is None:
+        found[own_time] = created_ns(created)
+    if extra is not None and "extra" not in found:
+        found["extra"] = _canonical(FIELDS["extra"], extra, problems)
+    if keys.unknown:
+        problems.extend([(UNKNOWN_KEY, keys.complaint or "")] * len(keys.unknown))
+    _settle(found, refuse)
+    return DnstapMessage._make(map(found.get, DnstapMessage._fields))
+
+
+def _message_type(keys: KeySet, values: Tuple[object, ...]) -> MessageType:
+    value = None if keys.type_at is None else values[keys.type_at]
+    if value is None:
+        about = f" ({keys.complaint})" if keys.unknown else ""
+        raise InvalidMessage(f"dns_message_type is missing; every dnstap message has one{about}")
+    outcome = _outcome(FIELDS["message_type"], value)
+    if isinstance(outcome, Unusable):
+        raise InvalidMessage(f"dns_message_type={outcome.shown}: {outcome.reason}")
+    return cast(MessageType, outcome)
+
+
+def _canonical(field: Field, value: object, problems: List[Problem]) -> object:
+    """Return the canonical value, or None and a problem."""
+    outcome = _outcome(field, value)
+    if isinstance(outcome, Unusable):
+        _leave_out(field, outcome, problems)
+        return None
+    return outcome
+
+
+def _outcome(field: Field, value: object) -> object:
+    """Return what a value of a snapshot is converted to, or an `Unusable`."""
+    if type(value) is Converted:
+        return value.value
+    return value if type(value) is Unusable else convert(field, value)
+
+
+def _leave_out(field: Field, unusable: Unusable, problems: List[Problem]) -> None:
+    about = field.key if unusable.shown is None else f"{field.key}={unusable.shown}"
+    if unusable.too_large:
+        raise MessageTooLarge(f"{about}: {unusable.reason}")
+    # the reason may have come from a user's formatter
+    problems.append((field.key, printable(f"{about} left out: {unusable.reason}", MAX_PROBLEM)))
+
+
+def _shown(value: object) -> str:
+    return shorten(value.value if type(value) is Converted else value)
+
+
+# -- what fields say about each other ----------------------------------------------------------
+
+
+def _settle(found: Dict[str, Any], refuse: Callable[[str, str], None]) -> None:
+    """Make the fields of one message agree; `refuse` is told what is left out, and why."""
+    found["extra"] = found.get("extra") or None
+    _settle_addresses(found, refuse)
+    if found.get("http_protocol") and found.get("socket_protocol") is not SocketProtocol.DOH:
+        found["http_protocol"] = None
+        refuse("http_protocol", "has a meaning with socket protocol DOH only")
+
+
+def _settle_addresses(found: Dict[str, Any], refuse: Callable[[str, str], None]) -> None:
+    """Take endpoints apart; both are the ends of one socket and so of one family."""
+    query: Optional[Endpoint] = found.get("query_address")
+    response: Optional[Endpoint] = found.get("response_address")
+    if _families_differ(query, response):
+        response = None
+        refuse("response_address", "of another family than the query address")
+    _take_apart(found, "query_address", "query_port", query)
+    _take_apart(found, "response_address", "response_port", response)
+    address = found["query_address"] or found["response_address"]
+    if address is not None:
+        family = SocketFamily.INET if len(address) == 4 else SocketFamily.INET6
+        given = found.get("socket_family")
+        found["socket_family"] = family
+        if given not in (None, family):
+            refuse("socket_family", f"the addresses are {family.name}")
+
+
+def _families_differ(query: Optional[Endpoint], response: Optional[Endpoint]) -> bool:
+    if not query or not response or not query.address or not response.address:
+        return False
+    return len(query.address) != len(response.address)
+
+
+def _take_apart(
+    found: Dict[str, Any], address: str, port: str, endpoint: Optional[Endpoint]
+) -> None:
+    """Set an address and, unless its field was given, the port."""
+    found[address] = endpoint.address if endpoint else None
+    if endpoint is not None and endpoint.port is not None:
+        found.setdefault(port, endpoint.port)

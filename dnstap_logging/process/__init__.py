@@ -1,0 +1,1 @@
+"""Forks, threads and the end of the process."""

@@ -1,0 +1,1 @@
+"""Messages out of captures and streams."""

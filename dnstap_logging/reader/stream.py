@@ -1,0 +1,369 @@
+"""The stream that a reader reads: from a source of bytes to payloads, and where it is in them.
+
+`CaptureStream` reads one stream from START to its end; `FollowedStream` reads a file that is being
+written, over every end but `close`. Both put a `ReaderSession` to a source, as `writer.py` puts a
+`WriterSession` to a transport. One thread iterates; `close` may come from another one, or from a
+signal handler.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from typing import Any, Iterator, Optional, Union
+
+from ..capture.frames import START
+from ..codec.encoding import DNSTAP_CONTENT_TYPE
+from ..exceptions import DecodeError, FrameStreamError, TransportError
+from ..framestream import Direction, ReaderSession, foreign_opening
+from .follow import POLL_INTERVAL, Change, FollowedFile
+from .sources import FileSource, ReaderSource, SocketSource
+
+__all__ = ["CaptureStream", "FollowedStream"]
+
+
+AFTER_THE_END = "bytes after the end of the stream"
+
+
+class CaptureStream:
+    """The stream of a source, from START to STOP or to the end of the source.
+
+    START is read by the constructor. In a file, further streams may follow, as in captures that
+    were joined: they are read on.
+
+    Args:
+        source: a path, a binary file object, or a connected stream socket.
+        max_frame_size: bytes of the largest payload.
+
+    Attributes:
+        name: of the source, for error texts.
+        content_type: of START; None if it has none.
+        skipped: as of `DnstapReader`.
+
+    Raises:
+        OSError, TransportError: the source cannot be read.
+        DecodeError: it does not begin with a START of dnstap.
+    """
+
+    def __init__(self, source: ReaderSource, max_frame_size: int) -> None:
+        self._max_frame_size = max_frame_size
+        self._base = 0  # where in the source the session began
+        self._ended = 0  # how many streams were read to their STOP, and another one follows
+        self._session = self._make_session()
+        self._closed = False
+        # Held while the source is used: who closes meanwhile leaves the descriptor to the holder.
+        self._in_use = threading.Lock()
+        self.skipped = 0
+        self.content_type: Optional[bytes] = None
+        self._source = self._open(source)
+        self.name = self._source.name
+        try:
+            self._begin()
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, source: ReaderSource) -> Union[FileSource, SocketSource, FollowedFile]:
+        # By what it has, not by its class: gevent's sockets are of another one.
+        if hasattr(source, "getpeername"):
+            sock: Any = source
+            return SocketSource(sock, lambda: self._closed)
+        return FileSource(source)
+
+    def _make_session(self) -> ReaderSession:
+        return ReaderSession(DNSTAP_CONTENT_TYPE, self._max_frame_size, alone=False)
+
+    def _begin(self) -> None:
+        try:
+            if not self._read_start():
+                raise self._ended_early()
+        except FrameStreamError as exc:
+            raise self._damage(self.offset, str(exc)) from exc
+
+    @property
+    def offset(self) -> int:
+        """Return where in the stream the next frame begins, or the one at fault."""
+        return self._base + self._session.offset
+
+    @property
+    def frame_offset(self) -> int:
+        """Return where the frame begins whose payload was yielded last."""
+        return self._base + self._session.frame_offset
+
+    @property
+    def complete(self) -> bool:
+        """Return whether STOP was reached, of the last stream."""
+        return self._session.finished
+
+    @property
+    def streams(self) -> int:
+        """Return how many streams have begun."""
+        return self._ended + (self._session.direction is not None)
+
+    def payloads(self) -> Iterator[bytes]:
+        """Yield every whole payload, then raise if something else than an end follows.
+
+        Raises:
+            DecodeError: the stream is cut or damaged.
+            OSError, TransportError: the source cannot be read.
+            ValueError: the stream was closed, and its source is not one that waits.
+        """
+        try:
+            while True:
+                session = self._session
+                yield from session.payloads()
+                # Only now: FINISH says that everything before STOP has been taken.
+                self._answer()
+                if session.finished and self._source.waits:
+                    return  # some senders keep the connection open
+                block = session.take_rest() if session.finished else b""
+                block = block or self._read()
+                if not block:
+                    break
+                if session.finished:
+                    self._go_over()
+                self._session.receive(block)
+            if session.buffered and not self._closed:
+                raise self._ended_early()
+        except FrameStreamError as exc:
+            raise self._damage(self.offset, self._explain(exc)) from exc
+        finally:
+            self.close()
+
+    def _go_over(self) -> None:
+        """Go over to the stream that follows the end of this one."""
+        self._base = self.offset
+        self._session = self._make_session()
+        self._ended += 1
+
+    def _explain(self, error: FrameStreamError) -> str:
+        """Return what is wrong, which after STOP is not that the source is no Frame Streams."""
+        if self._ended and self._session.direction is None:
+            return f"{AFTER_THE_END}, expected START of another one or nothing"
+        return str(error)
+
+    def close(self) -> None:
+        """Close the source; an iteration that waits ends. Never waits; may be called again."""
+        self._closed = True
+        if self._in_use.acquire(blocking=False):
+            try:
+                self._source.close()
+            finally:
+                self._in_use.release()
+
+    def _read(self) -> bytes:
+        """Return the next block; none at the end, or if a source that waits was closed."""
+        with self._in_use:
+            if not self._closed:
+                block = self._read_source()
+            elif self._source.waits:
+                return b""
+            else:
+                raise ValueError(f"{self.name}: the reader is closed")
+        if self._closed:
+            self.close()  # it was closed meanwhile
+        return block
+
+    def _read_source(self) -> bytes:
+        try:
+            return self._source.read()
+        except TransportError:
+            raise  # of a socket, which has no file name
+        except OSError as exc:
+            if exc.filename is None:  # the system names it only where it is opened
+                exc.filename = self._source.name
+            raise
+
+    def _read_start(self, block: bytes = b"") -> bool:
+        """Take all up to START, and answer READY; False if the bytes end before.
+
+        Byte by byte, so that no payload is taken along with it.
+
+        Args:
+            block: what was read already.
+        """
+        session = self._session
+        opening = b""
+        while not session.streaming:
+            block = block or self._read()
+            if not block:
+                return False
+            opening = opening or block
+            foreign = "" if self._ended else foreign_opening(opening)
+            if foreign:
+                raise self._damage(0, foreign)
+            used = 0
+            while not session.streaming and used < len(block):
+                session.receive(block[used : used + 1])
+                used += 1
+                for _ in session.payloads():
+                    pass
+                self._answer()
+            session.receive(block[used:])
+            block = b""
+        self.content_type = session.content_type
+        return True
+
+    def _answer(self) -> None:
+        """Send ACCEPT or FINISH, if one is due."""
+        if self._session.direction is not Direction.BIDIRECTIONAL:
+            return
+        if not isinstance(self._source, SocketSource):
+            text = "READY, where a file has START: a file cannot negotiate"
+            raise self._damage(self._base, text)
+        answer = self._session.data_to_send()
+        if answer:
+            self._source.send(answer)
+
+    def _ended_early(self) -> DecodeError:
+        session, noun = self._session, self._source.noun
+        if session.offset == session.buffered == 0:
+            return self._damage(0, f"the {noun} is empty; a capture begins with START")
+        if self._ended and session.direction is None:
+            return self._damage(self.offset, f"{AFTER_THE_END}: {session.buffered} of them")
+        return self._damage(
+            self.offset,
+            f"the {noun} ends inside a frame: {session.buffered} bytes of it are there",
+        )
+
+    def _damage(self, offset: int, reason: str) -> DecodeError:
+        return DecodeError(f"{self._source.name}: byte {offset}: {reason}", offset)
+
+
+class FollowedStream(CaptureStream):
+    """The stream in a file that is being written, and those that take its place.
+
+    All that is kept between two readings is where the last whole frame ends. What lies behind it, a
+    STOP or a part of a frame, may be something else in the next moment; so it is read again.
+
+    Args:
+        path: of the file.
+        max_frame_size: bytes of the largest payload.
+
+    Attributes:
+        name, content_type: as of `CaptureStream`.
+    """
+
+    _source: FollowedFile
+
+    def _open(self, source: ReaderSource) -> FollowedFile:
+        if not isinstance(source, (str, os.PathLike)):
+            raise ValueError(
+                f"follow=True needs a path, which can be opened again, not {type(source).__name__}"
+            )
+        return FollowedFile(source)
+
+    def _begin(self) -> None:
+        self._doubted: Optional[int] = None  # where damage was seen once
+        self._streams_before = 0  # those that ended before the last whole frame
+        self._go_on_from(0, b"")
+        try:
+            if self._read_start():
+                self._whole = self.offset
+            else:
+                self._go_on_from(0, b"")
+        except FrameStreamError:
+            self._go_on_from(0, b"")  # to be read again, and said by the iteration
+
+    def payloads(self) -> Iterator[bytes]:
+        """Yield payloads until `close`.
+
+        Raises:
+            DecodeError: the stream is damaged.
+            OSError: the file, or the one in its place, cannot be read.
+        """
+        try:
+            while not self._closed:
+                doubtful = False
+                try:
+                    yield from self._to_the_end()
+                except (FrameStreamError, DecodeError) as exc:
+                    self._doubt(exc)
+                    doubtful = True
+                self._go_on_after(self._wait(once=doubtful))
+        finally:
+            self.close()
+
+    def _to_the_end(self) -> Iterator[bytes]:
+        """Yield the whole payloads that are there."""
+        session = self._session
+        if not session.streaming:
+            if not self._read_start():
+                return
+            self._keep(self.offset, b"")
+        while True:
+            for payload in session.payloads():
+                self._whole, self._last = self.offset, payload
+                yield payload
+                if self._closed:
+                    return
+            block = session.take_rest() if session.finished else b""
+            block = block or self._read()
+            if not block:
+                return
+            if not session.finished:
+                session.receive(block)
+                continue
+            self._go_over()
+            session = self._session
+            if not self._read_start(block):
+                return
+            self._keep(self.offset, b"")
+
+    def _doubt(self, error: Union[FrameStreamError, DecodeError]) -> None:
+        """Raise for damage that is still there when it is read once more.
+
+        A reading that meets a writer who is cutting off a STOP can see bytes that never were, and
+        one that meets ours in a file that was emptied this moment, frames without their START.
+        """
+        if isinstance(error, DecodeError):
+            damage = error
+        else:
+            damage = self._damage(self.offset, self._explain(error))
+            damage.__cause__ = error
+        if damage.offset == self._doubted:
+            raise damage
+        self._doubted = damage.offset
+
+    def _wait(self, *, once: bool) -> Change:
+        """Wait until there is something to read; with `once`, no longer than one interval."""
+        while not self._closed:
+            time.sleep(POLL_INTERVAL)
+            with self._in_use:
+                if self._closed:
+                    break
+                change = self._source.look(self._whole, self._last, stopped=self.complete)
+            if once or change is not Change.NOTHING:
+                return change
+        self.close()
+        return Change.NOTHING
+
+    def _go_on_after(self, change: Change) -> None:
+        if self._closed:
+            return
+        if change in (Change.EMPTIED, Change.REPLACED):
+            self.skipped += self._session.buffered
+            self._doubted = None
+            self._streams_before = 0
+            self.content_type = None
+            self._go_on_from(0, b"")
+        else:
+            self._go_on_from(self._whole, self._last)
+
+    def _keep(self, whole: int, last: bytes, streams_before: Optional[int] = None) -> None:
+        """Note where to read on: how far the bytes are whole, and in which stream."""
+        self._whole, self._last = whole, last
+        self._streams_before = self._ended if streams_before is None else streams_before
+        self._ended = self._streams_before
+
+    def _go_on_from(self, whole: int, last: bytes) -> None:
+        """Read on from the end of a whole frame, with a session that believes to have had START."""
+        self._keep(whole, last, self._streams_before)
+        session = self._session = self._make_session()
+        if whole:
+            session.receive(START)
+            for _ in session.payloads():
+                pass
+        self._base = whole - session.offset
+        self._source.go_to(whole)

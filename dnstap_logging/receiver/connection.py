@@ -1,0 +1,367 @@
+"""One sender's connection to a receiver: TLS, the handshake, the stream, and how it ended.
+
+A connection owns its socket, its reader session and one daemon thread; nobody else touches them,
+except `give_way` before START and `cut` at the very end. What it counts, only its own thread
+writes. It waits in slices (see `transport`), so it notices a close of the receiver within a tenth
+of a second.
+"""
+
+from __future__ import annotations
+
+import enum
+import errno
+import logging
+import math
+import os
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple, NoReturn, Optional, Tuple, Union
+
+from ..codec.decoding import decode
+from ..codec.encoding import DNSTAP_CONTENT_TYPE
+from ..copies import refuse_copy
+from ..exceptions import DecodeError, FrameStreamError, TransportError, TransportTimeout
+from ..framestream import ReaderSession, State
+from ..interrupts import ends_greenlet
+from ..message.message import DnstapMessage
+from ..process.inherited import no_fork
+from ..shorten import place_of
+from ..transport import StreamTransport, never
+from ..transport.owned import CLOSED, close_socket, is_ours, note, own
+from ..transport.tls import is_tls_failure
+from ..transport.waiting import READABLE, Deadline, wait_for
+
+if TYPE_CHECKING:
+    import ssl
+
+__all__ = ["Closing", "Connection", "End", "Settings"]
+
+MAX_DRAINED = 64 * 1024 * 1024
+"""Bytes that are still taken from a connection once the receiver is being closed: more than the two
+kernels hold. A sender that never stops may not use up the whole time."""
+
+
+class Settings(NamedTuple):
+    """What all connections of one receiver have in common."""
+
+    callback: Callable[[Any], object]
+    before_finish: Optional[Callable[[], object]]
+    decoded: bool  # whether the callback takes messages, or raw payloads
+    max_frame_size: int
+    handshake_timeout: float
+    ssl_context: Optional[ssl.SSLContext]
+
+
+class Closing:
+    """The receiver's close, as its threads see it: plain attributes, read in every wait."""
+
+    def __init__(self) -> None:
+        self.began = math.inf
+        self.deadline = math.inf
+
+    def begin(self, timeout: float) -> None:
+        """Let every thread come to its end within the timeout; a later call may only hurry it."""
+        now = time.monotonic()
+        self.deadline = min(self.deadline, now + timeout)
+        self.began = min(self.began, now)
+
+    @property
+    def begun(self) -> bool:
+        """Tell whether the receiver is being closed."""
+        return self.began != math.inf
+
+
+class End(enum.Enum):
+    """How a connection ended."""
+
+    FINISHED = "in order, with STOP"
+    INTERRUPTED = "without STOP: closed or reset by the sender, or by our close"
+    PROTOCOL_ERROR = "it broke the rules, or sent no START in time or before its place was needed"
+
+
+class Connection:
+    """Serve one sender until its stream ends.
+
+    Args:
+        sock: as accept returned it; the connection owns it from now on.
+        name: who it is, for diagnostics.
+        peer: its host or process, whose lines of one kind are limited together.
+        settings: what all connections have in common.
+        closing: the receiver's close.
+        report: takes a diagnostic: its kind, its level and its text.
+        on_end: called last in the connection's thread, with the connection.
+    """
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        name: str,
+        peer: str,
+        settings: Settings,
+        closing: Closing,
+        report: Callable[[str, int, str], None],
+        on_end: Callable[[Connection], None],
+    ) -> None:
+        self.name = name
+        self.peer = peer
+        self.messages = 0
+        self.undecodable = 0
+        self.callback_errors = 0
+        self.end = End.INTERRUPTED
+        self._sock = sock
+        self._settings = settings
+        self._closing = closing
+        self._report = report
+        self._on_end = on_end
+        self._draining = False
+        self._drained = 0
+        self._start_deadline = time.monotonic() + settings.handshake_timeout
+        # Between START, the end and `give_way`: whoever is the first settles it. While it is held
+        # the descriptor stays what it is.
+        self._settling = threading.Lock()
+        self._settled = self._ended = False
+        self._gave_way = False
+        self._session = ReaderSession(DNSTAP_CONTENT_TYPE, settings.max_frame_size)
+        self.thread = threading.Thread(target=self._run, name=f"dnstap-{name}", daemon=True)
+
+    def __reduce__(self) -> NoReturn:
+        refuse_copy(self, "a thread and a socket", "hand on its messages")
+
+    @property
+    def rank(self) -> Tuple[bool, float]:
+        """Tell who gives way before whom: first who has said nothing, then who came first."""
+        return self._session.state is not State.IDLE, self._start_deadline
+
+    def give_way(self) -> bool:
+        """End a connection that has not sent START, as its place is needed; for another thread.
+
+        Returns:
+            False: it has, or it has sent something that we have not read, or it is at its end.
+        """
+        with self._settling:
+            if self._settled or not is_ours(self._sock):  # or TLS could not even be put on it
+                return False
+            if wait_for(self._sock.fileno(), READABLE, Deadline(0, never)):
+                return False
+            self._settled = self._gave_way = True
+            self.end = End.PROTOCOL_ERROR
+            try:
+                # Wakes the thread, which then closes. The plain socket's, because an SSLSocket's
+                # own shutdown also takes TLS off.
+                socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
+            except OSError:
+                pass  # the sender was faster
+            return True
+
+    def _settle(self, ended: bool = False) -> bool:
+        """Make sure that it gives way no more, nor is cut off at its end; False if it gave way."""
+        with self._settling:
+            self._settled = True
+            self._ended = ended
+            return not self._gave_way
+
+    def cut(self) -> None:
+        """Take the socket away from a thread that is still in its callback after the deadline.
+
+        Another file is put in the descriptor's place, so that the number cannot be given to
+        anybody else meanwhile. Unlike a shutdown this resets the connection if the kernel holds
+        something unread, and so lets the sender know.
+        """
+        with self._settling, no_fork():
+            if self._ended or not is_ours(self._sock):  # or TLS could not even be put on it
+                return
+            try:
+                spare = os.open(os.devnull, os.O_RDONLY)
+            except OSError:
+                return  # no descriptor to be had: the sender waits for the callback
+            try:
+                os.dup2(spare, self._sock.fileno(), inheritable=False)
+                note(self._sock)
+            finally:
+                os.close(spare)
+
+    def _run(self) -> None:
+        try:
+            self._serve()
+        except FrameStreamError as exc:
+            self._broke_rules(exc)
+        except TransportError as exc:
+            self._broke_down(exc)
+        except BaseException as exc:
+            if ends_greenlet(exc):
+                raise
+            self.end = End.PROTOCOL_ERROR
+            self.note("internal", logging.ERROR, f"unexpected {place_of(exc)}")
+        finally:
+            self._on_end(self)
+
+    def _serve(self) -> None:
+        transport = self._make_transport()
+        try:
+            transport.handshake()
+            self._stream(transport)
+        finally:
+            self._settle(ended=True)
+            if self.end is End.FINISHED:
+                transport.close()
+            else:
+                # Only the descriptor: close would throw away what we have not read, and say that
+                # all is well. So the kernel resets the connection if there is something, and the
+                # sender knows that it has to send it again.
+                transport.abandon()
+
+    def _make_transport(self) -> StreamTransport:
+        settings = self._settings
+        try:
+            if settings.ssl_context is not None:
+                with self._settling, no_fork():
+                    if not is_ours(self._sock):
+                        raise OSError(errno.EBADF, CLOSED)
+                    self._sock = own(
+                        settings.ssl_context.wrap_socket(
+                            self._sock, server_side=True, do_handshake_on_connect=False
+                        )
+                    )
+            return StreamTransport(
+                self._sock, self.name, settings.handshake_timeout, until=self._until
+            )
+        except BaseException as exc:
+            self._settle(ended=True)
+            close_socket(self._sock)
+            if isinstance(exc, OSError):
+                raise TransportError(self.name, f"gone at once: {exc}") from exc
+            raise
+
+    def _stream(self, transport: StreamTransport) -> None:
+        """Read the stream to its end, and answer READY and STOP."""
+        session = self._session
+        hand_on = self._decode_and_call if self._settings.decoded else self._call
+        while not session.finished:
+            data = self._next_bytes(transport)
+            if not data:
+                self._ended_without_stop(data)
+                return
+            session.receive(data)
+            for payload in session.payloads():
+                hand_on(payload)
+            if session.finished and not self._secure():
+                return
+            # Only now: FINISH says that everything before STOP has been taken.
+            self._answer(transport, session.data_to_send())
+            if session.streaming and not self._streaming:
+                if not self._settle():
+                    return
+                # An idle stream is a normal stream: it may rest for as long as it likes.
+                transport.timeout = self._start_deadline = math.inf
+        self.end = End.FINISHED
+
+    def _next_bytes(self, transport: StreamTransport) -> Optional[bytes]:
+        """Wait for bytes; once the receiver is being closed, take only what has arrived.
+
+        Returns:
+            b"" at the sender's end; None when the receiver is being closed and nothing is left.
+        """
+        if not self._closing.begun:
+            try:
+                return transport.receive()
+            except TransportTimeout:
+                if not self._closing.begun:
+                    raise
+        if time.monotonic() >= self._closing.deadline:
+            return None
+        self._draining = True
+        data = transport.look() if self._drained < MAX_DRAINED else None
+        self._drained += len(data or b"")
+        return data
+
+    def _answer(self, transport: StreamTransport, reply: bytes) -> None:
+        """Send ACCEPT or FINISH, if one is due."""
+        if not reply:
+            return
+        try:
+            transport.send(reply)
+        except TransportError:
+            # Some senders do not wait for FINISH; all their messages are here nevertheless.
+            if not self._session.finished:
+                raise
+
+    def _decode_and_call(self, payload: bytes) -> None:
+        """Decode a payload; one that is no dnstap message is counted and left out."""
+        try:
+            message = decode(payload)
+        except DecodeError as exc:
+            self.undecodable += 1
+            self.note("undecodable", logging.WARNING, f"payload left out: {exc}")
+            return
+        self._call(message)
+
+    def _call(self, item: Union[bytes, DnstapMessage]) -> None:
+        """Hand on a payload or message; nothing that the callback raises ends the stream."""
+        try:
+            self._settings.callback(item)
+        except BaseException as exc:
+            if ends_greenlet(exc):
+                raise
+            self.callback_errors += 1
+            self.note("callback", logging.ERROR, f"the callback raised {place_of(exc)}")
+        self.messages += 1
+
+    def _secure(self) -> bool:
+        """Have what was handed on kept before FINISH confirms it; tell whether it is."""
+        before_finish = self._settings.before_finish
+        if before_finish is None:
+            return True
+        try:
+            before_finish()
+        except BaseException as exc:
+            if ends_greenlet(exc):
+                raise
+            self.callback_errors += 1
+            self.note("callback", logging.ERROR, f"before_finish raised {place_of(exc)}")
+            return False
+        return True
+
+    @property
+    def _streaming(self) -> bool:
+        """Tell whether START has been seen."""
+        return self._start_deadline == math.inf
+
+    def _until(self) -> float:
+        """Tell the time at which every wait of this connection's transport must give up."""
+        if self._draining:
+            return self._closing.deadline
+        return min(self._start_deadline, self._closing.began)
+
+    def _ended_without_stop(self, data: Optional[bytes]) -> None:
+        """Say what is to be said of an end that Frame Streams does not foresee."""
+        session = self._session
+        if data is None or self._gave_way:
+            return  # our own doing
+        if session.buffered:
+            text = f"closed inside a frame, after {session.buffered} bytes of it"
+            self.note("interrupted", logging.WARNING, text)
+        elif session.state is not State.IDLE:
+            self.note("interrupted", logging.INFO, "closed without STOP")
+        # else a health check or a port scan: it connected, and that is all there is to say
+
+    def _broke_rules(self, exc: FrameStreamError) -> None:
+        self.end = End.PROTOCOL_ERROR
+        self.note("protocol", logging.WARNING, str(exc))
+
+    def _broke_down(self, exc: TransportError) -> None:
+        if self._closing.begun or self._gave_way:
+            return
+        if isinstance(exc, TransportTimeout) and not self._streaming:
+            self.end = End.PROTOCOL_ERROR
+            text = f"closed: no START within {self._settings.handshake_timeout:g} s"
+            self.note("handshake", logging.WARNING, text)
+        elif is_tls_failure(exc.__cause__):
+            self.end = End.PROTOCOL_ERROR
+            self.note("tls", logging.WARNING, exc.reason)
+        else:
+            self.note("interrupted", logging.WARNING, exc.reason)
+
+    def note(self, kind: str, level: int, text: str) -> None:
+        """Have something said of this connection."""
+        self._report(kind, level, f"{self.name}: {text}")

@@ -1,0 +1,370 @@
+"""A small threaded collector: listen, and hand on the messages that arrive.
+
+For tests, demonstrations and little tools: the peer of `DnstapHandler`, and of every other program
+that sends dnstap. One accept thread, and one daemon thread for each connection
+(`receiver_connection.py`), which also runs the callback. Any thread may start, close and ask.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+import time
+from functools import partial
+from types import TracebackType
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    NamedTuple,
+    NoReturn,
+    Optional,
+    Set,
+    Type,
+    Union,
+)
+
+from ..address import Address, parse_address
+from ..arguments import MAX_FRAME_SIZE, callback, integer, seconds
+from ..copies import refuse_copy
+from ..diagnostics import Reporter, start_desk
+from ..framestream import DEFAULT_MAX_FRAME_SIZE
+from ..message.message import DnstapMessage
+from ..transport.owned import close_socket
+from .connection import Closing, Connection, End, Settings
+from .listener import Listener
+from .reports import PeerReports
+
+if TYPE_CHECKING:
+    import ssl
+
+__all__ = ["DnstapReceiver", "ReceiverStats"]
+
+ACCEPT_PAUSE = 0.1
+"""Seconds until the next try when accept fails (such as with EMFILE, which stays for a while)."""
+
+LEAVING_TIME = 1.0
+"""Seconds that a connection which gives way may take to be gone: it has nothing left to do, but a
+busy machine may let its thread wait."""
+
+
+class ReceiverStats(NamedTuple):
+    """What a receiver has done so far.
+
+    In every snapshot ``connections == active + finished + interrupted + protocol_errors``.
+
+    Attributes:
+        connections: connections served, now and before.
+        active: those that are open.
+        finished: those that ended in order, with STOP.
+        interrupted: those that ended without STOP: closed or reset by the sender, or by `close`.
+        protocol_errors: those that broke the rules of Frame Streams (a foreign protocol, another
+            content type, an oversize frame), failed at TLS, or sent no START in time or before
+            their place was needed.
+        refused: connections beyond ``max_connections``, closed at once.
+        messages: messages (or frames) handed to the callback.
+        undecodable: payloads that are no dnstap message, left out.
+        callback_errors: calls of the callback that raised; they are in ``messages`` too.
+        last_error: the latest diagnostic, or None.
+    """
+
+    connections: int
+    active: int
+    finished: int
+    interrupted: int
+    protocol_errors: int
+    refused: int
+    messages: int
+    undecodable: int
+    callback_errors: int
+    last_error: Optional[str]
+
+
+class DnstapReceiver:
+    """Receive dnstap over Frame Streams on a unix, TCP or TLS socket.
+
+    Both directions are taken, learnt from each connection's first frame: READY is answered with
+    ACCEPT, and STOP with FINISH once everything before it was handed on. A connection may stay
+    idle for as long as it likes once it has sent START. What goes wrong is counted (`stats`) and
+    said on the logger ``dnstap_logging``.
+
+    The callback runs in the threads of the connections: for one connection in its order, for
+    several at the same time. While it runs, its sender waits. What it raises is counted and
+    reported; the stream goes on. A callback that only awaits or yields, or takes no message, is
+    refused.
+
+    Args:
+        address: ``unix:///path``, ``unix://@name``, ``tcp://host:port`` or ``tls://host:port``.
+            An empty host is 127.0.0.1, port 0 any free port. A stale socket file is replaced; the
+            umask decides who may connect to a new one.
+        on_message: called with each `DnstapMessage`.
+        on_frame: instead of on_message: called with each payload as bytes, not decoded.
+        before_finish: called at STOP, when all before it was handed on and before FINISH confirms
+            that: for a callback that only hands things over, to wait until they are kept. If it
+            raises, FINISH is not sent, and the sender knows that it cannot be sure.
+        max_frame_size: the largest payload to accept, in bytes (default 1 MiB); a larger one ends
+            its connection.
+        max_connections: connections served at the same time (default 64). A further one takes
+            the place of one that has not sent START: first of those that have said nothing at
+            all, the oldest first. Where there is none, it is closed at once.
+        handshake_timeout: seconds (default 5.0) from a connection's arrival until its START,
+            TLS included.
+        ssl_context: for ``tls://``, a server's context with its certificate.
+        report_interval: seconds between two diagnostics of one kind (default 10.0).
+
+    Raises:
+        TypeError, ValueError: an argument cannot be used; the text names it and what is right.
+    """
+
+    def __init__(
+        self,
+        address: Union[str, os.PathLike[str]],
+        on_message: Optional[Callable[[DnstapMessage], object]] = None,
+        *,
+        on_frame: Optional[Callable[[bytes], object]] = None,
+        before_finish: Optional[Callable[[], object]] = None,
+        max_frame_size: int = DEFAULT_MAX_FRAME_SIZE,
+        max_connections: int = 64,
+        handshake_timeout: float = 5.0,
+        ssl_context: Optional[ssl.SSLContext] = None,
+        report_interval: float = 10.0,
+    ) -> None:
+        self._address = parse_address(address, listen=True)
+        _check_context(self._address, ssl_context)
+        self._max_connections = integer("max_connections", max_connections, 1)
+        report_interval = seconds("report_interval", report_interval, zero=True)
+        self._reporter = Reporter(f"receiver {self._address}", report_interval, counts=True)
+        self._reports = PeerReports(self._reporter, report_interval)
+        self._settings = Settings(
+            _taker(on_message, on_frame),
+            before_finish if before_finish is None else callback("before_finish", before_finish),
+            on_message is not None,
+            integer("max_frame_size", max_frame_size, 1, MAX_FRAME_SIZE),
+            seconds("handshake_timeout", handshake_timeout),
+            ssl_context,
+        )
+        self._closing = Closing()
+        self._listener: Optional[Listener] = None
+        self._accept_thread: Optional[threading.Thread] = None
+        # Guards the books below, and is held for nothing else. Reentrant, because a signal
+        # handler may call close or stats in the thread that holds it.
+        self._lock = threading.RLock()
+        self._room = threading.Condition(self._lock)  # notified when a connection has ended
+        self._connections: Set[Connection] = set()
+        self._books = ReceiverStats(0, 0, 0, 0, 0, 0, 0, 0, 0, None)
+        self._last_error: Optional[str] = None
+
+    @property
+    def address(self) -> Address:
+        """The address; with the real port, once `start` has bound it."""
+        return self._address
+
+    def __repr__(self) -> str:
+        return f"<DnstapReceiver {self._address}>"
+
+    def __reduce__(self) -> NoReturn:
+        owns = "threads and sockets"
+        refuse_copy(self, owns, "make a receiver in the other process, or send the messages there")
+
+    def start(self) -> DnstapReceiver:
+        """Bind the address and begin to accept; return self.
+
+        Raises:
+            TransportError: the address cannot be listened on, and why: it is in use, permission
+                is denied, a file that is no socket is there.
+            RuntimeError: it was started or closed before.
+        """
+        if self._listener is not None or self._closing.begun:
+            raise RuntimeError(f"{self!r} can be started only once")
+        self._listener = Listener(self._address)
+        self._address = self._listener.address
+        self._reporter.name = f"receiver {self._address}"
+        thread = threading.Thread(
+            target=self._accept_loop,
+            args=(self._listener,),
+            name=f"dnstap-receiver {self._address}",
+            daemon=True,
+        )
+        try:
+            thread.start()
+        except RuntimeError:
+            self._listener.stop()
+            self._listener.close()
+            raise
+        self._accept_thread = thread
+        return self
+
+    def __enter__(self) -> DnstapReceiver:
+        return self if self._listener is not None else self.start()
+
+    def __exit__(
+        self,
+        exc_type: Optional[Type[BaseException]],
+        exc: Optional[BaseException],
+        traceback: Optional[TracebackType],
+    ) -> None:
+        self.close()
+
+    def close(self, timeout: float = 5.0) -> None:
+        """Stop accepting, hand on what the streams have brought so far, and close them.
+
+        May be called again, from any thread, and from the callback.
+
+        Args:
+            timeout: seconds (default 5.0) after which it returns at the latest. A connection whose
+                callback does not return by then is cut off.
+        """
+        self._closing.begin(seconds("timeout", timeout, zero=True))
+        if self._listener is None:
+            return
+        self._listener.stop()
+        if self._accept_thread is not None:
+            self._accept_thread.join(self._remaining())
+        with self._lock:
+            connections = list(self._connections)
+        others = [c for c in connections if c.thread is not threading.current_thread()]
+        for connection in others:
+            connection.thread.join(self._remaining())
+        for connection in others:
+            if connection.thread.is_alive():
+                connection.cut()
+        self._reporter.drain(self._remaining(), self._reporter.pending())
+
+    def stats(self) -> ReceiverStats:
+        """Return a snapshot of the counters."""
+        with self._lock:
+            books = self._books
+            return books._replace(
+                active=len(self._connections),
+                messages=books.messages + sum(c.messages for c in self._connections),
+                undecodable=books.undecodable + sum(c.undecodable for c in self._connections),
+                callback_errors=books.callback_errors
+                + sum(c.callback_errors for c in self._connections),
+                last_error=self._last_error,
+            )
+
+    def _remaining(self) -> float:
+        return max(0.0, self._closing.deadline - time.monotonic())
+
+    def _accept_loop(self, listener: Listener) -> None:
+        """Accept until the receiver is closed; whatever happens to one connection, go on."""
+        start_desk()
+        try:
+            while not self._closing.begun:
+                try:
+                    accepted = listener.accept()
+                except OSError as exc:
+                    if self._closing.begun:
+                        return
+                    self._report("accept", logging.ERROR, f"cannot accept: {exc}")
+                    if listener.is_lost:
+                        return
+                    time.sleep(ACCEPT_PAUSE)
+                    continue
+                if accepted is not None:
+                    self._admit(*accepted)
+        finally:
+            listener.close()
+
+    def _admit(self, sock: socket.socket, peer: str) -> None:
+        """Serve a new connection in a thread of its own, if there is room for it."""
+        with self._lock:
+            if not self._make_room():
+                self._refuse(sock, peer, f"max_connections={self._max_connections} are open")
+                return
+            number = self._books.connections + 1
+            name = f"connection {number} from {peer}" if peer else f"connection {number}"
+            host = _host(peer)
+            report = partial(self._report_peer, peer=host, name=name)
+            connection = Connection(
+                sock, name, host, self._settings, self._closing, report, self._account
+            )
+            try:
+                connection.thread.start()
+            except RuntimeError as exc:  # no more threads, or the interpreter shuts down
+                self._refuse(sock, peer, str(exc))
+                return
+            self._connections.add(connection)
+            self._books = self._books._replace(connections=number)
+        self._reports.report("connected", logging.INFO, f"{name}: connected", host, name)
+
+    def _make_room(self) -> bool:
+        """Tell whether a place is free; if none is, take it from who has not sent START yet.
+
+        Otherwise a handful of silent connections would shut everybody out.
+        """
+        if not self._has_room():
+            by_rank = sorted(self._connections, key=lambda connection: connection.rank)
+            silent = next((each for each in by_rank if each.give_way()), None)
+            if silent is not None:
+                text = f"closed: no START yet, and max_connections={self._max_connections} are open"
+                silent.note("silent", logging.WARNING, text)
+                self._room.wait_for(self._has_room, LEAVING_TIME)
+        return self._has_room()
+
+    def _has_room(self) -> bool:
+        return len(self._connections) < self._max_connections
+
+    def _refuse(self, sock: socket.socket, peer: str, why: str) -> None:
+        close_socket(sock)
+        self._books = self._books._replace(refused=self._books.refused + 1)
+        whose = f"connection from {peer}" if peer else "connection"
+        self._report_peer("refused", logging.WARNING, f"{whose} refused: {why}", _host(peer), whose)
+
+    def _account(self, connection: Connection) -> None:
+        """Enter a connection that has ended into the books (its own thread's last act)."""
+        with self._lock:
+            self._connections.discard(connection)
+            self._room.notify_all()
+            books, end = self._books, connection.end
+            self._books = books._replace(
+                finished=books.finished + (end is End.FINISHED),
+                interrupted=books.interrupted + (end is End.INTERRUPTED),
+                protocol_errors=books.protocol_errors + (end is End.PROTOCOL_ERROR),
+                messages=books.messages + connection.messages,
+                undecodable=books.undecodable + connection.undecodable,
+                callback_errors=books.callback_errors + connection.callback_errors,
+            )
+        name, count = connection.name, connection.messages
+        how = "with STOP" if end is End.FINISHED else "without STOP"
+        text = f"{name}: ended {how}, {count} message{'' if count == 1 else 's'}"
+        self._reports.report("ended", logging.INFO, text, connection.peer, name)
+
+    def _report_peer(self, kind: str, level: int, text: str, peer: str, name: str) -> None:
+        self._last_error = text
+        self._reports.report(kind, level, text, peer, name)
+
+    def _report(self, kind: str, level: int, text: str) -> None:
+        self._last_error = text
+        self._reporter.report(kind, level, text)
+
+
+def _host(peer: str) -> str:
+    """Return whose connections have their lines limited together: a host, or a process."""
+    return peer.rpartition(":")[0] or peer
+
+
+def _taker(on_message: object, on_frame: object) -> Callable[[Any], object]:
+    if (on_message is None) == (on_frame is None):
+        raise TypeError("exactly one of on_message and on_frame must be given")
+    name, value = ("on_message", on_message) if on_frame is None else ("on_frame", on_frame)
+    taker: Callable[[Any], object] = callback(name, value, "what was received")
+    return taker
+
+
+def _check_context(address: Address, context: Optional[ssl.SSLContext]) -> None:
+    if address.scheme != "tls":
+        if context is not None:
+            raise ValueError(f"ssl_context: must be left out: {address} is not a tls:// address")
+        return
+    import ssl
+
+    if not isinstance(context, ssl.SSLContext):
+        raise TypeError(
+            f"ssl_context={context!r}: {address} needs an ssl.SSLContext with a certificate"
+        )
+    # Host names are for clients to check; older Pythons' client contexts have no other mark.
+    if context.protocol == ssl.PROTOCOL_TLS_CLIENT or context.check_hostname:
+        raise ValueError("ssl_context: must be one for servers (ssl.PROTOCOL_TLS_SERVER)")
