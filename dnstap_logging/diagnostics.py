@@ -96,7 +96,10 @@ class Reporter:
         return tuple(self._pending.copy())
 
     def drain(self, timeout: float, last: Tuple[str, ...] = ()) -> None:
-        """Have what is pending and due said now, and wait for warnings at most ``timeout`` seconds.
+        """Have what is pending and due said now, and wait for it at most ``timeout`` seconds.
+
+        It is waited for if it is a warning; and whatever it is, if the interpreter ends: a thread
+        that is writing to a standard stream then can abort the process.
 
         Args:
             timeout: seconds.
@@ -105,15 +108,16 @@ class Reporter:
         # Only bad news is worth a wait: who closes us may hold a lock that saying it needs.
         levels = [level for level, _ in list(self._pending.values())]
         bad = max([self._saying, *levels]) >= logging.WARNING
+        ending = not threading.main_thread().is_alive()
         if bad:
             _desk.start()
         if not _desk.running:
-            if bad and not threading.main_thread().is_alive():
-                self.say_last(last)  # the interpreter ends, and starts no thread any more
+            if bad and ending:
+                self.say_last(last)  # no thread can be started any more
             return
         farewell = _Farewell(last)
         _desk.mailbox.put((self, farewell))
-        if bad:
+        if bad or ending:
             farewell.said.wait(timeout)
 
     def due(self, kind: str) -> float:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import subprocess
+import sys
 import threading
 import time
 from typing import Iterator, List
@@ -288,3 +290,38 @@ def test_a_forked_child_has_a_desk_of_its_own() -> None:
     with os.fdopen(reader) as lines:
         assert lines.read() == "child: said in the child\n"
     assert os.waitpid(child, 0)[1] == 0
+
+
+AT_THE_END = """
+import atexit, logging, threading
+from dnstap_logging.diagnostics import Reporter, start_desk
+
+said = []
+
+class Slow(logging.Handler):
+    def emit(self, record):
+        threading.Event().wait(0.1)
+        said.append(record.getMessage())
+
+logger = logging.getLogger("dnstap_logging")
+logger.addHandler(Slow())
+logger.setLevel(logging.INFO)
+
+@atexit.register
+def close():
+    reporter = Reporter("name", 0)
+    reporter.report("kind", logging.INFO, "the end")
+    reporter.drain(60)
+    print(said)
+
+start_desk()
+"""
+
+
+def test_at_the_interpreters_end_each_line_is_waited_for() -> None:
+    """Also if it is not a warning: a thread that writes to a stream then can abort the process."""
+    done = subprocess.run(
+        [sys.executable, "-c", AT_THE_END], capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "['name: the end']\n", "")
