@@ -1,15 +1,21 @@
 """The books: what became of every record.
 
 `Counters` is what the queue and the writer thread change, always under the queue's lock; `Stats`
-is the frozen snapshot of them that users see.
+is the frozen snapshot of them that users see. A new counter is one line of `Stats`: `Counters` and
+the metrics of `integrations.prometheus` follow from it, and tests ask for its line in the docstring
+and its row in docs/reference/statistics.md.
 """
 
-from __future__ import annotations
-
+# No "from __future__ import annotations": the annotations of Stats are read below.
 from types import MappingProxyType
-from typing import Any, Dict, Mapping, NamedTuple, Optional, Tuple, Type
+from typing import TYPE_CHECKING, Any, Dict, Mapping, NamedTuple, Optional, Tuple, Type
 
-__all__ = ["CAUSES", "Counters", "Stats"]
+if TYPE_CHECKING:
+    from typing_extensions import Annotated
+else:
+    from typing import Annotated
+
+__all__ = ["CAUSES", "METRICS", "Counters", "Metric", "Stats"]
 
 CAUSES = (
     "queue_full",  # the queue held queue_size records
@@ -22,6 +28,16 @@ CAUSES = (
     "no_sink",  # logged after the last attempt to connect had failed
     "disconnected",  # accepted, and given up at close or after the last attempt
 )
+
+
+class Metric(NamedTuple):
+    """How Prometheus shows one number of `Stats`: follows its type in an ``Annotated``."""
+
+    name: str
+    """As Prometheus's conventions have it; prometheus_client adds _total to counters."""
+    help: str
+    gauge: bool = False
+    """Whether the number may also fall."""
 
 
 class Stats(NamedTuple):
@@ -49,26 +65,71 @@ class Stats(NamedTuple):
         last_error: the last failure in words, or None.
     """
 
-    logged: int
-    accepted: int
-    written: int
-    bytes_written: int
-    queued: int
-    in_flight: int
-    dropped: Mapping[str, int]
-    invalid_fields: int
-    resent: int
-    confirmed: int
-    unconfirmed: int
-    connects: int
-    disconnects: int
-    connected: bool
+    logged: Annotated[
+        int,
+        Metric("dnstap_records_logged", "Log records with dns extras that reached the handler."),
+    ]
+    accepted: Annotated[int, Metric("dnstap_records_accepted", "Records put on the queue.")]
+    written: Annotated[
+        int, Metric("dnstap_records_written", "Records handed whole to the kernel or the file.")
+    ]
+    bytes_written: Annotated[
+        int, Metric("dnstap_written_bytes", "Bytes of the frames of written records.")
+    ]
+    queued: Annotated[int, Metric("dnstap_queue_records", "Records on the queue now.", gauge=True)]
+    in_flight: Annotated[
+        int,
+        Metric(
+            "dnstap_in_flight_records",
+            "Records taken from the queue and not yet written.",
+            gauge=True,
+        ),
+    ]
+    dropped: Annotated[
+        Mapping[str, int], Metric("dnstap_records_dropped", "Records lost, by cause.")
+    ]
+    invalid_fields: Annotated[
+        int,
+        Metric(
+            "dnstap_invalid_fields", "Optional fields left out because their value was unusable."
+        ),
+    ]
+    resent: Annotated[int, Metric("dnstap_records_resent", "Frames sent again on a new session.")]
+    confirmed: Annotated[
+        int,
+        Metric(
+            "dnstap_records_confirmed",
+            "Records of sessions that ended with the collector's FINISH.",
+        ),
+    ]
+    unconfirmed: Annotated[
+        int,
+        Metric(
+            "dnstap_records_unconfirmed", "Records written to a session that ended without FINISH."
+        ),
+    ]
+    connects: Annotated[int, Metric("dnstap_connects", "Sessions that began.")]
+    disconnects: Annotated[
+        int, Metric("dnstap_disconnects", "Sessions that ended other than by close or reopen.")
+    ]
+    connected: Annotated[
+        bool, Metric("dnstap_connected", "Whether a session is open now: 1 or 0.", gauge=True)
+    ]
     address: str
     last_error: Optional[str]
 
     def __reduce__(self) -> Tuple[Any, ...]:
         # A read-only mapping cannot be pickled.
         return _restore, (type(self), tuple(self._replace(dropped=dict(self.dropped))))
+
+
+METRICS: Dict[str, Metric] = {}
+"""The metric of each number of `Stats`. Where the value is a mapping, each key is a label."""
+
+for _field, _hint in Stats.__annotations__.items():
+    if hasattr(_hint, "__metadata__"):
+        METRICS[_field] = _hint.__metadata__[0]
+        Stats.__annotations__[_field] = _hint.__origin__  # what help() and the manual show
 
 
 def _restore(kind: Type[Stats], values: Tuple[Any, ...]) -> Stats:
@@ -79,59 +140,39 @@ def _restore(kind: Type[Stats], values: Tuple[Any, ...]) -> Stats:
 class Counters:
     """The numbers behind `Stats`. Change and read them only under the queue's lock.
 
-    What is accepted and logged is not counted for each record, but follows from the rest: it is
-    what was taken from the queue and what is still there, and with what was refused all of it.
+    The records logged and accepted are not counted one by one: those accepted are `taken` and what
+    is still on the queue, and those logged are these and `refused`.
 
     Attributes:
         taken: records that have left the queue, whatever became of them.
         refused: records dropped before they were on the queue.
     """
 
-    __slots__ = (
-        "address",
-        "bytes_written",
-        "confirmed",
-        "connected",
-        "connects",
-        "disconnects",
-        "dropped",
-        "in_flight",
-        "invalid_fields",
-        "last_error",
-        "refused",
-        "resent",
-        "taken",
-        "unconfirmed",
-        "written",
-    )
+    __slots__ = (*sorted({*Stats._fields} - {"logged", "accepted", "queued"}), "refused", "taken")
+
+    # What is used below and in the queue; the others are changed only by `RecordQueue.book`.
+    address: str
+    connected: bool
+    last_error: Optional[str]
+    taken: int
+    refused: int
+    written: int
+    bytes_written: int
+    in_flight: int
+    dropped: Dict[str, int]
 
     def __init__(self, address: str) -> None:
+        for name in self.__slots__:
+            setattr(self, name, 0)
         self.address = address
-        self.taken = self.refused = self.written = self.bytes_written = self.in_flight = 0
-        self.invalid_fields = self.resent = self.confirmed = self.unconfirmed = 0
-        self.connects = self.disconnects = 0
         self.connected = False
-        self.last_error: Optional[str] = None
-        self.dropped: Dict[str, int] = dict.fromkeys(CAUSES, 0)
+        self.last_error = None
+        self.dropped = dict.fromkeys(CAUSES, 0)
 
     def snapshot(self, queued: int) -> Stats:
         """Freeze the numbers as they stand."""
         accepted = self.taken + queued
-        return Stats(
-            logged=accepted + self.refused,
-            accepted=accepted,
-            written=self.written,
-            bytes_written=self.bytes_written,
-            queued=queued,
-            in_flight=self.in_flight,
-            dropped=MappingProxyType(dict(self.dropped)),
-            invalid_fields=self.invalid_fields,
-            resent=self.resent,
-            confirmed=self.confirmed,
-            unconfirmed=self.unconfirmed,
-            connects=self.connects,
-            disconnects=self.disconnects,
-            connected=self.connected,
-            address=self.address,
-            last_error=self.last_error,
-        )
+        values: Dict[str, Any] = {name: getattr(self, name, 0) for name in Stats._fields}
+        values.update(logged=accepted + self.refused, accepted=accepted, queued=queued)
+        values["dropped"] = MappingProxyType(dict(self.dropped))
+        return Stats(**values)

@@ -6,22 +6,10 @@ Runs in the threads that scrape; reads `DnstapHandler.stats`, which waits for no
 from __future__ import annotations
 
 import weakref
-from typing import (
-    Any,
-    Callable,
-    Dict,
-    Iterable,
-    Iterator,
-    List,
-    Mapping,
-    NamedTuple,
-    Optional,
-    Tuple,
-    Union,
-)
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple, Union
 
 from ..copies import refuse_copy
-from ..delivery.stats import Stats
+from ..delivery.stats import METRICS, Stats
 from ..handler import DnstapHandler
 from ..handler import handlers as all_handlers
 from .tap import missing
@@ -35,73 +23,6 @@ except ImportError as error:
 __all__ = ["DnstapCollector"]
 
 LABELS = ("handler", "address")
-
-
-class _Number(NamedTuple):
-    """A metric that is one number of the books."""
-
-    name: str
-    help: str
-    read: Callable[[Stats], float]
-
-
-# Names and units as Prometheus's conventions have them; prometheus_client adds _total to counters.
-_COUNTERS = (
-    _Number(
-        "dnstap_records_logged",
-        "Log records with dns extras that reached the handler.",
-        lambda stats: stats.logged,
-    ),
-    _Number("dnstap_records_accepted", "Records put on the queue.", lambda stats: stats.accepted),
-    _Number(
-        "dnstap_records_written",
-        "Records handed whole to the kernel or the file.",
-        lambda stats: stats.written,
-    ),
-    _Number(
-        "dnstap_written_bytes",
-        "Bytes of the frames of written records.",
-        lambda stats: stats.bytes_written,
-    ),
-    _Number(
-        "dnstap_records_resent",
-        "Frames sent again on a new session.",
-        lambda stats: stats.resent,
-    ),
-    _Number(
-        "dnstap_records_confirmed",
-        "Records of sessions that ended with the collector's FINISH.",
-        lambda stats: stats.confirmed,
-    ),
-    _Number(
-        "dnstap_records_unconfirmed",
-        "Records written to a session that ended without FINISH.",
-        lambda stats: stats.unconfirmed,
-    ),
-    _Number(
-        "dnstap_invalid_fields",
-        "Optional fields left out because their value was unusable.",
-        lambda stats: stats.invalid_fields,
-    ),
-    _Number("dnstap_connects", "Sessions that began.", lambda stats: stats.connects),
-    _Number(
-        "dnstap_disconnects",
-        "Sessions that ended other than by close or reopen.",
-        lambda stats: stats.disconnects,
-    ),
-)
-_GAUGES = (
-    _Number("dnstap_queue_records", "Records on the queue now.", lambda stats: stats.queued),
-    _Number(
-        "dnstap_in_flight_records",
-        "Records taken from the queue and not yet written.",
-        lambda stats: stats.in_flight,
-    ),
-    _Number(
-        "dnstap_connected", "Whether a session is open now: 1 or 0.", lambda stats: stats.connected
-    ),
-)
-_DROPPED = _Number("dnstap_records_dropped", "Records lost, by cause.", lambda stats: 0)
 
 
 _Collector: Any = Collector  # typed or not, as prometheus_client is installed or not
@@ -155,21 +76,18 @@ class DnstapCollector(_Collector):  # type: ignore[misc]
         return [handler for handler in alive if handler is not None]
 
     def _families(self, books: List[Tuple[Tuple[str, str], Stats]]) -> Iterator[Metric]:
-        for number in _COUNTERS:
-            counter = CounterMetricFamily(number.name, number.help, labels=LABELS)
+        for field, metric in METRICS.items():
+            family = GaugeMetricFamily if metric.gauge else CounterMetricFamily
+            by_cause = field == "dropped"
+            found = family(metric.name, metric.help, labels=(*LABELS, *["cause"] * by_cause))
             for labels, stats in books:
-                counter.add_metric(labels, number.read(stats))
-            yield counter
-        dropped = CounterMetricFamily(_DROPPED.name, _DROPPED.help, labels=(*LABELS, "cause"))
-        for labels, stats in books:
-            for cause, count in stats.dropped.items():
-                dropped.add_metric((*labels, cause), count)
-        yield dropped
-        for number in _GAUGES:
-            gauge = GaugeMetricFamily(number.name, number.help, labels=LABELS)
-            for labels, stats in books:
-                gauge.add_metric(labels, number.read(stats))
-            yield gauge
+                value = getattr(stats, field)
+                counts = (
+                    {(cause,): count for cause, count in value.items()} if by_cause else {(): value}
+                )
+                for further, count in counts.items():
+                    found.add_metric((*labels, *further), count)
+            yield found
 
 
 def _checked(handlers: object) -> List[DnstapHandler]:
