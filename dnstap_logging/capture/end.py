@@ -17,13 +17,19 @@ from __future__ import annotations
 import struct
 from typing import Tuple
 
-from ..codec.encoding import DNSTAP_CONTENT_TYPE
 from ..exceptions import DecodeError, RemoteProtocolError
 from ..framestream.decoder import FrameDecoder
-from ..framestream.frames import DEFAULT_MAX_FRAME_SIZE, LENGTH, ControlFrame, ControlType
-from ..framestream.opening import foreign_opening
+from ..framestream.frames import (
+    DEFAULT_MAX_FRAME_SIZE,
+    DNSTAP_CONTENT_TYPE,
+    LENGTH,
+    START,
+    ControlFrame,
+    ControlType,
+    foreign_opening,
+)
 from ..framestream.state import describe
-from .frames import LARGEST_CONTROL, START, CaptureEnd, CaptureFrames, ReadAt
+from .frames import LARGEST_CONTROL, CaptureEnd, CaptureFrames, ReadAt
 from .tail import search_tail
 
 __all__ = ["CaptureEnd", "find_end"]
@@ -83,7 +89,7 @@ def find_end(
 
 
 def _wrong_opening(opening: bytes) -> str:
-    """Tell what a file begins with that does not begin with our START."""
+    """Return what is wrong with a file that does not begin with our START."""
     foreign = foreign_opening(opening)
     if foreign:
         return foreign

@@ -1,31 +1,23 @@
-"""The bytes of an existing capture file, and what its frames are; read where they are wanted.
-
-What `capture_end` and `capture_tail` look for the end of the stream with.
-"""
+"""The frames of an existing capture file, read where `end` and `tail` look for its end."""
 
 from __future__ import annotations
 
 from typing import Callable, NamedTuple
 
 from ..codec.decoding import decode
-from ..codec.encoding import DNSTAP_CONTENT_TYPE
 from ..exceptions import DecodeError, RemoteProtocolError
 from ..framestream.frames import (
+    CONTROL_HEADER_SIZE,
     ESCAPE,
     LENGTH,
     MAX_CONTROL_FRAME_SIZE,
-    ControlFrame,
-    ControlType,
+    STOP,
     decode_control,
-    encode_control,
 )
 from ..framestream.state import FrameKind, kind_of
 
-__all__ = ["LARGEST_CONTROL", "START", "STOP", "CaptureEnd", "CaptureFrames", "ReadAt"]
+__all__ = ["LARGEST_CONTROL", "CaptureEnd", "CaptureFrames", "ReadAt"]
 
-START = encode_control(ControlFrame(ControlType.START, (DNSTAP_CONTENT_TYPE,)))
-STOP = encode_control(ControlFrame(ControlType.STOP))
-CONTROL_HEADER_SIZE = 2 * LENGTH.size  # the escape and the control frame's own length
 LARGEST_CONTROL = CONTROL_HEADER_SIZE + MAX_CONTROL_FRAME_SIZE
 
 ZEROS_BLOCK_SIZE = 65536

@@ -7,8 +7,7 @@ import sys
 from types import TracebackType
 from typing import BinaryIO, Optional, Type
 
-from ..capture.frames import START, STOP
-from ..framestream.frames import encode_data
+from ..framestream.frames import START, STOP, encode_data
 from .capture_input import STANDARD_INPUT
 from .common import CommandError
 from .files import create

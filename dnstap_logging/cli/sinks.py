@@ -14,9 +14,9 @@ import threading
 from typing import Any, Dict, List, Optional
 
 from ..codec.decoding import decode
-from ..codec.encoding import DNSTAP_CONTENT_TYPE
 from ..exceptions import DecodeError
 from ..framestream import Direction, WriterSession
+from ..framestream.frames import DNSTAP_CONTENT_TYPE
 from ..message.message import DnstapMessage
 from . import numbers
 from .capture_output import open_capture

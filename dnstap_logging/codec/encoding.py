@@ -23,9 +23,8 @@ from .pieces import Memo
 from .record_code import Encode, compile_encode
 from .table import DNSTAP, MESSAGE, TYPE_IS_MESSAGE, varint
 
-__all__ = ["DEFAULT_MAX_PAYLOAD", "DNSTAP_CONTENT_TYPE", "Encoder"]
+__all__ = ["DEFAULT_MAX_PAYLOAD", "Encoder"]
 
-DNSTAP_CONTENT_TYPE = b"protobuf:dnstap.Dnstap"
 MAX_KEY_SETS = 256  # functions kept by one encoder: a program has a few sets of keys
 DEFAULT_MAX_PAYLOAD = 98304  # what the dnstap tool reads, the smallest limit of common readers
 

@@ -12,11 +12,10 @@ from typing import List, Optional
 
 from ..arguments import MAX_FRAME_SIZE
 from ..capture.end import CaptureEnd, find_end
-from ..capture.frames import STOP
 from ..capture.rotation import Rotation
-from ..codec.encoding import DNSTAP_CONTENT_TYPE
 from ..exceptions import DecodeError, TransportError
 from ..framestream import DEFAULT_MAX_FRAME_SIZE, Direction, WriterSession
+from ..framestream.frames import DNSTAP_CONTENT_TYPE, STOP
 from ..interrupts import pass_on
 from ..shorten import describe_error
 from ..transport import FileTransport

@@ -10,7 +10,6 @@ import math
 import time
 from typing import List, Optional
 
-from ..codec.encoding import DNSTAP_CONTENT_TYPE
 from ..exceptions import (
     FrameStreamError,
     PeerClosed,
@@ -19,6 +18,7 @@ from ..exceptions import (
     TransportTimeout,
 )
 from ..framestream import Direction, WriterSession
+from ..framestream.frames import DNSTAP_CONTENT_TYPE
 from ..transport import Transport
 
 __all__ = ["HEADER_SIZE", "WriteError", "Writer"]

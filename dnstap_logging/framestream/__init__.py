@@ -17,8 +17,8 @@ from .frames import (
     Frame,
     encode_control,
     encode_data,
+    foreign_opening,
 )
-from .opening import foreign_opening
 from .session import ReaderSession, WriterSession
 from .state import SENT_BY, TRANSITIONS, Direction, FrameKind, Peer, State
 

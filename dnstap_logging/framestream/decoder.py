@@ -1,7 +1,7 @@
-"""Bytes in any portions to frames.
+"""Turn bytes, in portions of any size, into frames.
 
-`FrameDecoder` knows lengths and limits, and nothing of states: whether a frame is legal where it
-comes is asked by the sessions, which own one decoder each. Only one thread at a time may use it.
+`FrameDecoder` knows lengths and limits, but not states: the sessions, which own one decoder each,
+check whether a frame is legal where it comes. Only one thread at a time may use it.
 """
 
 from __future__ import annotations
@@ -9,14 +9,20 @@ from __future__ import annotations
 from typing import Iterator, Optional
 
 from ..exceptions import FrameTooLarge, RemoteProtocolError
-from .frames import DEFAULT_MAX_FRAME_SIZE, LENGTH, MAX_CONTROL_FRAME_SIZE, Frame, decode_control
+from .frames import (
+    CONTROL_HEADER_SIZE,
+    DEFAULT_MAX_FRAME_SIZE,
+    LENGTH,
+    MAX_CONTROL_FRAME_SIZE,
+    TLS_ALERT,
+    TLS_HANDSHAKE,
+    Frame,
+    decode_control,
+)
 
 __all__ = ["FrameDecoder"]
 
-TLS_OPENINGS = (b"\x15\x03", b"\x16\x03")  # an alert, a handshake (RFC 8446, 5.1)
-
 _LENGTH_SIZE = LENGTH.size
-_CONTROL_HEADER_SIZE = 2 * LENGTH.size  # the escape and the control frame's own length
 _length_at = LENGTH.unpack_from
 
 
@@ -28,7 +34,7 @@ class FrameDecoder:
 
     Args:
         max_frame_size: most bytes of a data frame's payload; 0 where no data frame is legal at
-            all. It can be assigned anew between two frames.
+            all. It may be changed between two frames.
 
     Raises:
         ValueError: max_frame_size is negative.
@@ -41,8 +47,8 @@ class FrameDecoder:
             raise ValueError(f"max_frame_size={max_frame_size}: must be 0 or more")
         self.max_frame_size = max_frame_size
         # Frames are cut out of _buffer, immutable bytes read at _at, so that a payload is copied
-        # once. What is fed meanwhile gathers in _tail, and is joined on only when the frame that
-        # is waited for is whole: a frame costs a few joins, however many portions it came in.
+        # once. What is fed meanwhile gathers in _tail, and is joined only when the frame that is
+        # waited for is whole: a frame costs a few joins, however many portions it came in.
         self._buffer = b""
         self._tail = bytearray()
         self._at = 0  # where the next frame begins in _buffer
@@ -118,9 +124,9 @@ class FrameDecoder:
     def next_payloads(self) -> Iterator[bytes]:
         """Yield the payloads of the whole data frames that come next, as far as they are at hand.
 
-        What `next_frame` would return, without the questions that it has to ask each time: this
-        takes half the time. To be called right after that has returned a data frame, and to be
-        followed by it: whatever is not a whole data frame within its limit is left to it.
+        The same as `next_frame` would return, without its checks of state: this takes half the
+        time. Call it right after `next_frame` has returned a data frame, and `next_frame` again
+        after it, for whatever is not a whole data frame within its limit.
         """
         while True:
             buffer, at = self._buffer, self._at
@@ -138,9 +144,9 @@ class FrameDecoder:
     def _next_control(self, at: int) -> Optional[Frame]:
         """Return the control frame whose escape is at `at`, or None if it is not whole yet."""
         buffer = self._buffer
-        body = at + _CONTROL_HEADER_SIZE
+        body = at + CONTROL_HEADER_SIZE
         if body > len(buffer):
-            return self._wait_for(_CONTROL_HEADER_SIZE)
+            return self._wait_for(CONTROL_HEADER_SIZE)
         (size,) = _length_at(buffer, at + _LENGTH_SIZE)
         if size > MAX_CONTROL_FRAME_SIZE:
             raise FrameTooLarge(
@@ -149,7 +155,7 @@ class FrameDecoder:
             )
         end = body + size
         if end > len(buffer):
-            return self._wait_for(_CONTROL_HEADER_SIZE + size)
+            return self._wait_for(CONTROL_HEADER_SIZE + size)
         frame = decode_control(buffer[body:end])
         self._at = end
         self._needed = _LENGTH_SIZE
@@ -175,7 +181,11 @@ class FrameDecoder:
             )
         if self.frame_offset == 0:
             opening = LENGTH.pack(size)
-            hint = "; it looks like TLS: use tls://" if opening.startswith(TLS_OPENINGS) else ""
+            hint = (
+                "; it looks like TLS: use tls://"
+                if opening.startswith((TLS_ALERT, TLS_HANDSHAKE))
+                else ""
+            )
             return RemoteProtocolError(
                 f"the peer does not speak Frame Streams: received {opening!r} first,"
                 f" expected a control frame, which begins with four zero bytes{hint}"

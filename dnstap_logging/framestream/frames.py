@@ -3,39 +3,52 @@
 Every frame begins with a 32-bit big-endian length. Above 0, a data frame of that many bytes
 follows; 0 is the escape: a control frame follows, with a length of its own, a type, and fields.
 
-Pure functions without state or I/O, for the decoder and the sessions beside them; any thread.
+Pure functions without state or I/O; any thread.
 """
 
 from __future__ import annotations
 
 import enum
 import struct
-from typing import Iterator, NamedTuple, Union
+from typing import Iterator, NamedTuple, Optional, Union
 
 from ..exceptions import LocalProtocolError, RemoteProtocolError
 
 __all__ = [
     "CONTENT_TYPE_FIELD",
+    "CONTROL_HEADER_SIZE",
     "ControlFrame",
     "ControlType",
     "DEFAULT_MAX_FRAME_SIZE",
+    "DNSTAP_CONTENT_TYPE",
     "ESCAPE",
     "Frame",
     "LENGTH",
     "MAX_CONTENT_TYPE_SIZE",
     "MAX_CONTROL_FRAME_SIZE",
     "MAX_PAYLOAD_SIZE",
+    "START",
+    "STOP",
+    "TLS_ALERT",
+    "TLS_HANDSHAKE",
     "decode_control",
     "encode_control",
     "encode_data",
     "encode_header",
+    "foreign_opening",
 ]
+
+DNSTAP_CONTENT_TYPE = b"protobuf:dnstap.Dnstap"
+"""What the payloads of a dnstap stream are."""
 
 LENGTH = struct.Struct(">I")
 """Every number in Frame Streams: lengths, control frame types, field types."""
 
 ESCAPE = LENGTH.pack(0)
 """The length that no data frame has: a control frame follows."""
+
+CONTROL_HEADER_SIZE = 2 * LENGTH.size
+"""The escape and the control frame's own length."""
 
 MAX_CONTROL_FRAME_SIZE = 512
 """Frame Streams: the most bytes of a control frame, without escape and length."""
@@ -54,6 +67,20 @@ A query and a response of 64 KiB each, with all other fields, fit several times 
 
 CONTENT_TYPE_FIELD = 1
 """The only field that a control frame of a known type can have."""
+
+TLS_ALERT = b"\x15\x03"
+"""The first bytes of a TLS record that holds an alert (RFC 8446, 5.1)."""
+
+TLS_HANDSHAKE = b"\x16\x03"
+"""The first bytes of a TLS record that holds a part of a handshake."""
+
+_SHOWN_BYTES = 16  # of a foreign opening: enough for a request line or a magic number
+_OPENINGS = (  # what people most often take for a stream, by its first bytes
+    (TLS_HANDSHAKE, "it looks like TLS"),
+    (b"\x1f\x8b", "it looks like gzip: decompress it first"),
+    (b"\x28\xb5\x2f\xfd", "it looks like zstd: decompress it first"),
+    (b"\xfd7zXZ\0", "it looks like xz: decompress it first"),
+)
 
 _FIELD_HEADER_SIZE = 2 * LENGTH.size
 _AS_MANY_AS_FIT = (MAX_CONTROL_FRAME_SIZE - LENGTH.size) // _FIELD_HEADER_SIZE
@@ -165,11 +192,18 @@ def _encode_content_type(content_type: bytes) -> bytes:
     return LENGTH.pack(CONTENT_TYPE_FIELD) + LENGTH.pack(size) + content_type
 
 
+START = encode_control(ControlFrame(ControlType.START, (DNSTAP_CONTENT_TYPE,)))
+"""The first frame of a dnstap capture."""
+
+STOP = encode_control(ControlFrame(ControlType.STOP))
+"""The last frame of a stream in a file."""
+
+
 def decode_control(body: bytes) -> ControlFrame:
     """Decode a control frame from what follows its length.
 
     Args:
-        body: the whole of it: type and fields. The fields of an unknown type are passed over,
+        body: the whole of it: type and fields. The fields of an unknown type are ignored,
             because a later version of Frame Streams may give them any form.
 
     Raises:
@@ -219,3 +253,23 @@ def _content_types(control: ControlType, body: bytes) -> Iterator[bytes]:
             )
         at = value + size
         yield body[value:at]
+
+
+def foreign_opening(data: bytes) -> Optional[str]:
+    """Return what is wrong with the first bytes of a stream, if they cannot be Frame Streams.
+
+    Without this, any other protocol would show as a frame that is too large.
+
+    Args:
+        data: what has been read so far; fewer than four bytes may do.
+
+    Returns:
+        A clause for an error message, or None where it may be Frame Streams.
+    """
+    if ESCAPE.startswith(data[: len(ESCAPE)]):
+        return None
+    text = f"this is not Frame Streams: it begins with {data[:_SHOWN_BYTES]!r}"
+    for magic, guess in _OPENINGS:
+        if data.startswith(magic):
+            return f"{text} ({guess})"
+    return text

@@ -1,12 +1,11 @@
-"""The two ends of one stream: what to send, and what to make of what was received.
+"""The two ends of one stream: what to send, and what the received bytes mean.
 
-A session owns a decoder and a state; it is handed bytes and hands bytes back, and never touches a
-file or a socket. `writer.py` puts a transport to a `WriterSession`, `reader.py` and `receiver.py`
-to a `ReaderSession`. One session lives for one connection or file and is used by one thread.
+A session owns a decoder and a state; it takes bytes and returns bytes, and never touches a file or
+a socket. One session lives for one connection or file and is used by one thread.
 
 Errors: a RemoteProtocolError means that the peer broke the rules; the session is FAILED from then
 on, and the connection is of no further use. A LocalProtocolError means that the caller asked for
-something that the rules do not allow here; nothing was sent, and the session is as it was. Any
+something that the rules do not allow here; nothing was sent, and the session is unchanged. Any
 other exception is a mistake in this package.
 """
 
@@ -25,7 +24,7 @@ from .frames import (
     encode_control,
     encode_header,
 )
-from .session_base import Endpoint
+from .session_base import Session
 from .state import (
     FIRST_FRAMES,
     TRANSITIONS,
@@ -44,11 +43,11 @@ _STREAMING = State.STREAMING  # looked up for every frame, and slow as a member 
 _pack_length = LENGTH.pack
 
 
-class WriterSession(Endpoint):
-    """The end that sends the data: `start`, `frame` as often as one likes, `stop`.
+class WriterSession(Session):
+    """The end that sends the data: `start`, any number of `frame`, `stop`.
 
-    What the reader sends is handed to `receive`. It can only be ACCEPT and FINISH, so nothing
-    that a peer announces makes this session keep more than a control frame of 512 bytes.
+    Give `receive` what the reader sends. That can only be ACCEPT and FINISH, so this session never
+    keeps more than a control frame of 512 bytes.
 
     Args:
         content_type: what the payloads are, at most 256 bytes.
@@ -112,7 +111,7 @@ class WriterSession(Endpoint):
             raise
 
     def _answer(self, frame: Frame) -> bytes:
-        """Follow one frame of the reader's, and return what it calls for."""
+        """Follow one frame of the reader, and return the answer to it."""
         kind = self._accept(self.direction, frame)
         if kind is not FrameKind.ACCEPT or isinstance(frame, bytes):
             return b""
@@ -125,16 +124,16 @@ class WriterSession(Endpoint):
         return self._send(self.direction, self._start)
 
     def header(self, size: int) -> bytes:
-        """Return the length that a data frame begins with; its payload is the caller's to add.
+        """Return the length that a data frame begins with; the caller adds the payload.
 
-        The same promise as `frame`, for a caller that joins many parts at once.
+        As `frame`, for a caller that joins many parts at once.
 
         Args:
             size: bytes of the payload, at least one.
 
         Raises:
             LocalProtocolError: the stream is not STREAMING, or the size is not that of a data
-                frame (0 is the escape of a control frame). The session goes on unharmed.
+                frame (0 is the escape of a control frame). The session is unchanged.
         """
         if self.state is _STREAMING and 0 < size <= MAX_PAYLOAD_SIZE:
             return _pack_length(size)
@@ -146,7 +145,7 @@ class WriterSession(Endpoint):
         """Return the headers of many data frames at once, which is quicker than one by one.
 
         Raises:
-            LocalProtocolError: as `header`, for the first size that is none.
+            LocalProtocolError: as `header`, for the first size that is not allowed.
         """
         if sizes and self.state is _STREAMING and min(sizes) > 0 and max(sizes) <= MAX_PAYLOAD_SIZE:
             return list(map(_pack_length, sizes))
@@ -172,11 +171,11 @@ class WriterSession(Endpoint):
         return self._send(self.direction, ControlFrame(ControlType.STOP))
 
 
-class ReaderSession(Endpoint):
+class ReaderSession(Session):
     """The end that takes the data: `receive` bytes, iterate `payloads`, send `data_to_send`.
 
-    The direction is learnt from the first frame. Control frames act when `payloads` comes to
-    them: FINISH is there to be sent only after every payload before STOP was handed out.
+    The direction is learnt from the first frame. Control frames take effect when `payloads`
+    reaches them: FINISH is ready to be sent only after every payload before STOP was yielded.
 
     Args:
         content_type: the one that is taken, at most 256 bytes.
@@ -250,13 +249,13 @@ class ReaderSession(Endpoint):
     def payloads(self) -> Iterator[bytes]:
         """Yield every payload that is whole by now, and follow the control frames between them.
 
-        To be called again after each `receive`; an iterator given up half way loses nothing.
+        Call it again after each `receive`; an iterator that is not exhausted loses nothing.
 
         Raises:
             ContentTypeMismatch: the writer offers, or starts with, other content types.
             FrameTooLarge: a frame is above its limit.
-            RemoteProtocolError: the writer broke the rules in another way. All of them come after
-                every payload before the error was yielded; the session is FAILED then.
+            RemoteProtocolError: the writer broke the rules in another way. All three are raised
+                after every payload before the error was yielded; the session is FAILED then.
         """
         next_frame, next_payloads = self._decoder.next_frame, self._decoder.next_payloads
         while True:
@@ -274,7 +273,7 @@ class ReaderSession(Endpoint):
             except RemoteProtocolError as error:
                 self._fail(error)
                 raise
-            # Not put to the table one by one: _enter let the decoder take data, or none at all.
+            # Not checked against the table one by one: _enter has set whether data is legal here.
             yield frame
             yield from next_payloads()
 
@@ -293,7 +292,7 @@ class ReaderSession(Endpoint):
         self._decoder.max_frame_size = self._max_frame_size if data_is_legal else 0
 
     def _control(self, frame: ControlFrame) -> None:
-        """Follow one control frame of the writer's, and answer it."""
+        """Follow one control frame of the writer, and answer it."""
         direction = self.direction = self.direction or self._learn_direction(frame)
         kind = self._accept(direction, frame)
         if kind is FrameKind.READY:
@@ -314,7 +313,7 @@ class ReaderSession(Endpoint):
         )
 
     def _check_offered(self, frame: ControlFrame) -> None:
-        # No content type on READY means any; a START without one is taken on trust.
+        # No content type on READY means any; a START without one is accepted.
         if frame.content_types and self._content_type not in frame.content_types:
             raise ContentTypeMismatch(
                 f"the writer sends {describe(frame)} with {_listed(frame.content_types)},"

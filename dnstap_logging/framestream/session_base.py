@@ -1,7 +1,7 @@
 """What both ends of a stream have in common: following the state table, and failing.
 
-The base of the two sessions in `session.py`, and of nothing else. This is where `state.py`, which
-does not know which peer we are, meets the answer: the subclass says who is at the other end.
+The base of the two sessions in `session.py`. The table in `state.py` does not know which peer we
+are; here the subclass says who is at the other end.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from .state import (
     next_state,
 )
 
-__all__ = ["Endpoint"]
+__all__ = ["Session"]
 
 
-class Endpoint:
+class Session:
     """One end of a stream: a state, a decoder, and the table between them.
 
     Args:
@@ -114,10 +114,10 @@ class Endpoint:
 
     def _fail(self, error: RemoteProtocolError) -> None:
         if self.state is State.FAILED:
-            return  # the first failure is the one that tells what happened
+            return  # the first failure is the one that explains the others
         decoder = self._decoder
         finished = self.state is State.FINISHED
         self._failed_at = decoder.offset if finished else decoder.frame_offset
         self.failure = str(error)
         self.state = State.FAILED
-        decoder.max_frame_size = 0  # no payload comes out any more, to whoever has asked before
+        decoder.max_frame_size = 0  # an iterator that is still in use yields no further payload

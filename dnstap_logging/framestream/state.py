@@ -1,16 +1,16 @@
-"""The states of a stream, and every way from one to the next.
+"""The states of a stream, and every transition between them.
 
 Rule 1: every transition is in TRANSITIONS. A pair that is not there is the error.
 Rule 2: this module does not know which of the two peers we are. Both go through the same states,
         because both see the same frames in the same order: the ones that they sent and the ones
-        that they received. SENT_BY tells whose frame it is, and so whose mistake: a frame of ours
-        that is not in the table is a LocalProtocolError, one of the peer's is a
-        RemoteProtocolError, and so is a frame of ours that comes from the peer.
+        that they received. SENT_BY says whose frame it is, and so whose mistake: a frame of ours
+        that is not in the table is a LocalProtocolError; one from the peer is a
+        RemoteProtocolError, and so is a frame that only we may send.
 Rule 3: FAILED is final: no pair begins with it. Every frame that was received and refused leads
-        there. A frame that we only asked to send, and that was refused, never reached the wire:
-        the stream is as good as before, and so is its state.
-Rule 4: the direction is fixed by the first frame of the stream. READY is the beginning of a
-        bidirectional one, START of a unidirectional one, and nothing else is a beginning.
+        there. A frame that we asked to send, and that was refused, never reached the wire: the
+        state does not change.
+Rule 4: the direction is fixed by the first frame of the stream. READY begins a
+        bidirectional one, START a unidirectional one, and nothing else can come first.
 Rule 5: control frames of unknown types have no row here. For the sake of later versions of Frame
         Streams they are skipped while data flows, in STREAMING, and refused elsewhere.
 
@@ -20,7 +20,7 @@ How a stream goes. Bidirectional: the writer asks with READY which content types
 taken them all (FINISHED). Unidirectional: START, data frames, STOP; nobody answers. The source is
 the Frame Streams specification as the fstrm library documents it.
 
-No I/O, no state of its own; read by both sessions in `session.py`, in any thread.
+No I/O, no state of its own; any thread.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Direction(enum.Enum):
 
 
 class State(enum.Enum):
-    """Where in its life a stream is."""
+    """How far a stream has come."""
 
     IDLE = "idle"
     NEGOTIATING = "negotiating"
@@ -66,7 +66,7 @@ class State(enum.Enum):
 
 
 class FrameKind(enum.Enum):
-    """What the table asks of a frame: data, or the type of control frame (`ControlType`)."""
+    """The kind of a frame in the table: data, or the type of a control frame (`ControlType`)."""
 
     DATA = -1  # no number that a control frame can have
     ACCEPT = 1

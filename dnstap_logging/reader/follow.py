@@ -149,8 +149,9 @@ class FollowedFile:
         if not self._superseded:
             self._superseded = True
             return Change.MORE
-        self._file.close()
+        old = self._file
         self._begin(self._next.popleft())
+        old.close()
         return Change.REPLACED
 
     def _read_at(self, offset: int, length: int) -> bytes:

@@ -13,10 +13,9 @@ import threading
 import time
 from typing import Any, Iterator, Optional, Union
 
-from ..capture.frames import START
-from ..codec.encoding import DNSTAP_CONTENT_TYPE
 from ..exceptions import DecodeError, FrameStreamError, TransportError
-from ..framestream import Direction, ReaderSession, foreign_opening
+from ..framestream import Direction, ReaderSession
+from ..framestream.frames import DNSTAP_CONTENT_TYPE, START, foreign_opening
 from .follow import POLL_INTERVAL, Change, FollowedFile
 from .sources import FileSource, ReaderSource, SocketSource
 

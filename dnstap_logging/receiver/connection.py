@@ -19,10 +19,10 @@ import time
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple, NoReturn, Optional, Tuple, Union
 
 from ..codec.decoding import decode
-from ..codec.encoding import DNSTAP_CONTENT_TYPE
 from ..copies import refuse_copy
 from ..exceptions import DecodeError, FrameStreamError, TransportError, TransportTimeout
 from ..framestream import ReaderSession, State
+from ..framestream.frames import DNSTAP_CONTENT_TYPE
 from ..interrupts import ends_greenlet
 from ..message.message import DnstapMessage
 from ..process.inherited import no_fork

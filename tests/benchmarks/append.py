@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Callable, Dict, Tuple
 
 from dnstap_logging.capture.end import find_end
-from dnstap_logging.codec.encoding import DNSTAP_CONTENT_TYPE, Encoder
+from dnstap_logging.codec.encoding import Encoder
 from dnstap_logging.framestream import ControlFrame, ControlType, encode_control, encode_data
+from dnstap_logging.framestream.frames import DNSTAP_CONTENT_TYPE
 from dnstap_logging.message.message import DnstapMessage, MessageType, SocketFamily, SocketProtocol
 from tests.benchmarks.traffic import wire
 

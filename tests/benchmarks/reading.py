@@ -29,8 +29,9 @@ from typing import Any, Callable, Dict, Iterator, NamedTuple, Optional, Tuple
 import google.protobuf
 
 from dnstap_logging import DnstapMessage, DnstapReader, MessageType, SocketFamily, SocketProtocol
-from dnstap_logging.codec.encoding import DNSTAP_CONTENT_TYPE, Encoder
+from dnstap_logging.codec.encoding import Encoder
 from dnstap_logging.framestream import Direction, WriterSession
+from dnstap_logging.framestream.frames import DNSTAP_CONTENT_TYPE
 from tests.benchmarks.figures import AT_LEAST, Figure, Quantities, Scale, Section, alternate
 from tests.benchmarks.traffic import wire
 

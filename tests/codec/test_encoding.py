@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from dnstap_logging.codec import proto
 from dnstap_logging.codec import table as wire_table
 from dnstap_logging.codec.decoding import decode
-from dnstap_logging.codec.encoding import DEFAULT_MAX_PAYLOAD, DNSTAP_CONTENT_TYPE, Encoder
+from dnstap_logging.codec.encoding import DEFAULT_MAX_PAYLOAD, Encoder
 from dnstap_logging.codec.table import WireField
 from dnstap_logging.exceptions import DecodeError, InvalidMessage, MessageTooLarge
+from dnstap_logging.framestream.frames import DNSTAP_CONTENT_TYPE
 from dnstap_logging.message.message import (
     DnstapMessage,
     HttpProtocol,

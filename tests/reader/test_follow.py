@@ -13,8 +13,8 @@ from typing import BinaryIO, Iterator, List, Union
 
 import pytest
 
-from dnstap_logging.capture.frames import STOP
 from dnstap_logging.exceptions import DecodeError
+from dnstap_logging.framestream.frames import STOP
 from dnstap_logging.reader.follow import POLL_INTERVAL
 from dnstap_logging.reader.reader import DnstapReader
 from tests.helpers.support import (

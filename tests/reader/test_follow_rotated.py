@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from dnstap_logging.capture.frames import STOP
 from dnstap_logging.exceptions import DecodeError
+from dnstap_logging.framestream.frames import STOP
 from dnstap_logging.reader.reader import DnstapReader
 from tests.helpers.support import wait_until
 from tests.reader.following import START_FRAME, Following, append, frames

@@ -11,7 +11,7 @@ import enum
 from typing import Any, Callable, Iterable, List, Optional, Tuple
 
 from dnstap_logging.codec.decoding import decode
-from dnstap_logging.codec.encoding import DNSTAP_CONTENT_TYPE, Encoder
+from dnstap_logging.codec.encoding import Encoder
 from dnstap_logging.dnswire.message import (
     read_body,
     read_header,
@@ -34,6 +34,7 @@ from dnstap_logging.framestream import (
     encode_control,
     encode_data,
 )
+from dnstap_logging.framestream.frames import DNSTAP_CONTENT_TYPE
 from dnstap_logging.message.message import DnstapMessage
 from dnstap_logging.reader.reader import DnstapReader
 from dnstap_logging.text import format_line, format_summary

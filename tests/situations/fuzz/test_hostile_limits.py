@@ -12,7 +12,6 @@ from typing import Any, Callable, List
 import pytest
 from hypothesis import given
 
-from dnstap_logging.codec.encoding import DNSTAP_CONTENT_TYPE
 from dnstap_logging.exceptions import DecodeError, RemoteProtocolError
 from dnstap_logging.framestream import (
     DEFAULT_MAX_FRAME_SIZE,
@@ -24,6 +23,7 @@ from dnstap_logging.framestream import (
 from dnstap_logging.framestream import (
     session_base as endpoint,
 )
+from dnstap_logging.framestream.frames import DNSTAP_CONTENT_TYPE
 from dnstap_logging.reader.reader import DnstapReader
 from tests.framestream.samples import (
     ACCEPT,
