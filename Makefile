@@ -60,7 +60,7 @@ bench-append: $(VENV)/.installed-test
 endurance: $(VENV)/.installed-test
 	$(BIN)/python -m tests.situations.endurance $(ARGS)
 
-# The figures, the table and the plots of docs/performance.md anew, on a machine that does nothing else.
+# The figures, the table and the plots of docs/performance.md, measured again on a machine that does nothing else.
 performance: $(VENV)/.installed-test $(VENV)/.installed-docs
 	$(BIN)/python -m tests.benchmarks --json docs/performance.json $(ARGS)
 	$(BIN)/python -m tests.benchmarks.page docs/performance.json docs/performance.md
@@ -76,8 +76,9 @@ fuzz: $(VENV)/.installed-fuzz
 chaos: $(VENV)/.installed-test
 	$(BIN)/python -m tests.situations.chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
-# -E: read everything anew, or a page that has not changed would not warn again.
+# -E: read all pages again, or a page that has not changed would not repeat its warnings.
 docs: $(VENV)/.installed-test $(VENV)/.installed-docs
+	$(BIN)/python tools/draw_rooms.py
 	$(BIN)/sphinx-build -E -W --keep-going -q -c docs . docs/_build
 	$(BIN)/python -m pytest tests/docs $(ARGS)
 	@echo "the manual: docs/_build/index.html"
@@ -94,7 +95,7 @@ clean:
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps. .made is an environment that is whole; .installed-<extra> is that extra of setup.cfg in
-# it. --clear starts anew where an earlier run broke off.
+# it. --clear removes what an earlier run left unfinished.
 $(VENV)/.made $(PROTO_VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 9) or sys.exit("Python 3.9 or newer is needed, $(PYTHON) is " + sys.version + "; try make PYTHON=python3.9")'
 	$(PYTHON) -m venv --clear $(@D)

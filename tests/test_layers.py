@@ -12,7 +12,8 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "dnstap_logging"
 
 # The rooms by floor, the lowest first: a module or a folder imports only from lower floors, or
-# inside its own folder. A new room needs an entry: put it as low as its imports allow.
+# inside its own folder. A new room needs an entry: put it as low as its imports allow, and run
+# `make docs`, which draws the floors (tools/draw_rooms.py).
 FLOORS: Tuple[Tuple[str, ...], ...] = (
     ("_version", "address", "copies", "dnswire", "exceptions", "interrupts", "loggers"),
     ("diagnostics", "framestream", "shorten"),

@@ -1,4 +1,4 @@
-"""docs/architecture.md: its tables of rooms and of states are those of the code."""
+"""docs/architecture.md: its tables and its picture of the rooms are those of the code."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import List
 import dnstap_logging
 from dnstap_logging.framestream.state import SENT_BY, TRANSITIONS
 from tests.helpers.pages import DOCS, names, sections
-from tests.test_layers import FLOOR
+from tests.test_layers import FLOOR, FLOORS
+from tools import draw_rooms
 
 ARCHITECTURE = sections(DOCS / "architecture.md")
 
@@ -34,6 +35,23 @@ def test_rooms_are_all_there() -> None:
     assert set(listed) == there
     floors = {name: FLOOR[re.sub(r"\.py$|/$", "", name)] for name in listed}
     assert listed == floors
+
+
+def test_the_picture_is_drawn_from_the_floors() -> None:
+    """The picture is what its tool draws today, from the floors that the layer test checks."""
+    assert draw_rooms.read_floors() == FLOORS
+    drawn = draw_rooms.PICTURE.read_text(encoding="utf-8")
+    assert drawn == draw_rooms.draw(FLOORS), "not up to date: run `make docs`"
+    assert "](images/rooms.svg)" in ARCHITECTURE["The rooms"]
+
+
+def test_the_way_of_a_record_is_the_same_in_words_and_picture() -> None:
+    """Each step in the picture is in a room that exists, and is named in the page's list too."""
+    listed = ARCHITECTURE["The way of a record"]
+
+    assert {step.room for step in draw_rooms.WAY} <= set(FLOOR)
+    steps = [name for step in draw_rooms.WAY for name in step.name.split(", ")]
+    assert [name for name in steps if name not in listed] == []
 
 
 def test_the_places_to_change_are_there() -> None:
