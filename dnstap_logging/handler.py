@@ -16,7 +16,6 @@ import weakref
 from functools import partial
 from typing import TYPE_CHECKING, Any, Callable, List, NoReturn, Optional, Union
 
-from .address import parse_address
 from .arguments import DEFAULT, Default
 from .arguments import level as checked_level
 from .capture.rotation import Rotation
@@ -118,32 +117,7 @@ class DnstapHandler(logging.Handler):
         delay: bool = False,
         permissions: Union[int, str] = DEFAULT_PERMISSIONS,
     ) -> None:
-        options = make_options(
-            parse_address(address),
-            identity=identity,
-            version=version,
-            full=full,
-            queue_size=queue_size,
-            queue_bytes=queue_bytes,
-            overflow=overflow,
-            bidirectional=bidirectional,
-            timeout=timeout,
-            resend_bytes=resend_bytes,
-            reconnect_interval=reconnect_interval,
-            max_reconnect_interval=max_reconnect_interval,
-            max_reconnect_attempts=max_reconnect_attempts,
-            close_timeout=close_timeout,
-            max_frame_size=max_frame_size,
-            report_interval=report_interval,
-            ssl_context=ssl_context,
-            cafile=cafile,
-            certfile=certfile,
-            keyfile=keyfile,
-            server_hostname=server_hostname,
-            mode=mode,
-            delay=delay,
-            permissions=permissions,
-        )
+        options = make_options(locals())  # here the arguments, and besides them only self
         # Before logging knows of this handler: what raises here leaves nothing behind that
         # logging.shutdown would flush and close.
         level = checked_level("level", level)

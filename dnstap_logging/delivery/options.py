@@ -1,24 +1,34 @@
 """The shared arguments of the handlers: checked once, at construction, by name.
 
-Every check raises a TypeError or ValueError that names the argument, the value and what is right.
+A new argument is written in the signature and the docstring of `DnstapHandler`, and is one line of
+`Options` with its check. Every check is called with the argument's name and value, and raises a
+TypeError or ValueError that names both and says what is right.
 """
 
-from __future__ import annotations
-
+# No "from __future__ import annotations": the annotations of Options are read below.
 import os
 import socket
-from typing import TYPE_CHECKING, NamedTuple, Optional, Union
+from functools import partial
+from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, NamedTuple, Optional
 
 from .._version import __version__
-from ..address import Address
-from ..arguments import MAX_FRAME_SIZE, choice, flag, integer, refuse, seconds
-from ..arguments import permissions as permissions_of
+from ..address import Address, parse_address
+from ..arguments import MAX_FRAME_SIZE, choice, flag, integer, permissions, refuse, seconds
 from ..transport import DEFAULT_PERMISSIONS, TlsOptions, check_tls
 
 if TYPE_CHECKING:
-    import ssl
+    from typing_extensions import Annotated
+else:
+    from typing import Annotated
 
-__all__ = ["DEFAULT_RESEND_BYTES", "Options", "make_options"]
+__all__ = [
+    "CHECKS",
+    "DEFAULT_RESEND_BYTES",
+    "FOR_FILES",
+    "Options",
+    "TLS_ARGUMENTS",
+    "make_options",
+]
 
 MIN_FRAME_SIZE = 512
 """A frame below this could not hold the smallest useful messages."""
@@ -30,99 +40,22 @@ RECONNECT_CEILINGS = {"unix": 1.0, "file": 1.0, "tcp": 10.0, "tls": 10.0}
 """Default max_reconnect_interval in seconds: trying a local address again costs next to nothing."""
 
 
-class Options(NamedTuple):
-    """One handler's arguments, complete and checked."""
-
-    address: Address
-    identity: bytes
-    version: bytes
-    full: bool
-    queue_size: int
-    queue_bytes: int
-    blocking: bool
-    bidirectional: bool
-    timeout: float
-    resend_bytes: int
-    reconnect_interval: float
-    max_reconnect_interval: float
-    max_reconnect_attempts: Optional[int]
-    close_timeout: float
-    max_frame_size: int
-    report_interval: float
-    tls: Optional[TlsOptions]
-    mode: str
-    delay: bool
-    permissions: int
+FOR_FILES: Dict[str, object] = {"mode": "a", "delay": False, "permissions": DEFAULT_PERMISSIONS}
+"""Arguments that only files have, with their defaults: a socket's handler refuses another value."""
 
 
-def make_options(
-    address: Address,
-    *,
-    identity: Union[str, bytes, None],
-    version: Union[str, bytes, None],
-    full: bool,
-    queue_size: int,
-    queue_bytes: int,
-    overflow: str,
-    bidirectional: Optional[bool],
-    timeout: float,
-    resend_bytes: int,
-    reconnect_interval: float,
-    max_reconnect_interval: Optional[float],
-    max_reconnect_attempts: Optional[int],
-    close_timeout: float,
-    max_frame_size: int,
-    report_interval: float,
-    ssl_context: Optional[ssl.SSLContext],
-    cafile: Optional[str],
-    certfile: Optional[str],
-    keyfile: Optional[str],
-    server_hostname: Optional[str],
-    mode: str,
-    delay: bool,
-    permissions: Union[int, str],
-) -> Options:
-    """Check the arguments of a handler; `DnstapHandler` says what each of them means.
-
-    Raises:
-        TypeError, ValueError: naming the argument, the value and what is right.
-    """
-    interval = seconds("reconnect_interval", reconnect_interval)
-    ceiling = _ceiling(address, interval, max_reconnect_interval)
-    permission_bits = permissions_of("permissions", permissions)
-    _check_file_arguments(address, mode, delay, permission_bits)
-    if address.is_file:  # as in logging: a later chdir, of a daemon, changes nothing
-        address = address._replace(path=os.path.abspath(address.path))
-    return Options(
-        address=address,
-        identity=_label("identity", identity, socket.gethostname),
-        version=_label("version", version, lambda: f"dnstap_logging {__version__}"),
-        full=flag("full", full),
-        queue_size=integer("queue_size", queue_size, 1),
-        queue_bytes=integer("queue_bytes", queue_bytes, 1),
-        blocking=choice("overflow", overflow, ("drop", "block")) == "block",
-        bidirectional=_direction(address, bidirectional),
-        timeout=seconds("timeout", timeout),
-        resend_bytes=_resend_bytes(address, resend_bytes),
-        reconnect_interval=interval,
-        max_reconnect_interval=ceiling,
-        max_reconnect_attempts=None
-        if max_reconnect_attempts is None
-        else integer("max_reconnect_attempts", max_reconnect_attempts, 0, hint=" or None"),
-        close_timeout=seconds("close_timeout", close_timeout, zero=True),
-        max_frame_size=integer("max_frame_size", max_frame_size, MIN_FRAME_SIZE, MAX_FRAME_SIZE),
-        report_interval=seconds("report_interval", report_interval, zero=True),
-        tls=_tls(address, ssl_context, cafile, certfile, keyfile, server_hostname),
-        mode=mode,
-        delay=delay,
-        permissions=permission_bits,
-    )
+TLS_ARGUMENTS = ("ssl_context", "cafile", "certfile", "keyfile", "server_hostname")
+"""The arguments that become the fields of `TlsOptions`, in their order."""
 
 
-def _label(argument: str, value: object, default: object) -> bytes:
+def _address(argument: str, value: Any) -> Address:
+    return parse_address(value, argument=argument)
+
+
+def _label(argument: str, value: object, default: Callable[[], str]) -> bytes:
     """Return identity or version as bytes: "" leaves the field out, None takes the default."""
     if value is None:
-        value = default()  # type: ignore[operator]
+        value = default()
     if isinstance(value, str):
         return value.encode("utf-8", "backslashreplace")
     if isinstance(value, bytes):
@@ -130,28 +63,100 @@ def _label(argument: str, value: object, default: object) -> bytes:
     raise TypeError(f'{argument}={value!r}: must be str or bytes; "" leaves the field out')
 
 
-def _ceiling(address: Address, interval: float, value: Optional[float]) -> float:
+def _optional(check: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
+    """Return a check that lets None pass."""
+    return lambda argument, value: None if value is None else check(argument, value)
+
+
+class Options(NamedTuple):
+    """One handler's arguments, complete and checked."""
+
+    address: Annotated[Address, _address]
+    identity: Annotated[bytes, partial(_label, default=lambda: socket.gethostname())]
+    version: Annotated[bytes, partial(_label, default=lambda: f"dnstap_logging {__version__}")]
+    full: Annotated[bool, flag]
+    queue_size: Annotated[int, partial(integer, low=1)]
+    queue_bytes: Annotated[int, partial(integer, low=1)]
+    overflow: Annotated[str, partial(choice, choices=("drop", "block"))]
+    bidirectional: Annotated[bool, _optional(flag)]
+    timeout: Annotated[float, seconds]
+    resend_bytes: Annotated[int, partial(integer, low=0)]
+    reconnect_interval: Annotated[float, seconds]
+    max_reconnect_interval: Annotated[float, _optional(seconds)]
+    max_reconnect_attempts: Annotated[
+        Optional[int], _optional(partial(integer, low=0, hint=" or None"))
+    ]
+    close_timeout: Annotated[float, partial(seconds, zero=True)]
+    max_frame_size: Annotated[int, partial(integer, low=MIN_FRAME_SIZE, high=MAX_FRAME_SIZE)]
+    report_interval: Annotated[float, partial(seconds, zero=True)]
+    mode: Annotated[str, partial(choice, choices=("a", "w", "x"))]
+    delay: Annotated[bool, flag]
+    permissions: Annotated[int, permissions]
+    tls: Optional[TlsOptions]  # made of TLS_ARGUMENTS
+
+    @property
+    def blocking(self) -> bool:
+        """Whether callers wait for room on the queue."""
+        return self.overflow == "block"
+
+
+CHECKS: Dict[str, Callable[[str, Any], Any]] = {
+    name: hint.__metadata__[0]
+    for name, hint in Options.__annotations__.items()
+    if hasattr(hint, "__metadata__")
+}
+
+
+def make_options(arguments: Mapping[str, Any]) -> Options:
+    """Check the arguments of a handler; `DnstapHandler` says what each of them means.
+
+    Args:
+        arguments: by name; other names are ignored.
+
+    Raises:
+        TypeError, ValueError: naming the argument, the value and what is right.
+    """
+    values = {name: check(name, arguments[name]) for name, check in CHECKS.items()}
+    given = Options(**values, tls=None)
+    address = given.address
+    if not address.is_file:
+        _refuse_for_sockets(given)
+    return given._replace(
+        # As in logging: a later chdir, of a daemon, changes nothing.
+        address=address._replace(path=os.path.abspath(address.path))
+        if address.is_file
+        else address,
+        bidirectional=_direction(address, given.bidirectional),
+        resend_bytes=_resend_bytes(address, given.resend_bytes),
+        max_reconnect_interval=_ceiling(given, arguments["max_reconnect_interval"]),
+        tls=_tls(address, {name: arguments[name] for name in TLS_ARGUMENTS}),
+    )
+
+
+# -- what depends on another argument ----------------------------------------------------------
+
+
+def _ceiling(given: Options, value: Optional[float]) -> float:
     """Return max_reconnect_interval, which is never below reconnect_interval."""
+    interval = given.reconnect_interval
     if value is None:
-        return max(interval, RECONNECT_CEILINGS[address.scheme])
-    ceiling = seconds("max_reconnect_interval", value)
-    if ceiling < interval:
+        return max(interval, RECONNECT_CEILINGS[given.address.scheme])
+    if value < interval:
         refuse("max_reconnect_interval", value, f"at least reconnect_interval={interval:g}")
-    return ceiling
+    return given.max_reconnect_interval
 
 
 def _direction(address: Address, value: Optional[bool]) -> bool:
     """Return whether to shake hands: by default on every socket; never on a file."""
     if value is None:
         return not address.is_file
-    if flag("bidirectional", value) and address.is_file:
+    if value and address.is_file:
         refuse("bidirectional", value, "left out or False for a file, which cannot answer")
     return value
 
 
 def _resend_bytes(address: Address, value: int) -> int:
     """Return how much is kept to be sent again: of a file, nothing, and nothing can be asked."""
-    integer("resend_bytes", value, 0)
     if not address.is_file:
         return value
     if value != DEFAULT_RESEND_BYTES:
@@ -159,46 +164,24 @@ def _resend_bytes(address: Address, value: int) -> int:
     return 0
 
 
-def _check_file_arguments(address: Address, mode: str, delay: bool, permissions: int) -> None:
-    """Check the arguments that only files have, and refuse them for sockets."""
-    choice("mode", mode, ("a", "w", "x"))
-    flag("delay", delay)
-    if address.is_file:
-        return
-    for argument, value, default in (
-        ("mode", mode, "a"),
-        ("delay", delay, False),
-        ("permissions", permissions, DEFAULT_PERMISSIONS),
-    ):
-        if value != default:
-            refuse(argument, value, f"left out: it is for files, and {address} is a socket")
+def _refuse_for_sockets(given: Options) -> None:
+    """Refuse for a socket the arguments that only files have."""
+    for argument, default in FOR_FILES.items():
+        if getattr(given, argument) != default:
+            right = f"left out: it is for files, and {given.address} is a socket"
+            refuse(argument, getattr(given, argument), right)
 
 
-def _tls(
-    address: Address,
-    ssl_context: Optional[ssl.SSLContext],
-    cafile: Optional[str],
-    certfile: Optional[str],
-    keyfile: Optional[str],
-    server_hostname: Optional[str],
-) -> Optional[TlsOptions]:
+def _tls(address: Address, arguments: Dict[str, Any]) -> Optional[TlsOptions]:
     """Return the TLS options of a tls:// address; refuse them elsewhere and in contradiction."""
-    given = {
-        "ssl_context": ssl_context,
-        "cafile": cafile,
-        "certfile": certfile,
-        "keyfile": keyfile,
-        "server_hostname": server_hostname,
-    }
+    given = {name: value for name, value in arguments.items() if value is not None}
     if address.scheme != "tls":
         for argument, value in given.items():
-            if value is not None:
-                refuse(argument, value, f"left out: it is for tls:// addresses, not {address}")
+            refuse(argument, value, f"left out: it is for tls:// addresses, not {address}")
         return None
-    if ssl_context is not None:
-        for argument in ("cafile", "certfile", "keyfile"):
-            if given[argument] is not None:
-                refuse(argument, given[argument], "left out when ssl_context is given")
-    options = TlsOptions(ssl_context, cafile, certfile, keyfile, server_hostname)
+    if "ssl_context" in given:
+        for argument in sorted(given.keys() & {"cafile", "certfile", "keyfile"}):
+            refuse(argument, given[argument], "left out when ssl_context is given")
+    options = TlsOptions(*arguments.values())
     check_tls(options)
     return options

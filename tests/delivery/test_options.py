@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+import re
 import ssl
+from pathlib import Path
 from typing import Any, Dict, List, Tuple
 
 import pytest
 
+import dnstap_logging
 from dnstap_logging import DnstapHandler
-from dnstap_logging.delivery.options import Options
+from dnstap_logging.delivery.options import (
+    CHECKS,
+    DEFAULT_RESEND_BYTES,
+    FOR_FILES,
+    TLS_ARGUMENTS,
+    Options,
+)
 from dnstap_logging.exceptions import TransportError
+from dnstap_logging.transport import TlsOptions
 
 UNIX = "unix:///run/dnstap.sock"
 TLS = "tls://collector.example:6000"
@@ -164,3 +176,49 @@ def test_identity_and_version_are_text_or_bytes(given: Any, expected: bytes) -> 
 def test_a_large_reconnect_interval_raises_the_default_ceiling() -> None:
     """reconnect_interval alone may be above the default of max_reconnect_interval."""
     assert options_of(UNIX, reconnect_interval=30).max_reconnect_interval == 30.0
+
+
+# Options are written once: what is missing of a new one fails here, or in tests/docs for its row.
+PARAMETERS = inspect.signature(DnstapHandler).parameters
+# What the rotating handlers do not take: for sockets only, or a parameter of their own.
+NOT_FOR_FILES = {"address", "bidirectional", "timeout", "resend_bytes", "mode", *TLS_ARGUMENTS}
+
+
+def test_every_argument_has_its_check() -> None:
+    """Each parameter of the handler has a line in Options; the level is logging's."""
+    assert sorted([*CHECKS, *TLS_ARGUMENTS]) == sorted(PARAMETERS.keys() - {"level"})
+    assert Options._fields == (*CHECKS, "tls")
+    assert len(TLS_ARGUMENTS) == len(TlsOptions._fields)
+
+
+def test_every_argument_is_in_the_docstring() -> None:
+    """The docstring says of each parameter what it means, in the order of the signature."""
+    arguments = inspect.cleandoc(DnstapHandler.__doc__ or "").partition("Args:")[2]
+    listed = re.findall(r"^    (\w+): ", arguments.partition("Raises:")[0], re.MULTILINE)
+
+    assert listed == list(PARAMETERS)
+
+
+def test_defaults_are_said_once() -> None:
+    """What is refused for files or sockets is anything but the default in the signature."""
+    assert {name: PARAMETERS[name].default for name in FOR_FILES} == FOR_FILES
+    assert PARAMETERS["resend_bytes"].default == DEFAULT_RESEND_BYTES
+    assert {PARAMETERS[name].default for name in TLS_ARGUMENTS} == {None}
+
+
+def test_type_checkers_see_the_same_arguments_of_rotating_handlers() -> None:
+    """FileArguments, a stub, has the parameters of DnstapHandler for files, with their types."""
+    stub = Path(dnstap_logging.__file__).parent / "adapter" / "keywords.pyi"
+    (arguments,) = [
+        node
+        for node in ast.parse(stub.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.ClassDef) and node.name == "FileArguments"
+    ]
+    fields = [node for node in arguments.body if isinstance(node, ast.AnnAssign)]
+    stubbed = {ast.unparse(field.target): ast.unparse(field.annotation) for field in fields}
+
+    assert stubbed == {
+        name: parameter.annotation
+        for name, parameter in PARAMETERS.items()
+        if name not in NOT_FOR_FILES
+    }
