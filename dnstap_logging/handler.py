@@ -13,8 +13,7 @@ import os
 import sys
 import time
 import weakref
-from functools import partial
-from typing import TYPE_CHECKING, Any, Callable, List, NoReturn, Optional, Union
+from typing import TYPE_CHECKING, Any, List, NoReturn, Optional, Union
 
 from .arguments import DEFAULT, Default
 from .arguments import level as checked_level
@@ -25,7 +24,7 @@ from .delivery.stats import Stats
 from .delivery.writer_thread import WriterThread
 from .diagnostics import LOGGER_NAME
 from .interrupts import pass_on
-from .loggers import deaf_kinds, describe_doubling, describe_refusal, describe_unseen
+from .loggers import SilentMistakes, deaf_kinds, describe_refusal
 from .message.message import Unusable, has_dns_keys, take_snapshot
 from .message.nested import lift
 from .message.snapshot import PAYLOAD
@@ -47,7 +46,7 @@ and share one close_timeout."""
 class DnstapHandler(logging.Handler):
     """Send the dns extras of log records to a dnstap collector or into a capture file.
 
-    A record with no ``dns_`` key is passed over. Logging never waits for I/O, never raises, and
+    A record with no ``dns_`` key is ignored. Logging never waits for I/O, never raises, and
     never takes more memory than the queue's bounds; what is lost is counted in `stats`.
 
     Args:
@@ -76,7 +75,7 @@ class DnstapHandler(logging.Handler):
         certfile: our own certificate, for collectors that ask for one.
         keyfile: its key, if it is not in certfile.
         server_hostname: the name in the collector's certificate, if it is not the address's.
-        mode: for files, "a" continues, "w" starts anew, "x" refuses an existing file.
+        mode: for files, "a" continues, "w" overwrites, "x" refuses an existing file.
         delay: True opens the file with the first record instead of now.
         permissions: of a new file, before the umask; text as for chmod ("0640"), too.
 
@@ -123,16 +122,13 @@ class DnstapHandler(logging.Handler):
         level = checked_level("level", level)
         self._options = options
         self._writer_thread = WriterThread(options, self._rotation)
-        # What `emit` does with a snapshot that somebody else has taken (an adapter): never blocks,
-        # never raises.
+        # For adapters, which take the snapshot themselves: never blocks, never raises.
         self.emit_snapshot = self._writer_thread.submit
         # A default flush() that came just before close(): when it began, and when it ended.
         self._flushed = (-math.inf, -math.inf)
-        # What is said once in the life of a handler.
-        self._said_twice = self._said_unseen = False
-        self._doubling = ""  # as found when it was closed
+        self._mistakes = SilentMistakes(self)
         super().__init__(level)
-        self._writer_thread.look_at_loggers = partial(_describe_doubling, weakref.ref(self))
+        self._writer_thread.look_at_loggers = self._mistakes.doubling
         self._finalizer = weakref.finalize(self, self._writer_thread.close_soon)
         # logging.shutdown closes the handlers that are alive (older type stubs: read-only).
         self._finalizer.atexit = False  # type: ignore[misc,unused-ignore]
@@ -170,8 +166,10 @@ class DnstapHandler(logging.Handler):
             lifted = lift(record)
             if lifted is None:
                 level = record.levelno  # None in a record that was made by hand
-                if type(level) is int and level >= logging.WARNING and not self._said_unseen:
-                    self._look_for_others(record)
+                if type(level) is int and level >= logging.WARNING and record.name != LOGGER_NAME:
+                    line = self._mistakes.unseen(record)
+                    if line:
+                        self._writer_thread.report("unseen", line)
                 return False
             record = lifted
         if record.name == LOGGER_NAME:
@@ -183,13 +181,6 @@ class DnstapHandler(logging.Handler):
             if isinstance(verdict, logging.LogRecord):
                 record = verdict
         return record
-
-    def _look_for_others(self, record: logging.LogRecord) -> None:
-        """Say once that lines of the program are shown nowhere, if only dnstap handlers get any."""
-        line = "" if record.name == LOGGER_NAME else describe_unseen(record)
-        if line:
-            self._said_unseen = True
-            self._writer_thread.report("unseen", line)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Put an immutable snapshot of the record's dns extras on the queue; never block."""
@@ -249,7 +240,7 @@ class DnstapHandler(logging.Handler):
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
         """Count a record that could not be put on the queue, and report the first in a while."""
         error = sys.exc_info()[1]
-        text = "not said" if error is None else describe_error(error)
+        text = "unknown error" if error is None else describe_error(error)
         self._writer_thread.refuse("invalid", f"record dropped (invalid): {text}")
 
     # -- everybody else ------------------------------------------------------------------------
@@ -312,9 +303,8 @@ class DnstapHandler(logging.Handler):
                 line = describe_refusal(self, logging.INFO)
                 if line:
                     self._writer_thread.report("unused", f"nothing was logged: {line}")
-            elif not self._said_twice:
-                self._doubling = describe_doubling(self)
-                self._writer_thread.report("twice", self._writer_thread.look_at_loggers)
+            elif self._mistakes.look_for_doubling():
+                self._writer_thread.report("twice", self._mistakes.doubling)
         except BaseException as error:  # noqa: BLE001 - loggers of another kind
             pass_on(error)
 
@@ -331,24 +321,13 @@ class DnstapHandler(logging.Handler):
 
 
 def _apply(each: Any, record: logging.LogRecord) -> Union[bool, logging.LogRecord]:
-    """Ask one filter: its ``dnstap_filter``, meant for dnstap handlers only, if it has one.
+    """Ask one filter: its ``dnstap_filter``, for dnstap handlers only, if it has one.
 
-    A filter that must not be bypassed, since it hides what other handlers may see, does its work
-    there, and refuses every record in its ordinary ``filter``.
+    A filter that hides values works there, and refuses every record in its ordinary ``filter``.
     """
     ask = getattr(each, "dnstap_filter", None) or getattr(each, "filter", each)
     verdict: Union[bool, logging.LogRecord] = ask(record)
     return verdict
-
-
-def _describe_doubling(reference: Callable[[], Optional[DnstapHandler]]) -> str:
-    """Return the line about records that come twice, if they do and it was not returned before."""
-    handler = reference()
-    if handler is None or handler._said_twice:
-        return ""
-    line = handler._doubling or describe_doubling(handler)
-    handler._said_twice = bool(line)
-    return line
 
 
 deaf_kinds.add(DnstapHandler)

@@ -7,15 +7,15 @@ loggers. Takes no lock, since `dictConfig` holds logging's own while it closes h
 from __future__ import annotations
 
 import logging
+import weakref
 from itertools import islice
 from typing import Iterator, List, Optional, Set
 
 __all__ = [
+    "SilentMistakes",
     "deaf_kinds",
-    "describe_doubling",
     "describe_refusal",
     "describe_unheard",
-    "describe_unseen",
     "reaches_only_deaf",
 ]
 
@@ -31,6 +31,43 @@ MOST_NAMED = 3
 deaf_kinds: Set[type] = set()
 """The classes of handlers that pass over all that has no dns extras, and the library's own lines:
 where a line meets only these, nobody sees it."""
+
+
+class SilentMistakes:
+    """What one handler says once in its life about the loggers around it.
+
+    Args:
+        handler: which; it is not kept alive.
+    """
+
+    def __init__(self, handler: logging.Handler) -> None:
+        self._handler = weakref.ref(handler)
+        self._said_unseen = self._said_twice = False
+        self._doubling = ""  # as found when the handler was closed
+
+    def unseen(self, record: logging.LogRecord) -> str:
+        """Return a line if nothing shows a record that is not for dnstap, and "" from then on."""
+        if self._said_unseen:
+            return ""
+        line = describe_unseen(record)
+        self._said_unseen = bool(line)
+        return line
+
+    def look_for_doubling(self) -> bool:
+        """Look while the loggers are there; return whether `doubling` has not said it yet."""
+        handler = self._handler()
+        if handler is not None and not self._said_twice:
+            self._doubling = describe_doubling(handler)
+        return not self._said_twice
+
+    def doubling(self) -> str:
+        """Return a line if records come twice, and "" from then on or if the handler is gone."""
+        handler = self._handler()
+        if handler is None or self._said_twice:
+            return ""
+        line = self._doubling or describe_doubling(handler)
+        self._said_twice = bool(line)
+        return line
 
 
 def reaches_only_deaf(logger: logging.Logger) -> bool:

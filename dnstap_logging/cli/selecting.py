@@ -52,38 +52,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(
         "filters", "All that are given must be met; of the values of one filter, one is enough."
     )
-    group.add_argument(
-        "--type",
-        dest="types",
-        metavar="TYPE",
-        type=_listed(_as_types),
-        action="append",
-        help="message types: CLIENT_QUERY, CQ, 'CLIENT_*', '*_RESPONSE'",
+    lists: Tuple[Tuple[str, str, Callable[[object], List[Any]], str], ...] = (
+        ("type", "TYPE", _as_types, "message types: CLIENT_QUERY, CQ, 'CLIENT_*', '*_RESPONSE'"),
+        ("name", "DOMAIN", as_domains, "names in a question: a domain, with all names below it"),
+        (
+            "client",
+            "ADDRESS",
+            _as_networks,
+            "who asked (the query address): addresses or networks (192.0.2.0/24)",
+        ),
+        ("rcode", "RCODE", _as_rcodes, "response codes: NXDOMAIN, 3; only responses have one"),
     )
-    group.add_argument(
-        "--name",
-        dest="names",
-        metavar="DOMAIN",
-        type=_listed(as_domains),
-        action="append",
-        help="names in a question: a domain, with all names below it",
-    )
-    group.add_argument(
-        "--client",
-        dest="clients",
-        metavar="ADDRESS",
-        type=_listed(_as_networks),
-        action="append",
-        help="who asked (the query address): addresses or networks (192.0.2.0/24)",
-    )
-    group.add_argument(
-        "--rcode",
-        dest="rcodes",
-        metavar="RCODE",
-        type=_listed(_as_rcodes),
-        action="append",
-        help="response codes: NXDOMAIN, 3; only responses have one",
-    )
+    for name, metavar, read, text in lists:
+        group.add_argument(
+            f"--{name}",
+            dest=f"{name}s",
+            metavar=metavar,
+            type=_listed(read),
+            action="append",
+            help=text,
+        )
     group.add_argument(
         "--since",
         metavar="TIME",
