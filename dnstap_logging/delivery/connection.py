@@ -1,7 +1,7 @@
 """The way to the destination: one writer after the other, and the backoff between them.
 
-Belongs to whoever drives the delivery, which is the writer thread. Says what happens to the
-connection, and books it; what happens to records is the delivery's.
+Belongs to whoever drives the delivery, which is the writer thread. Writes what the outbox holds,
+puts back into it what has to go out again, and says and books what happens to the connection.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from .backoff import Backoff
 from .capture_writer import CaptureWriter, RolloverFailed
 from .destination import Destination
 from .options import Options
+from .outbox import Outbox
 from .queue import RecordQueue
 from .resend import ResendRing
-from .writer import Writer
+from .writer import WriteError, Writer
 
 __all__ = ["Connection"]
 
@@ -53,20 +54,26 @@ class Connection:
 
     Args:
         queue: the books.
+        outbox: the frames under way.
         destination: opens the writers.
         options: the handler's arguments.
         reporter: says what happens.
 
     Attributes:
-        writer: the open one, or None.
         backoff: when the next attempt is due.
         disk_full: whether a capture has no room now.
     """
 
     def __init__(
-        self, queue: RecordQueue, destination: Destination, options: Options, reporter: Reporter
+        self,
+        queue: RecordQueue,
+        outbox: Outbox,
+        destination: Destination,
+        options: Options,
+        reporter: Reporter,
     ) -> None:
         self._queue = queue
+        self._outbox = outbox
         self._destination = destination
         self._options = options
         self._reporter = reporter
@@ -76,21 +83,36 @@ class Connection:
             options.max_reconnect_interval,
             options.max_reconnect_attempts,
         )
-        self.writer: Optional[Writer] = None
+        self._writer: Optional[Writer] = None
         self.disk_full = False
         self._locked_since: Optional[float] = None
         self._said_unlocked = False
         self._ring = ResendRing(options.resend_bytes)
         self._session_frames = 0
-        self._unread: List[bytes] = []
         self._first_unread: Optional[bytes] = None
         self._rounds = 0
         self._began = 0.0
 
+    @property
+    def is_open(self) -> bool:
+        """Whether a writer is open."""
+        return self._writer is not None
+
     # -- its beginning -------------------------------------------------------------------------
 
+    def prepare(self) -> bool:
+        """Open and lock a file at construction; return whether there was anything to say.
+
+        Raises:
+            TransportError: the file cannot be used, and why.
+        """
+        locked = self._destination.prepare()
+        if locked is not None:
+            self._wait_for_lock(locked.reason)
+        return self._say_if_unlocked() or locked is not None
+
     def open(self, until: Until) -> bool:
-        """Open a writer and shake hands; tell whether frames can be written."""
+        """Open a writer and shake hands; return whether frames can be written."""
         writer = None
         try:
             writer = self._destination.open(until)
@@ -99,9 +121,9 @@ class Connection:
             self._attempt_failed(error)
             return False
         else:
-            self.writer = writer
+            self._writer = writer
         finally:
-            if self.writer is None and writer is not None:
+            if self._writer is None and writer is not None:
                 writer.close()
         if self._options.bidirectional or self._is_file:
             self.backoff.reset()  # otherwise nothing has shown yet that somebody listens
@@ -112,10 +134,10 @@ class Connection:
         self._began = time.monotonic()
         self._queue.book(connects=1, connected=True)
         self._reporter.report("connected", logging.INFO, "opened" if self._is_file else "connected")
-        self.say_if_unlocked()
+        self._say_if_unlocked()
         return True
 
-    def say_if_unlocked(self) -> bool:
+    def _say_if_unlocked(self) -> bool:
         """Say once that the file cannot be locked; return whether that was said now."""
         why = self._destination.unlocked
         if not why or self._said_unlocked:
@@ -135,11 +157,11 @@ class Connection:
         self._queue.book(last_error=text)
         self._set_disk_full(isinstance(error, DiskFull))
         if isinstance(error, FileLocked):
-            self.wait_for_lock(text)
+            self._wait_for_lock(text)
         else:
             self._say_waiting(f"attempt: {type(error).__name__}", text)
 
-    def wait_for_lock(self, text: str) -> None:
+    def _wait_for_lock(self, text: str) -> None:
         """Say that somebody else has the file: at once, soon as a warning, and then if it stays."""
         now = time.monotonic()
         if self._locked_since is None:
@@ -170,25 +192,48 @@ class Connection:
 
     # -- while it lasts ------------------------------------------------------------------------
 
-    def wrote(self, payloads: Sequence[bytes], size: int) -> None:
+    def write(self) -> None:
+        """Write what the outbox holds; what was not taken whole stays there."""
+        writer = self._writer
+        if writer is None or self._queue.given_up:
+            return  # the look before has ended the session, or close() has counted them as lost
+        fitting = writer.fitting(self._outbox.payloads)
+        if not fitting:
+            self.roll_over()
+            return
+        payloads = self._outbox.payloads[:fitting]
+        try:
+            size = writer.write(payloads)
+        except WriteError as error:
+            self._wrote(payloads[: error.frames], error.size)
+            self.lost(error.cause)
+        except (TransportError, FrameStreamError) as error:
+            self.lost(error)
+        else:
+            self._wrote(payloads, size)
+
+    def _wrote(self, payloads: Sequence[bytes], size: int) -> None:
         """Note that frames were taken whole.
 
         Args:
             payloads: of the frames; not changed afterwards.
             size: bytes of the frames.
         """
+        if not payloads:
+            return
         if not self._is_file:
             self._session_frames += len(payloads)
             self._ring.add(payloads, size)
         elif self.backoff.failures or self.disk_full:
             self.backoff.reset()  # there is room again
             self._set_disk_full(False)
+        self._outbox.wrote(payloads, size)
 
     def look(self) -> None:
         """Notice while idle that the peer closed, or that the file was moved away."""
-        if self.writer is not None:
+        if self._writer is not None:
             try:
-                self.writer.look()
+                self._writer.look()
             except (TransportError, FrameStreamError) as error:
                 self.lost(error)
 
@@ -198,7 +243,7 @@ class Connection:
         Args:
             asked: not because it is time to, but because somebody wants to.
         """
-        writer = self.writer
+        writer = self._writer
         if not isinstance(writer, CaptureWriter) or (asked and not writer.can_roll_over):
             return
         try:
@@ -244,9 +289,9 @@ class Connection:
 
     def _leave_session(self) -> None:
         """Close a session that is over, and decide when the next one may begin."""
-        if self.writer is not None:
+        if self._writer is not None:
             if self._is_file:
-                self.writer.stop()  # the moved file gets its STOP
+                self._writer.stop()  # the moved file gets its STOP
             self._forget_writer(disconnects=1)
         now = time.monotonic()
         if self._is_file:
@@ -264,13 +309,16 @@ class Connection:
             disconnects: 1, if it was not us who ended it.
             resend: what may not have been read goes out again on the next session.
         """
-        assert self.writer is not None
-        self.writer.close()
-        unread = self._ring.unread(self.writer.unread)
-        confirmed = self._session_frames if self.writer.confirmed else 0
-        self.writer = None
-        self._unread = unread.frames if resend and self._worth_a_round(unread.frames) else []
-        unconfirmed = unread.lost_sight + len(unread.frames) - len(self._unread)
+        assert self._writer is not None
+        self._writer.close()
+        unread = self._ring.unread(self._writer.unread)
+        confirmed = self._session_frames if self._writer.confirmed else 0
+        self._writer = None
+        unconfirmed = unread.lost_sight
+        if resend and self._worth_a_round(unread.frames):
+            self._outbox.put_back(unread.frames)
+        else:
+            unconfirmed += len(unread.frames)
         self._queue.book(
             connected=False,
             disconnects=disconnects,
@@ -279,22 +327,17 @@ class Connection:
         )
 
     def _worth_a_round(self, frames: List[bytes]) -> bool:
-        """Tell whether frames go out again; not if the first of them ended too many sessions."""
+        """Return whether frames go out again; not if the first of them ended too many sessions."""
         first = frames[0] if frames else None
         self._rounds = self._rounds + 1 if first is not None and first is self._first_unread else 1
         self._first_unread = first
         return self._rounds <= MOST_ROUNDS
 
-    def take_unread(self) -> List[bytes]:
-        """Return the payloads that go out again on the next session, and forget them."""
-        unread, self._unread = self._unread, []
-        return unread
-
-    def end(self) -> None:
+    def _end(self) -> None:
         """End the stream in order, if one is open: STOP, FINISH and close."""
-        if self.writer is None:
+        if self._writer is None:
             return
-        problem = self.writer.stop()
+        problem = self._writer.stop()
         # Where nobody sends FINISH, what was ended in order does not go out again.
         self._forget_writer(
             disconnects=0, resend=problem is not None or self._options.bidirectional
@@ -310,13 +353,13 @@ class Connection:
         self._destination.release_if_moved()
         if self._is_file and not self._moved():
             return  # the path still names the open file: the stream goes on
-        self.end()
+        self._end()
 
     def _moved(self) -> bool:
-        if self.writer is None:
+        if self._writer is None:
             return False
         try:
-            self.writer.look()
+            self._writer.look()
         except TransportError:
             return True
         return False
@@ -328,16 +371,16 @@ class Connection:
 
     def finish(self, until: Until) -> None:
         """End the stream for good."""
-        if self.writer is None and self._destination.prepared:
+        if self._writer is None and self._destination.prepared:
             self.open(until)  # a capture without records is START and STOP, not an empty file
-        self.end()
+        self._end()
         self._locked_since = None
         self._destination.release()
 
     def abandon(self, pid: int) -> Destination:
         """Let go of everything inherited across a fork; return the child's destination."""
-        if self.writer is not None:
-            self.writer.abandon()
+        if self._writer is not None:
+            self._writer.abandon()
         return self._destination.for_child(pid)
 
 

@@ -1,6 +1,6 @@
 """What the writer thread does, one turn at a time: connect, take, encode, write, account.
 
-Ownership: whoever drives a delivery owns its connection, its pending frames and its intake, and
+Ownership: whoever drives a delivery owns its connection, its outbox and its intake, and
 nobody else touches them. That is the writer thread; where no thread can run (interpreter
 shutdown), it is the thread that flushes or closes. Other threads only set the plain attributes
 ``stop_at``, ``give_up_at``, ``reopen_requested`` and ``rollover_requested`` and wake the queue.
@@ -11,18 +11,17 @@ from __future__ import annotations
 import logging
 import math
 import time
-from typing import List, Optional
+from typing import Optional
 
 from ..diagnostics import Reporter
-from ..exceptions import FrameStreamError, TransportError
+from ..exceptions import TransportError
 from ..shorten import describe_error
 from .connection import Connection
-from .destination import Destination
 from .intake import Intake
 from .losses import LossReport
 from .options import Options
+from .outbox import Outbox
 from .queue import RecordQueue
-from .writer import HEADER_SIZE, WriteError
 
 __all__ = ["Delivery"]
 
@@ -36,24 +35,28 @@ class Delivery:
 
     Args:
         queue: where the records come from, and the books.
-        destination: opens the writers.
+        outbox: the frames under way.
+        connection: writes what the outbox holds.
         options: the handler's arguments.
         reporter: says what happens.
     """
 
     def __init__(
-        self, queue: RecordQueue, destination: Destination, options: Options, reporter: Reporter
+        self,
+        queue: RecordQueue,
+        outbox: Outbox,
+        connection: Connection,
+        options: Options,
+        reporter: Reporter,
     ) -> None:
         self._queue = queue
         self._options = options
         self._reporter = reporter
         self.losses = LossReport(queue)
         self._intake = Intake(queue, options, reporter)
-        self.connection = Connection(queue, destination, options, reporter)
-        self._backoff = self.connection.backoff
-        self._pending: List[bytes] = []
-        # So many of the first pending frames were written before, and are in the books already.
-        self._again = 0
+        self._outbox = outbox
+        self.connection = connection
+        self._backoff = connection.backoff
         self._stopping = False
         self._finished = False
         # Set by other threads, plain attributes because a signal handler may set them.
@@ -75,35 +78,34 @@ class Delivery:
             self._backoff.due = 0.0  # the collector may be back: try once more at once
         if self._wait_for_attempt():
             return
-        if self.connection.writer is None and not self.connection.open(self._until):
+        if not self.connection.is_open and not self.connection.open(self._until):
             self._give_up_if_exhausted()
             return
         if self.rollover_requested:
             self._roll_over()
             self._give_up_if_exhausted()
             return
-        if not self._pending and not self._gather():
+        if not self._outbox.payloads and not self._gather():
             self.connection.look()
-            self._send_again()
-        if self._pending:
-            self._write()
+        if self._outbox.payloads:
+            self.connection.write()
         self._give_up_if_exhausted()
 
     def done(self) -> bool:
-        """Tell whether a stop was asked for and there is nothing more to do before it."""
+        """Return whether a stop was asked for and there is nothing more to do before it."""
         if self.stop_at is None:
             return False
         return (
             self._finished
             # Not before a turn has looked for the peer's end: what it has not read goes out again.
-            or (self.empty() and (self._stopping or self.connection.writer is None))
+            or (self.empty() and (self._stopping or not self.connection.is_open))
             or self._backoff.exhausted
             or time.monotonic() >= self.stop_at
         )
 
     def empty(self) -> bool:
-        """Tell whether nothing is queued or in flight."""
-        return not self._pending and not self._queue.queue
+        """Return whether nothing is queued or in flight."""
+        return not self._outbox.payloads and not self._queue.queue
 
     def finish(self) -> None:
         """End the stream in order, and give up what is left; once and for all."""
@@ -113,19 +115,13 @@ class Delivery:
         try:
             self.connection.finish(self._until)
         finally:
-            self._send_again()  # there is no next session: they are given up, and counted
             self._give_up()
 
     def broke(self, error: BaseException) -> None:
         """Go on after an error that nobody expected: the connection's state is unknown."""
         address = str(self._options.address)
         self.connection.lost(TransportError(address, f"internal error: {describe_error(error)}"))
-        self._send_again()
         self._give_up_if_exhausted()
-
-    def abandon(self, pid: int) -> Destination:
-        """Let go of everything inherited across a fork; return the child's destination."""
-        return self.connection.abandon(pid)
 
     # -- waiting -------------------------------------------------------------------------------
 
@@ -138,7 +134,7 @@ class Delivery:
         )
 
     def _wait_for_attempt(self) -> bool:
-        """Wait until an attempt is due; tell whether there was a wait: then look around again."""
+        """Wait until an attempt is due; return whether it waited: then look around again."""
         now = time.monotonic()
         if self._backoff.exhausted:
             delay = IDLE_INTERVAL
@@ -160,51 +156,10 @@ class Delivery:
     # -- records -------------------------------------------------------------------------------
 
     def _gather(self) -> bool:
-        """Take and encode what has gathered; tell whether anything is to be written."""
+        """Take and encode what has gathered; return whether anything is to be written."""
         timeout = IDLE_INTERVAL if self.stop_at is None else 0.0
-        self._intake.gather(timeout, self._called, into=self._pending)
-        return bool(self._pending)
-
-    def _write(self) -> None:
-        """Write the pending frames; those that were not taken whole stay pending."""
-        writer = self.connection.writer
-        if writer is None or self._queue.given_up:
-            return  # the look before has ended the session, or close() has counted them as lost
-        fitting = writer.fitting(self._pending)
-        if not fitting:
-            self.connection.roll_over()
-            return
-        try:
-            size = writer.write(self._pending[:fitting])
-        except WriteError as error:
-            self._wrote(error.frames, error.size)
-            self.connection.lost(error.cause)
-            self._send_again()
-        except (TransportError, FrameStreamError) as error:
-            self.connection.lost(error)
-            self._send_again()
-        else:
-            self._wrote(fitting, size)
-
-    def _wrote(self, frames: int, size: int) -> None:
-        """Book frames that were taken whole; those that were written before, as resent."""
-        if not frames:
-            return
-        payloads = self._pending[:frames]
-        del self._pending[:frames]
-        self.connection.wrote(payloads, size)
-        again = min(frames, self._again)
-        if again:
-            self._again -= again
-            size -= sum(map(len, payloads[:again])) + again * HEADER_SIZE
-            self._queue.book(resent=again)
-        self._queue.settle(written=frames - again, size=size)
-
-    def _send_again(self) -> None:
-        """Put what the last session's peer may not have read before all that is pending."""
-        unread = self.connection.take_unread()
-        self._pending[:0] = unread
-        self._again += len(unread)
+        self._intake.gather(timeout, self._called, into=self._outbox.payloads)
+        return bool(self._outbox.payloads)
 
     # -- requests and ends ---------------------------------------------------------------------
 
@@ -214,7 +169,6 @@ class Delivery:
         if self._backoff.exhausted and self.stop_at is None:
             self._queue.shut(None)
         self.connection.renew()
-        self._send_again()
 
     def _roll_over(self) -> None:
         """Roll over because somebody asked for it, who waits until that is done."""
@@ -240,13 +194,5 @@ class Delivery:
     def _give_up(self) -> None:
         """Drop all that is pending and queued."""
         cause = "disk_full" if self.connection.disk_full else "disconnected"
-        given_up = len(self._pending) - self._again
-        if self._again:
-            self._queue.book(unconfirmed=self._again)
-            self._again = 0
-        self._pending.clear()
-        if given_up:
-            self._queue.settle(dropped={cause: given_up})
-        given_up += self._queue.discard(cause)
-        if given_up:
+        if self._outbox.give_up(cause) + self._queue.discard(cause):
             self._reporter.report("drops", logging.WARNING, self.losses)

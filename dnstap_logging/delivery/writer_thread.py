@@ -29,10 +29,12 @@ from ..process.forks import here
 from ..process.process import begin_anew, close_with_multiprocessing, instances, orphans
 from ..process.threads import become_writer, import_ahead, require_threads
 from ..shorten import describe_error
+from .connection import Connection
 from .delivery import Delivery
 from .destination import Destination
 from .losses import STUCK, say_stuck
 from .options import Options
+from .outbox import Outbox
 from .queue import RecordQueue
 from .stats import Stats
 
@@ -81,13 +83,8 @@ class WriterThread:
         self._closed = False
         # What the diagnostics' thread asks once records come: a line about the loggers, or "".
         self.look_at_loggers: Callable[[], str] = str
-        destination = Destination(options, rotation)
-        locked = destination.prepare()
-        self._set_up(destination)
-        if locked is not None:
-            self._delivery.connection.wait_for_lock(locked.reason)
-            start_desk()
-        if self._delivery.connection.say_if_unlocked():
+        self._set_up(Destination(options, rotation))
+        if self._connection.prepare():
             start_desk()
         instances.add(self)
 
@@ -100,7 +97,9 @@ class WriterThread:
             options.queue_size, options.queue_bytes, options.blocking, address
         )
         self._reporter = Reporter(address, options.report_interval)
-        self._delivery = Delivery(self._queue, destination, options, self._reporter)
+        outbox = Outbox(self._queue)
+        self._connection = Connection(self._queue, outbox, destination, options, self._reporter)
+        self._delivery = Delivery(self._queue, outbox, self._connection, options, self._reporter)
         # Held by whoever drives the delivery: two drivers would mix their frames.
         self._driving = threading.Lock()
         # Held while a thread is started; calling threads only ever try it.
@@ -403,7 +402,7 @@ class WriterThread:
         Takes no lock of the parent's and logs nothing: any lock may be held by a thread that is not
         there.
         """
-        self._set_up(self._delivery.abandon(os.getpid()))
+        self._set_up(self._connection.abandon(os.getpid()))
 
 
 def _holds_logging() -> bool:
