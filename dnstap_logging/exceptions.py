@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import socket
 import sys
-from typing import Any, Optional, Tuple, Type
+from typing import Any, Optional, Tuple
 
 __all__ = [
     "ContentTypeMismatch",
@@ -30,21 +30,23 @@ __all__ = [
 ]
 
 
-def _restore(kind: Type[DnstapLoggingError], args: Tuple[Any, ...]) -> DnstapLoggingError:
-    """Make an error again of its text, without its constructor, which takes other arguments."""
-    error = kind.__new__(kind, *args)
-    error.args = args
-    return error
-
-
 class DnstapLoggingError(Exception):
     """The root of every error that this library defines.
 
     Every error can be copied and pickled, with its attributes: a pool's worker sends it back.
     """
 
+    __module__ = "dnstap_logging"
+
     def __reduce__(self) -> Tuple[Any, ...]:
-        return _restore, (type(self), self.args), self.__dict__ or None
+        return type(self)._restore, (self.args,), self.__dict__ or None
+
+    @classmethod
+    def _restore(cls, args: Tuple[Any, ...]) -> DnstapLoggingError:
+        """Make a pickled error from its text, without its constructor, which takes other things."""
+        error = cls.__new__(cls, *args)
+        error.args = args
+        return error
 
 
 class FrameStreamError(DnstapLoggingError):
@@ -86,7 +88,9 @@ class TransportError(DnstapLoggingError, OSError):
         taken: how many bytes of a failed send the kernel had taken.
     """
 
-    _usual_errno: Optional[int] = None
+    __module__ = "dnstap_logging"
+
+    _usual_errno = 0  # none
 
     def __init__(
         self,
@@ -108,7 +112,7 @@ class TransportError(DnstapLoggingError, OSError):
     def __reduce__(self) -> Tuple[Any, ...]:
         # The cause does not travel along, so what it says does.
         facts = {"_errno": self._fact("errno"), "_filename": self._fact("filename")}
-        return _restore, (type(self), self.args), {**self.__dict__, **facts}
+        return type(self)._restore, (self.args,), {**self.__dict__, **facts}
 
     @property
     def errno(self) -> Optional[int]:
@@ -118,7 +122,7 @@ class TransportError(DnstapLoggingError, OSError):
         names that cannot be resolved.
         """
         number: Optional[int] = self._fact("errno")
-        return self._usual_errno if number is None else number
+        return (self._usual_errno or None) if number is None else number
 
     @errno.setter
     def errno(self, number: Optional[int]) -> None:

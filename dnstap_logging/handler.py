@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, List, NoReturn, Optional, Union
 
 from .arguments import DEFAULT, Default
 from .arguments import level as checked_level
-from .capture.rotation import Rotation
 from .copies import refuse_copy
 from .delivery.options import DEFAULT_RESEND_BYTES, make_options
 from .delivery.stats import Stats
@@ -84,8 +83,7 @@ class DnstapHandler(logging.Handler):
         TransportError: a file that cannot be opened, is locked, or is not to be continued.
     """
 
-    # What the rotating handlers set before this class makes their writer thread.
-    _rotation: Optional[Rotation] = None
+    __module__ = "dnstap_logging"
 
     def __init__(
         self,
@@ -121,7 +119,8 @@ class DnstapHandler(logging.Handler):
         # logging.shutdown would flush and close.
         level = checked_level("level", level)
         self._options = options
-        self._writer_thread = WriterThread(options, self._rotation)
+        # The rotating handlers set their rotation before they call this.
+        self._writer_thread = WriterThread(options, getattr(self, "_rotation", None))
         # For adapters, which take the snapshot themselves: never blocks, never raises.
         self.emit_snapshot = self._writer_thread.submit
         # A default flush() that came just before close(): when it began, and when it ended.

@@ -138,6 +138,8 @@ class RotatingDnstapHandler(_BaseRotatingDnstapHandler):
         TypeError, ValueError, TransportError: as `DnstapHandler`.
     """
 
+    __module__ = "dnstap_logging"
+
     maxBytes = _rotation_attribute(
         "maxBytes", "Bytes that a capture does not reach; 0: no limit.", _count
     )
@@ -174,6 +176,8 @@ class TimedRotatingDnstapHandler(_BaseRotatingDnstapHandler):
     Raises:
         TypeError, ValueError, TransportError: as `DnstapHandler`.
     """
+
+    __module__ = "dnstap_logging"
 
     when = _rotation_attribute("when", "As given, in upper case.")
     interval = _rotation_attribute("interval", "Seconds between two rollovers.")

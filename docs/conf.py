@@ -6,7 +6,10 @@ are pages of the manual where they stand, and a link that works on a code host w
 
 from __future__ import annotations
 
+import re
 import sys
+from importlib import import_module
+from pathlib import Path
 from typing import Any, List, Optional
 
 from docutils.nodes import Element, Node
@@ -72,6 +75,17 @@ html_additional_pages = {"index": "front.html"}
 highlight_language = "none"
 
 
+def name_where_classes_are() -> None:
+    """Let autodoc find the sources of public classes, whose module is shown as the package."""
+    root = Path(__file__).parents[1]
+    for path in (root / "dnstap_logging").rglob("*.py"):
+        source = path.read_text("utf-8")
+        if '__module__ = "' in source:
+            module = import_module(".".join(path.relative_to(root).with_suffix("").parts))
+            for name in re.findall(r"^class (\w+)", source, re.MULTILINE):
+                getattr(module, name).__module__ = module.__name__
+
+
 def keep_the_first_line(
     app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: List[str]
 ) -> None:
@@ -103,5 +117,6 @@ def find_by_last_name(
 
 def setup(app: Sphinx) -> None:
     """Connect them; before napoleon's, which has the default priority of 500."""
+    name_where_classes_are()
     app.connect("autodoc-process-docstring", keep_the_first_line, priority=400)
     app.connect("missing-reference", find_by_last_name)

@@ -46,6 +46,8 @@ class DnstapAdapter(BaseAdapter):
             are constants that no message can have.
     """
 
+    __module__ = "dnstap_logging"
+
     # -- the message types ---------------------------------------------------------------------
 
     def client_query(

@@ -8,7 +8,7 @@ and its row in docs/reference/statistics.md.
 
 # No "from __future__ import annotations": the annotations of Stats are read below.
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Dict, Mapping, NamedTuple, Optional, Tuple, Type
+from typing import TYPE_CHECKING, Any, Dict, Mapping, NamedTuple, Optional, Tuple
 
 if TYPE_CHECKING:
     from typing_extensions import Annotated
@@ -120,8 +120,15 @@ class Stats(NamedTuple):
 
     def __reduce__(self) -> Tuple[Any, ...]:
         # A read-only mapping cannot be pickled.
-        return _restore, (type(self), tuple(self._replace(dropped=dict(self.dropped))))
+        return type(self)._restore, (tuple(self._replace(dropped=dict(self.dropped))),)
 
+    @classmethod
+    def _restore(cls, values: Tuple[Any, ...]) -> "Stats":
+        stats = cls._make(values)
+        return stats._replace(dropped=MappingProxyType(stats.dropped))
+
+
+Stats.__module__ = "dnstap_logging"  # mypy does not let the body of a NamedTuple say so
 
 METRICS: Dict[str, Metric] = {}
 """The metric of each number of `Stats`. Where the value is a mapping, each key is a label."""
@@ -130,11 +137,6 @@ for _field, _hint in Stats.__annotations__.items():
     if hasattr(_hint, "__metadata__"):
         METRICS[_field] = _hint.__metadata__[0]
         Stats.__annotations__[_field] = _hint.__origin__  # what help() and the manual show
-
-
-def _restore(kind: Type[Stats], values: Tuple[Any, ...]) -> Stats:
-    stats = kind._make(values)
-    return stats._replace(dropped=MappingProxyType(stats.dropped))
 
 
 class Counters:

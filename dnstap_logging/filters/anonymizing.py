@@ -84,6 +84,8 @@ class AnonymizingFilter(logging.Filter):
         ImportError: there is a key, and the package cryptography is not installed.
     """
 
+    __module__ = "dnstap_logging.filters"
+
     def __init__(
         self,
         ipv4_prefix: Union[int, Default, None] = DEFAULT,

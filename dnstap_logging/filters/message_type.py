@@ -32,6 +32,8 @@ class MessageTypeFilter(logging.Filter):
         TypeError, ValueError: there is none, one is unknown, or a pattern matches no type.
     """
 
+    __module__ = "dnstap_logging.filters"
+
     def __init__(self, types: Union[TypeSource, Iterable[TypeSource]]) -> None:
         super().__init__()
         self.types = read_members("types", types, matching_types, _RIGHT)

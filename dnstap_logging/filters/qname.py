@@ -31,6 +31,8 @@ class QnameFilter(logging.Filter):
         TypeError, ValueError: one of them is no domain name.
     """
 
+    __module__ = "dnstap_logging.filters"
+
     def __init__(
         self,
         include: Union[NameSource, Iterable[NameSource]] = (),

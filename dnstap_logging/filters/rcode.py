@@ -32,6 +32,8 @@ class RcodeFilter(logging.Filter):
         TypeError, ValueError: one of them is no response code.
     """
 
+    __module__ = "dnstap_logging.filters"
+
     def __init__(
         self,
         include: Union[str, int, Iterable[Union[str, int]]] = (),

@@ -51,6 +51,8 @@ class SamplingFilter(logging.Filter):
         TypeError, ValueError: naming the argument and what is right.
     """
 
+    __module__ = "dnstap_logging.filters"
+
     def __init__(
         self, rate: int, key: Union[str, bytes, None] = None, state_rate: bool = False
     ) -> None:

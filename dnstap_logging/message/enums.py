@@ -81,6 +81,8 @@ class MessageType(_WireEnum):
     the other enumerations.
     """
 
+    __module__ = "dnstap_logging"
+
     AUTH_QUERY = 1
     AUTH_RESPONSE = 2
     RESOLVER_QUERY = 3
@@ -105,12 +107,16 @@ class MessageType(_WireEnum):
 class SocketFamily(_WireEnum):
     """The family of both addresses: INET has 4 bytes, INET6 has 16."""
 
+    __module__ = "dnstap_logging"
+
     INET = 1
     INET6 = 2
 
 
 class SocketProtocol(_WireEnum):
     """How the DNS message travelled."""
+
+    __module__ = "dnstap_logging"
 
     UDP = 1
     TCP = 2
@@ -124,6 +130,8 @@ class SocketProtocol(_WireEnum):
 class HttpProtocol(_WireEnum):
     """The version of HTTP under DNS over HTTPS."""
 
+    __module__ = "dnstap_logging"
+
     HTTP1 = 1
     HTTP2 = 2
     HTTP3 = 3
@@ -131,6 +139,8 @@ class HttpProtocol(_WireEnum):
 
 class PolicyAction(_WireEnum):
     """What an operator's policy did to the answer."""
+
+    __module__ = "dnstap_logging"
 
     NXDOMAIN = 1
     NODATA = 2
@@ -142,6 +152,8 @@ class PolicyAction(_WireEnum):
 
 class PolicyMatch(_WireEnum):
     """What the rule of a policy matched."""
+
+    __module__ = "dnstap_logging"
 
     QNAME = 1
     CLIENT_IP = 2

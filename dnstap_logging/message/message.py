@@ -134,6 +134,8 @@ class DnstapMessage(_MessageFields):
             and says what is right.
     """
 
+    __module__ = "dnstap_logging"
+
     __slots__ = ()
 
     def __new__(

@@ -41,6 +41,8 @@ class Policy(_PolicyFields):
         TypeError, ValueError: an argument is none of these; the text names it.
     """
 
+    __module__ = "dnstap_logging"
+
     __slots__ = ()
 
     def __new__(

@@ -63,6 +63,8 @@ class DnstapReader:
             of a file was closed and is asked for more.
     """
 
+    __module__ = "dnstap_logging"
+
     def __init__(
         self,
         source: ReaderSource,

@@ -50,7 +50,20 @@ LEAVING_TIME = 1.0
 busy machine may let its thread wait."""
 
 
-class ReceiverStats(NamedTuple):
+class _ReceiverStatsFields(NamedTuple):
+    connections: int
+    active: int
+    finished: int
+    interrupted: int
+    protocol_errors: int
+    refused: int
+    messages: int
+    undecodable: int
+    callback_errors: int
+    last_error: Optional[str]
+
+
+class ReceiverStats(_ReceiverStatsFields):
     """What a receiver has done so far.
 
     In every snapshot ``connections == active + finished + interrupted + protocol_errors``.
@@ -70,16 +83,8 @@ class ReceiverStats(NamedTuple):
         last_error: the latest diagnostic, or None.
     """
 
-    connections: int
-    active: int
-    finished: int
-    interrupted: int
-    protocol_errors: int
-    refused: int
-    messages: int
-    undecodable: int
-    callback_errors: int
-    last_error: Optional[str]
+    __module__ = "dnstap_logging.receiver"
+    __slots__ = ()
 
 
 class DnstapReceiver:
@@ -117,6 +122,8 @@ class DnstapReceiver:
     Raises:
         TypeError, ValueError: an argument cannot be used; the text names it and what is right.
     """
+
+    __module__ = "dnstap_logging"
 
     def __init__(
         self,

@@ -54,6 +54,8 @@ class DnstapClient:
         TypeError, ValueError: naming the argument, the value and what is right.
     """
 
+    __module__ = "dnstap_logging.integrations.dnspython"
+
     def __init__(self, logger: LoggerLike, role: str = "TOOL") -> None:
         self._tap = Tap(logger, role)
 
