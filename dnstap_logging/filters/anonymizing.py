@@ -16,8 +16,7 @@ from ..shorten import type_name
 from ..text.lazy import Line
 from .client_subnet import hide_client_subnets
 from .cryptopan import KEY_SIZE, CryptoPan
-from .misplaced import Misplaced
-from .records import has_dns_keys, read
+from .records import Misplaced, has_dns_keys, read
 
 __all__ = ["AnonymizingFilter"]
 

@@ -33,7 +33,7 @@ class CryptoPan:
         except ImportError as error:
             raise ImportError(
                 "key: pseudonyms by Crypto-PAn need the package cryptography:"
-                " pip install 'dnstap-logging[privacy]'"
+                " install it, or dnstap-logging with its extra 'privacy'"
             ) from error
         # ECB is right here: each block is a question of its own to a pseudorandom function.
         self._key = key

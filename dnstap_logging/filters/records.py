@@ -1,6 +1,6 @@
-"""What all filters share: reading the dns extras of a record, and lists as arguments.
+"""What filters share: the dns extras of a record, lists as arguments, the line about a wrong place.
 
-Values are converted by the converters of `extras.FIELDS`, so a filter accepts what the handler
+Values are converted by the converters of `snapshot.FIELDS`, so a filter accepts what the handler
 accepts. Runs in the threads that log; nothing raises for any value.
 """
 
@@ -11,6 +11,7 @@ import logging
 from collections.abc import Mapping
 from typing import Callable, FrozenSet, Iterable, Iterator, List, Optional, TypeVar
 
+from ..diagnostics import Reporter, start_desk
 from ..dnswire.message import Question, read_question, read_questions
 from ..interrupts import pass_on
 from ..message.nested import nested_extras
@@ -19,9 +20,20 @@ from ..message.snapshot import has_dns_keys as _has_dns_keys
 from ..message.values import reason
 from ..shorten import shorten
 
-__all__ = ["has_dns_keys", "names_in", "question_in", "read", "read_members", "wires_of"]
+__all__ = [
+    "Misplaced",
+    "has_dns_keys",
+    "names_in",
+    "question_in",
+    "read",
+    "read_members",
+    "wires_of",
+]
 
 T = TypeVar("T")
+
+REPORT_INTERVAL = 10.0
+"""Seconds between two lines about the same mistake, as those of a handler."""
 
 _WIRES = ("query_message", "response_message")
 _SINGLE = (str, bytes, bytearray, memoryview, int, enum.Enum)  # never meant as a list
@@ -106,3 +118,27 @@ def _members(argument: str, value: object, right: str) -> List[object]:
     if isinstance(value, Iterable) and not isinstance(value, Mapping):
         return list(value)
     raise TypeError(f"{argument}={shorten(value)}: must be {right}, or a list of them")
+
+
+# -- filters in the wrong place ----------------------------------------------------------------
+
+
+class Misplaced:
+    """The diagnostic of a filter on a logger or on another library's handler, where it cannot work.
+
+    The standard library could pass on the original of a record there (before Python 3.12 it takes
+    no changed copies), or other handlers would see the copy.
+
+    Args:
+        name: the kind of filter, which the line begins with.
+        text: what is wrong, and what that does.
+    """
+
+    def __init__(self, name: str, text: str) -> None:
+        self._reporter = Reporter(name, REPORT_INTERVAL)
+        self._text = text
+
+    def report(self) -> None:
+        """Post the diagnostic; never block, never raise."""
+        start_desk()
+        self._reporter.report("misplaced", logging.WARNING, self._text)

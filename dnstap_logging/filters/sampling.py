@@ -11,8 +11,7 @@ from ..arguments import flag, integer
 from ..dnswire.message import HEADER_SIZE, read_header
 from ..message.values import Endpoint
 from ..shorten import type_name
-from .misplaced import Misplaced
-from .records import has_dns_keys, question_in, read, wires_of
+from .records import Misplaced, has_dns_keys, question_in, read, wires_of
 
 __all__ = ["SamplingFilter"]
 

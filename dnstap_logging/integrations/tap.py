@@ -64,7 +64,8 @@ def report(error: BaseException) -> None:
 
 def missing(module: str, library: str, extra: str) -> ImportError:
     """Make the error for a library that is not installed, or too old."""
-    return ImportError(f"{module} needs {library}: pip install 'dnstap-logging[{extra}]'")
+    hint = f"install it, or dnstap-logging with its extra {extra!r}"
+    return ImportError(f"{module} needs {library}: {hint}")
 
 
 def as_adapter(argument: str, value: object) -> DnstapAdapter:

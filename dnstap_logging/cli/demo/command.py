@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
             raise
         raise CommandError(
             f"the demo needs dnslib and dnspython, and {error.name} is not installed: "
-            f"python -m pip install 'dnstap-logging[demo]'"
+            f"install it, or dnstap-logging with its extra 'demo'"
         ) from error
     # Lines come out whole and at once, also in a pipe and among those of the diagnostics.
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]

@@ -22,9 +22,9 @@ from ..common import DAMAGED, INTERRUPTED, OK, CommandError, say
 from ..printing import prepare_output
 from ..receivers import add_tls_arguments
 from ..verbose import say_diagnostics
-from .intake import Intake
 from .report import check_place, write_report
 from .sources import Source, open_source
+from .statistics import SharedTraffic
 from .summary import as_json, as_text
 
 __all__ = ["add_arguments", "run"]
@@ -77,18 +77,20 @@ def run(options: argparse.Namespace) -> int:
         require_rich()
     if options.report is not None:
         check_place(options.report, options.source)
-    intake = Intake(selecting.make_selector(options) if selecting.any_given(options) else None)
+    traffic = SharedTraffic(
+        selecting.make_selector(options) if selecting.any_given(options) else None
+    )
     # In the picture there is no room for the library's lines.
     level = logging.CRITICAL if full_screen else logging.WARNING
     with say_diagnostics(options.command, False, level):
         source = open_source(options)
         if full_screen:
             with _asked_to_end_by_signal(_interrupt):
-                Watch(source, intake).run()
+                Watch(source, traffic).run()
             whole = True
         else:
-            whole = _collect(source, intake)
-    summary = intake.summary(options.rows)
+            whole = _collect(source, traffic)
+    summary = traffic.summary(options.rows)
     if not full_screen:
         sys.stdout.write((as_json if options.json else as_text)(summary, source.name))
     if options.report is not None:
@@ -102,7 +104,7 @@ def _has_screen() -> bool:
     return sys.stdout.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown")
 
 
-def _collect(source: Source, intake: Intake) -> bool:
+def _collect(source: Source, traffic: SharedTraffic) -> bool:
     """Take all messages; tell whether that is all there are.
 
     A signal ends it: a live source has no other end, a capture is summarized so far.
@@ -111,7 +113,7 @@ def _collect(source: Source, intake: Intake) -> bool:
         with _asked_to_end_by_signal(source.stop if source.live else _interrupt):
             if source.announcement is not None:
                 say(source.announcement)
-            source.collect(intake.take)
+            source.collect(traffic.take)
     except KeyboardInterrupt:
         return False
     return True

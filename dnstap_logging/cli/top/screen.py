@@ -11,9 +11,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, List, Optional, Tuple, Type
 
 from ..common import CommandError
-from .intake import Intake
 from .layout import Line, Picture, draw
 from .sources import Source
+from .statistics import SharedTraffic
 from .timeline import Rates
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ def require_rich() -> None:
         import rich  # noqa: F401
     except ImportError:
         raise CommandError(
-            "the full-screen view needs rich: pip install 'dnstap-logging[cli]', "
-            "or print a summary at the end with --summary"
+            "the full-screen view needs rich: install it, or dnstap-logging with its extra "
+            "'cli', or print a summary at the end with --summary"
         ) from None
 
 
@@ -49,12 +49,12 @@ class Watch:
 
     Args:
         source: where the messages come from; it is collected in a thread of its own.
-        intake: what counts them.
+        traffic: what counts them.
     """
 
-    def __init__(self, source: Source, intake: Intake) -> None:
+    def __init__(self, source: Source, traffic: SharedTraffic) -> None:
         self._source = source
-        self._intake = intake
+        self._traffic = traffic
         self._rates = Rates()
         self._error: Optional[BaseException] = None
         self._thread = threading.Thread(target=self._collect, name="dnstap-top", daemon=True)
@@ -91,16 +91,16 @@ class Watch:
 
     def _collect(self) -> None:
         try:
-            self._source.collect(self._intake.take)
+            self._source.collect(self._traffic.take)
         except BaseException as error:  # noqa: BLE001 - raised again in the main thread
             self._error = error
 
     def _picture(self, console: Console, keyboard: Keyboard) -> Text:
-        self._rates.look(time.monotonic(), self._intake.messages)
+        self._rates.look(time.monotonic(), self._traffic.messages)
         running = self._thread.is_alive()
         status, alarm = self._status(running)
         picture = Picture(
-            self._intake.summary(MAX_ROWS),
+            self._traffic.summary(MAX_ROWS),
             self._source.name,
             status,
             self._rates.now() if running else None,

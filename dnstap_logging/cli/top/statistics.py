@@ -1,12 +1,13 @@
 """What the traffic looks like: everything that is counted, and a snapshot of it.
 
-Pure statistics, in memory that does not grow with the traffic; whoever feeds several threads into
-it brings a lock. What is in a message came from the network: whatever cannot be read is counted as
-that.
+Pure statistics, in memory that does not grow with the traffic. Several threads feed the traffic
+through `SharedTraffic`, which has a lock. Messages come from the network: what cannot be read in
+them is counted as unreadable.
 """
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from typing import Callable, Dict, List, NamedTuple, Optional, Tuple, TypeVar
 
@@ -15,13 +16,14 @@ from ...dnswire.names import read_name
 from ...message.message import DnstapMessage, MessageType, SocketProtocol
 from ...message.values import unmapped
 from ...text.line import UNKNOWN, address_text, own_time, own_wire
+from ..selecting import Selector
 from ..tally import Tally
 from .busiest import Busiest
 from .latency import Bar, Latencies
 from .pairs import Exchange, PairCounts, Pairs
 from .timeline import Bin, Timeline
 
-__all__ = ["Latency", "Ranking", "Row", "Summary", "Traffic"]
+__all__ = ["Latency", "Ranking", "Row", "SharedTraffic", "Summary", "Traffic"]
 
 KEPT = 4096
 """Names, and clients, that are kept when room is made: what comes more often than one message in
@@ -230,6 +232,35 @@ class Traffic:
         found = self._latencies
         p50, p95, p99 = map(found.percentile, (50, 95, 99))
         return Latency(found.count, p50, p95, p99, found.maximum, found.bars())
+
+
+class SharedTraffic:
+    """Count the messages that are wanted, from any thread.
+
+    Args:
+        wanted: returns whether a message is wanted; None: all are.
+    """
+
+    def __init__(self, wanted: Optional[Selector]) -> None:
+        self._wanted = wanted
+        self._lock = threading.Lock()  # guards the traffic; held for no I/O
+        self._traffic = Traffic()
+
+    @property
+    def messages(self) -> int:
+        """How many were counted so far."""
+        return self._traffic.messages
+
+    def take(self, message: DnstapMessage) -> None:
+        """Count a message, if it is wanted."""
+        if self._wanted is None or self._wanted(message):
+            with self._lock:
+                self._traffic.add(message)
+
+    def summary(self, rows: int) -> Summary:
+        """Return a snapshot; as `Traffic.summary`."""
+        with self._lock:
+            return self._traffic.summary(rows)
 
 
 def _question(wire: bytes) -> Tuple[bytes, int, bytes]:

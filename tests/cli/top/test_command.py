@@ -21,8 +21,8 @@ import pytest
 import trustme
 
 from dnstap_logging import DnstapAdapter, DnstapHandler
-from dnstap_logging.cli.top.intake import Intake
 from dnstap_logging.cli.top.sources import CaptureSource
+from dnstap_logging.cli.top.statistics import SharedTraffic
 from dnstap_logging.cli.top.units import stamp
 from tests.cli.programs import DEADLINE, REPOSITORY, started
 from tests.cli.running import call, run
@@ -127,13 +127,13 @@ def test_a_growing_file_is_followed(traffic: Path, tmp_path: Path) -> None:
     whole = traffic.read_bytes()
     growing = tmp_path / "growing.dnstap"
     growing.write_bytes(whole[: len(whole) // 2])
-    source, intake = CaptureSource(str(growing), follow=True), Intake(None)
-    thread = threading.Thread(target=source.collect, args=(intake.take,))
+    source, traffic = CaptureSource(str(growing), follow=True), SharedTraffic(None)
+    thread = threading.Thread(target=source.collect, args=(traffic.take,))
     thread.start()
-    wait_until(lambda: intake.messages > EXCHANGES // 2, "the first half")
+    wait_until(lambda: traffic.messages > EXCHANGES // 2, "the first half")
     with growing.open("ab") as file:
         file.write(whole[len(whole) // 2 :])
-    wait_until(lambda: dict(intake.summary(1).types)["CLIENT_QUERY"] == EXCHANGES, "all of it")
+    wait_until(lambda: dict(traffic.summary(1).types)["CLIENT_QUERY"] == EXCHANGES, "all of it")
     source.stop()
     thread.join(DEADLINE)
 

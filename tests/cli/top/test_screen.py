@@ -208,7 +208,8 @@ def test_without_rich_a_line_says_how_to_get_it(traffic: Path) -> None:
         (line,) = [line.rstrip() for line in terminal.lines() if line.strip()]
     assert line == (
         "dnstap-logging top: the full-screen view needs rich: "
-        "pip install 'dnstap-logging[cli]', or print a summary at the end with --summary"
+        "install it, or dnstap-logging with its extra 'cli', "
+        "or print a summary at the end with --summary"
     )
     command = [sys.executable, "-c", WITHOUT_RICH, "--summary", str(traffic)]
     with Terminal(command, 100, 100) as terminal:
