@@ -15,7 +15,7 @@ import pytest
 
 from dnstap_logging import diagnostics
 from dnstap_logging.diagnostics import LOGGER_NAME, Reporter, start_desk
-from tests.conftest import Said, let_earlier_lines_pass
+from tests.helpers.said import Said, let_earlier_lines_pass
 from tests.helpers.support import wait_until
 
 pytestmark = pytest.mark.usefixtures("said")

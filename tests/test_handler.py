@@ -12,35 +12,15 @@ import socket
 import threading
 import weakref
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Union
+from typing import Any, Callable, List, Union
 
 import pytest
 
 import dnstap_logging
-from dnstap_logging import DnstapHandler, DnstapMessage, DnstapReader, MessageType
-from tests.conftest import Said
+from dnstap_logging import DnstapHandler, DnstapMessage, MessageType
+from tests.helpers.records import WIRE, query, read
+from tests.helpers.said import Said
 from tests.helpers.support import assert_balanced, wait_until
-
-WIRE = bytes.fromhex("a1b20100000100000000000003777777076578616d706c65036f72670000010001")
-
-
-def query(**extras: Any) -> Dict[str, Any]:
-    """Return the dns extras of a query, with changes."""
-    extra = {
-        "dns_message_type": "CLIENT_QUERY",
-        "dns_query_message": WIRE,
-        "dns_query_address": ("192.0.2.1", 5353),
-        "dns_socket_protocol": "UDP",
-    }
-    extra.update(extras)
-    return extra
-
-
-def read(path: Path) -> List[DnstapMessage]:
-    with DnstapReader(path) as reader:
-        messages = list(reader)
-        assert reader.complete, "the capture has no STOP"
-    return messages
 
 
 def log_and_read(logger: logging.Logger, handler: DnstapHandler, **extras: Any) -> DnstapMessage:

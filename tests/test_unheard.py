@@ -19,7 +19,7 @@ from dnstap_logging import DnstapAdapter, DnstapHandler
 from dnstap_logging.integrations.dnslib import DnstapLogger, DnstapUpstream
 from dnstap_logging.integrations.dnspython import DnstapClient
 from dnstap_logging.integrations.socketserver import DnstapMixin
-from tests.conftest import Said
+from tests.helpers.said import Said
 
 WIRE = b"\x12\x34\1\0" + bytes(8)
 TEXT = "no dnstap handler is reached from it"

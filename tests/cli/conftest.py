@@ -10,13 +10,11 @@ import pytest
 
 from dnstap_logging import DnstapHandler
 from tests.cli.emitters import Dnsdist, Knot, kdig
+from tests.cli.samples import OWN_MESSAGES
 from tests.helpers.support import wait_until
 from tests.situations.interop import corpus
 from tests.situations.interop.captures import read_capture
 from tests.situations.interop.collectors import FstrmCapture
-
-OWN_MESSAGES = 420
-"""Of our own handler: every message type with every socket protocol, at least."""
 
 
 @pytest.fixture(scope="session")

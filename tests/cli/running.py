@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Dict, NamedTuple, Union
 
 from dnstap_logging.cli.main import main
-from tests.conftest import let_earlier_lines_pass
+from tests.helpers.said import let_earlier_lines_pass
 
 TIMEOUT = 60.0
 PROGRAM = [sys.executable, "-W", "error", "-m", "dnstap_logging"]

@@ -6,9 +6,11 @@ import struct
 from pathlib import Path
 from typing import Any, Iterable, List
 
-from dnstap_logging import DnstapMessage
+from dnstap_logging import DnstapHandler, DnstapMessage
 from dnstap_logging.codec.encoding import Encoder
-from tests.helpers.support import capture
+from dnstap_logging.codec.proto import Dnstap
+from tests.cli.programs import DEADLINE
+from tests.helpers.support import capture, dnstap_payload
 
 NS = 10**9
 NOON = 1_767_268_800 * NS
@@ -54,3 +56,32 @@ def write(path: Path, messages: Iterable[DnstapMessage], *, stop: bool = True) -
     """Write a capture; return its path."""
     path.write_bytes(capture(payloads(messages), stop=stop))
     return path
+
+
+def relay(address: str, payloads: List[bytes], **arguments: object) -> DnstapHandler:
+    """Send payloads by a handler of ours; return it, closed."""
+    handler = DnstapHandler(address, overflow="block", close_timeout=DEADLINE, **arguments)  # type: ignore[arg-type]
+    for payload in payloads:
+        handler.emit_payload(payload)
+    handler.close()
+    return handler
+
+
+def numbered(sender: int, count: int) -> List[bytes]:
+    """Return payloads that tell their sender and their order."""
+    return [dnstap_payload(sender * 1_000_000 + number) for number in range(count)]
+
+
+def payload_at(seconds: float, kind: str = "CLIENT_QUERY") -> bytes:
+    """Return a message whose own side's time is so many seconds after some moment."""
+    dnstap = Dnstap(type=Dnstap.MESSAGE)
+    dnstap.message.type = dnstap.message.Type.Value(kind)
+    whole = 1_700_000_000 + int(seconds)
+    side = "query" if kind.endswith("QUERY") else "response"
+    setattr(dnstap.message, f"{side}_time_sec", whole)
+    setattr(dnstap.message, f"{side}_time_nsec", round(seconds % 1 * 1e9))
+    return dnstap.SerializeToString()
+
+
+OWN_MESSAGES = 420
+"""Of our own handler: every message type with every socket protocol, at least."""

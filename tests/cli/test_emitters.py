@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Dict
 
-from tests.cli.conftest import OWN_MESSAGES
 from tests.cli.emitters import QUESTIONS
+from tests.cli.samples import OWN_MESSAGES
 from tests.situations.interop.captures import read_capture
 
 

@@ -17,26 +17,13 @@ import trustme
 from dnstap_logging import DnstapHandler
 from tests.cli.emitters import QUESTIONS, Dnsdist, Knot
 from tests.cli.programs import DEADLINE, Listener, run
+from tests.cli.samples import numbered, relay
 from tests.helpers.support import assert_balanced, dnstap_payload, require_program, wait_until
 from tests.situations.interop.captures import assert_same, read_capture
 
 QUERIES_SENT = re.compile(r"Queries sent: +(\d+)\n +Queries completed: +(\d+)")
 ROUNDS = 20
 """What knotd says of all questions so often fits in its queue of 512, which drops silently."""
-
-
-def relay(address: str, payloads: List[bytes], **arguments: object) -> DnstapHandler:
-    """Send payloads by a handler of ours; return it, closed."""
-    handler = DnstapHandler(address, overflow="block", close_timeout=DEADLINE, **arguments)  # type: ignore[arg-type]
-    for payload in payloads:
-        handler.emit_payload(payload)
-    handler.close()
-    return handler
-
-
-def numbered(sender: int, count: int) -> List[bytes]:
-    """Return payloads that tell their sender and their order."""
-    return [dnstap_payload(sender * 1_000_000 + number) for number in range(count)]
 
 
 def test_streams_of_knotd_and_dnsdist_lose_nothing(tmp_path: Path) -> None:

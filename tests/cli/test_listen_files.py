@@ -17,7 +17,7 @@ import pytest
 from dnstap_logging import DnstapHandler
 from tests.cli.programs import DEADLINE, Listener, command, run, started
 from tests.cli.running import with_environment
-from tests.cli.test_listen import numbered, relay
+from tests.cli.samples import numbered, relay
 from tests.helpers.support import capture, dnstap_payload, wait_until
 from tests.situations.interop.captures import assert_same, read_capture
 

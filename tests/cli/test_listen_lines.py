@@ -13,7 +13,7 @@ import pytest
 from dnstap_logging import DnstapReceiver
 from dnstap_logging.receiver.reports import MOST_SUBJECTS
 from tests.cli.programs import Listener
-from tests.conftest import Said
+from tests.helpers.said import Said
 from tests.helpers.support import capture, dnstap_payload
 
 BAD = b"GET / HTTP/1.1\r\n\r\n"

@@ -6,19 +6,9 @@ import pytest
 
 from dnstap_logging.cli.pacing import at_once, at_rate, in_its_time
 from dnstap_logging.codec.proto import Dnstap
+from tests.cli.samples import payload_at
 
 START = 1000.0
-
-
-def payload_at(seconds: float, kind: str = "CLIENT_QUERY") -> bytes:
-    """Return a message whose own side's time is so many seconds after some moment."""
-    dnstap = Dnstap(type=Dnstap.MESSAGE)
-    dnstap.message.type = dnstap.message.Type.Value(kind)
-    whole = 1_700_000_000 + int(seconds)
-    side = "query" if kind.endswith("QUERY") else "response"
-    setattr(dnstap.message, f"{side}_time_sec", whole)
-    setattr(dnstap.message, f"{side}_time_nsec", round(seconds % 1 * 1e9))
-    return dnstap.SerializeToString()
 
 
 def test_at_once_is_now() -> None:

@@ -178,7 +178,7 @@ def test_rate_and_own_time_take_their_time(tmp_path: Path) -> None:
 
     That takes 1.3 and 1.5 seconds; a third is enough, for a busy machine may hold up the first.
     """
-    from tests.cli.test_pacing import payload_at
+    from tests.cli.samples import payload_at
 
     path = tmp_path / "timed.fstrm"
     path.write_bytes(capture(payload_at(seconds) for seconds in (0, 1, 2, 3, 2.9)))

@@ -18,7 +18,7 @@ from dnstap_logging.codec.encoding import Encoder
 from dnstap_logging.exceptions import DecodeError
 from dnstap_logging.message.message import DnstapMessage, check, take_snapshot
 from tests.benchmarks.reading import traffic
-from tests.codec.test_encoding import extras
+from tests.codec.strategies import extras
 
 HEAD = b"\x0a\x03ns1\x12\x031.0"
 KINDS = b"\x08\x05\x10\x01\x18\x01"

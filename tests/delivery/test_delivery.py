@@ -11,15 +11,10 @@ from typing import Any, Iterator, List
 import pytest
 
 from dnstap_logging import DnstapHandler, DnstapMessage, DnstapReader, DnstapReceiver
-from tests.conftest import Said
+from tests.delivery.records import log
+from tests.helpers.said import Said
 from tests.helpers.support import assert_balanced, wait_until
-from tests.situations.life.test_process_life import ports, run
-
-
-def log(handler: DnstapHandler, port: int, **extras: Any) -> None:
-    """Give the handler one record, numbered by its query port."""
-    extra = {"dns_message_type": "CLIENT_QUERY", "dns_query_port": port, **extras}
-    handler.handle(logging.makeLogRecord(extra))
+from tests.situations.life.queries import ports, run
 
 
 @pytest.fixture

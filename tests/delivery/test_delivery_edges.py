@@ -16,10 +16,10 @@ import dnstap_logging
 from dnstap_logging import DnstapHandler
 from dnstap_logging.exceptions import TransportError
 from dnstap_logging.transport import FileTransport
-from tests.conftest import Said
-from tests.delivery.test_delivery import log
+from tests.delivery.records import log
+from tests.helpers.said import Said
 from tests.helpers.support import assert_balanced, wait_until
-from tests.situations.life.test_process_life import ports, run
+from tests.situations.life.queries import ports, run
 
 
 def test_a_file_gives_up_after_its_last_attempt_too(

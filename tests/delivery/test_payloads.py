@@ -9,7 +9,7 @@ from typing import Any, Callable, Dict, List
 import pytest
 
 from dnstap_logging import DnstapHandler, DnstapReceiver
-from tests.conftest import Said
+from tests.helpers.said import Said
 from tests.helpers.support import assert_balanced, dnstap_payload, wait_until
 from tests.situations.interop.captures import read_capture
 

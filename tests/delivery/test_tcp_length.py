@@ -19,11 +19,11 @@ from dnstap_logging.delivery.tcp_length import has_length, strip_length
 from dnstap_logging.dnswire.message import read_body
 from dnstap_logging.message.message import Problem
 from dnstap_logging.message.snapshot import take_snapshot
-from tests.conftest import Said
 from tests.helpers.hostile_messages import HOSTILE, hostile_message
 from tests.helpers.hostile_messages import with_length as hostile_with_length
+from tests.helpers.records import read
+from tests.helpers.said import Said
 from tests.helpers.support import assert_balanced
-from tests.test_handler import read
 
 
 def query(name: str = "www.example.org.", **options: Any) -> dns.message.Message:

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Iterator, List, NamedTuple
+from typing import Iterator, List
 
 import pytest
 
 from dnstap_logging import DnstapMessage, DnstapReceiver
-
-
-class Collector(NamedTuple):
-    """A receiver that stands where the examples send to."""
-
-    receiver: DnstapReceiver
-    messages: List[DnstapMessage]
+from tests.docs.collector import Collector
 
 
 @pytest.fixture

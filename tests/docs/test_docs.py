@@ -5,11 +5,18 @@ from __future__ import annotations
 import importlib
 import re
 from pathlib import Path
-from typing import Iterator, List, Set, Tuple
+from typing import Iterator, Set
 
 import pytest
 
-from tests.helpers.pages import DOCS, FENCE, REPOSITORY, code_blocks, code_in, not_run
+from tests.helpers.pages import (
+    DOCS,
+    FENCE,
+    REPOSITORY,
+    code_in,
+    not_run,
+    python_examples,
+)
 
 PAGES = sorted(
     [
@@ -48,15 +55,6 @@ def broken_links(page: Path) -> Iterator[str]:
         path = page.parent / name if name else page
         if not path.exists() or (anchor and anchor not in anchors(path)):
             yield target
-
-
-def python_examples(page: Path) -> List[Tuple[int, str]]:
-    """Return the Python examples of a page, each with the line on which it begins."""
-    return [
-        (block.line, block.code)
-        for block in code_blocks(page)
-        if block.language in ("python", "py")
-    ]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=page_name)

@@ -12,7 +12,7 @@ import trustme
 
 from dnstap_logging import DnstapMessage, DnstapReceiver, MessageType, Policy, SocketProtocol
 from dnstap_logging.address import parse_address
-from tests.docs.conftest import Collector
+from tests.docs.collector import Collector
 from tests.helpers.pages import DOCS, LOG_ONE, SOCKET, example, names, rows_of, run, sections
 from tests.helpers.support import wait_until
 

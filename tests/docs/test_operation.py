@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import List
 
 from dnstap_logging import DnstapMessage, DnstapReader, DnstapReceiver
+from tests.helpers.logrotate import Logrotate
 from tests.helpers.pages import LOG_ONE, example, run, start
 from tests.helpers.support import free_port, require_program, wait_until
-from tests.rotating.test_logrotate import Logrotate
 
 DEADLINE = 60  # seconds for a program
 # Not signal.pause(): a signal that came just before it would wait there for the next one.

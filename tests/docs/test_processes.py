@@ -6,7 +6,7 @@ import signal
 from pathlib import Path
 
 from dnstap_logging import DnstapReader
-from tests.docs.conftest import Collector
+from tests.docs.collector import Collector
 from tests.helpers.pages import DEADLINE, DOCS, SOCKET, example, run, sections, start
 from tests.helpers.support import wait_until
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dnstap_logging.delivery.stats import CAUSES
-from tests.docs.conftest import Collector
+from tests.docs.collector import Collector
 from tests.helpers.pages import example, run
 
 QUICK_START = example("logging.md", "python")

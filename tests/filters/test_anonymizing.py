@@ -16,10 +16,9 @@ from hypothesis import strategies as st
 from dnstap_logging import DnstapHandler, DnstapMessage, MessageType, Policy
 from dnstap_logging.filters import AnonymizingFilter
 from dnstap_logging.message.message import check, take_snapshot
-from tests.conftest import Said
-from tests.filters.test_cryptopan import KEY
 from tests.filters.traffic import (
     CLIENT,
+    KEY,
     SERVER,
     Server,
     close_and_read,
@@ -27,6 +26,7 @@ from tests.filters.traffic import (
     subnet_query,
     subnets_in,
 )
+from tests.helpers.said import Said
 
 CUT = AnonymizingFilter()
 REMOVED = AnonymizingFilter(None, 0)

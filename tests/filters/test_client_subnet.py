@@ -18,8 +18,7 @@ from hypothesis import strategies as st
 
 from dnstap_logging.filters import AnonymizingFilter
 from dnstap_logging.filters.client_subnet import hide_client_subnets
-from tests.filters.test_cryptopan import KEY
-from tests.filters.traffic import query_for, subnet_query, subnets_in
+from tests.filters.traffic import KEY, query_for, subnet_query, subnets_in
 
 NAME = b"\3www\7example\3org\0"
 QUESTION = NAME + b"\0\1\0\1"

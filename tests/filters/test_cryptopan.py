@@ -13,9 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dnstap_logging.filters.cryptopan import CACHE_SIZE, CryptoPan
-
-KEY = bytes.fromhex("1522178d33a4cf80 130a5b1649907d10 d8988f8379796527 62574c2d2a842202")
-"""The key of the sample that comes with the original implementation."""
+from tests.filters.traffic import KEY
 
 # From the sample trace of the original implementation; it knows IPv4 only. Those of IPv6 are what
 # its successors agree on.

@@ -14,7 +14,7 @@ from dnstap_logging.filters import (
     RcodeFilter,
     SamplingFilter,
 )
-from tests.filters.test_cryptopan import KEY
+from tests.filters.traffic import KEY
 from tests.helpers.cpu_time import too_slow
 from tests.helpers.hostile_messages import ADDRESS, ADDRESS_6, HOSTILE, hostile_message
 

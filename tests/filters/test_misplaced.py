@@ -11,8 +11,8 @@ import pytest
 
 from dnstap_logging import DnstapAdapter, DnstapHandler
 from dnstap_logging.filters import AnonymizingFilter
-from tests.conftest import Said
 from tests.filters.traffic import CLIENT, Server, close_and_read, query_for
+from tests.helpers.said import Said
 
 QUERY: Dict[str, Any] = {"dns_message_type": "CLIENT_QUERY", "dns_query_address": CLIENT}
 

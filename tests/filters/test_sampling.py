@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from dnstap_logging import DnstapHandler
 from dnstap_logging.filters import SamplingFilter
-from tests.conftest import Said
 from tests.filters.traffic import Server, close_and_read, query_for
+from tests.helpers.said import Said
 
 KEY = b"a key for tests"
 

@@ -188,3 +188,7 @@ def names_of(messages: List[DnstapMessage]) -> List[str]:
         name = dns.message.from_wire(wire).question[0].name if wire else None
         found.append(f"{message.message_type.name} {name}")
     return found
+
+
+KEY = bytes.fromhex("1522178d33a4cf80 130a5b1649907d10 d8988f8379796527 62574c2d2a842202")
+"""The key of the sample that comes with the original implementation."""

@@ -162,3 +162,12 @@ def run_command(folder: Path, line: str) -> str:
     )
     assert done.returncode == 0, done.stdout
     return done.stdout
+
+
+def python_examples(page: Path) -> List[Tuple[int, str]]:
+    """Return the Python examples of a page, each with the line on which it begins."""
+    return [
+        (block.line, block.code)
+        for block in code_blocks(page)
+        if block.language in ("python", "py")
+    ]

@@ -7,7 +7,7 @@ from typing import Any, Tuple, Type
 import pytest
 
 from dnstap_logging.integrations.socketserver import DnstapMixin
-from tests.integrations.conftest import Capture
+from tests.integrations.capture import Capture
 from tests.integrations.servers import (
     DatagramHandler,
     Server,

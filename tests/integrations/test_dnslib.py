@@ -17,7 +17,7 @@ from dnslib.server import DNSHandler, DNSLogger
 from dnstap_logging import DnstapAdapter, DnstapMessage, MessageType
 from dnstap_logging.integrations.dnslib import DnstapLogger
 from tests.helpers.support import require_program, wait_until
-from tests.integrations.conftest import Capture
+from tests.integrations.capture import Capture
 from tests.integrations.dnslib_servers import Addresses, Noting, dns_server
 from tests.integrations.servers import (
     Seen,

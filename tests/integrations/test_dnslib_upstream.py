@@ -11,7 +11,7 @@ from dnslib import DNSError, DNSRecord
 from dnstap_logging import MessageType
 from dnstap_logging.integrations.dnslib import DnstapLogger, DnstapProxyResolver, DnstapUpstream
 from tests.helpers.support import free_port
-from tests.integrations.conftest import Capture
+from tests.integrations.capture import Capture
 from tests.integrations.dnslib_servers import Noting, dns_server, udp_and_tcp
 from tests.integrations.servers import (
     DatagramHandler,

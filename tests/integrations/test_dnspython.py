@@ -17,7 +17,7 @@ import pytest
 from dnstap_logging import DnstapAdapter, DnstapMessage, MessageType
 from dnstap_logging.integrations.dnspython import DnstapClient
 from tests.helpers.support import free_port
-from tests.integrations.conftest import Capture
+from tests.integrations.capture import Capture
 from tests.integrations.servers import (
     Certificates,
     DatagramHandler,

@@ -14,7 +14,7 @@ import pytest
 from dnstap_logging import DnstapMessage, HttpProtocol, MessageType, SocketProtocol
 from dnstap_logging.integrations.dnspython import DnstapClient
 from tests.helpers.support import NOT_HERE, free_port
-from tests.integrations.conftest import Capture
+from tests.integrations.capture import Capture
 from tests.integrations.doh_servers import Http1, Http2, offering
 from tests.integrations.servers import Certificates, Server, certificates, serving
 

@@ -19,7 +19,7 @@ import pytest
 from dnstap_logging import DnstapAdapter, DnstapMessage
 from dnstap_logging.integrations.dnspython import DnstapClient
 from tests.helpers.support import NOT_HERE
-from tests.integrations.conftest import Capture
+from tests.integrations.capture import Capture
 from tests.integrations.doh_servers import Http1, offering
 from tests.integrations.servers import (
     Certificates,

@@ -12,8 +12,8 @@ import dns.query
 import pytest
 
 from dnstap_logging.integrations.dnspython import DnstapClient
-from tests.conftest import Said
-from tests.integrations.conftest import Capture
+from tests.helpers.said import Said
+from tests.integrations.capture import Capture
 from tests.integrations.servers import DatagramHandler, StreamHandler, connected, serving
 
 TIMEOUT = 20.0

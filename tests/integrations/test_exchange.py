@@ -9,7 +9,7 @@ import pytest
 from dnstap_logging import MessageType, SocketProtocol
 from dnstap_logging.integrations.exchange import Exchange, ends_of
 from dnstap_logging.integrations.tap import Tap
-from tests.integrations.conftest import Capture
+from tests.integrations.capture import Capture
 
 ASKED, ANSWERED = 10**18, 10**18 + 7
 ENDS = ("192.0.2.1", 5353), ("192.0.2.53", 53)

@@ -16,7 +16,7 @@ import pytest
 from dnstap_logging import DnstapAdapter, DnstapMessage, DnstapReader, MessageType, SocketProtocol
 from dnstap_logging.integrations.socketserver import DnstapMixin
 from tests.helpers.support import require_program
-from tests.integrations.conftest import Capture
+from tests.integrations.capture import Capture
 from tests.integrations.logged_servers import HANDLERS, LoggedDatagrams, LoggedStream, ask, logged
 from tests.integrations.servers import (
     Certificates,

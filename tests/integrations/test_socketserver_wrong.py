@@ -12,8 +12,8 @@ import pytest
 
 from dnstap_logging import MessageType
 from dnstap_logging.integrations.socketserver import DnstapMixin
-from tests.conftest import Said
-from tests.integrations.conftest import Capture
+from tests.helpers.said import Said
+from tests.integrations.capture import Capture
 from tests.integrations.logged_servers import HANDLERS, LoggedDatagrams, LoggedStream, ask, logged
 from tests.integrations.servers import (
     DatagramHandler,

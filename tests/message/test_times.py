@@ -14,7 +14,7 @@ from typing import Any, Iterator, List, Tuple
 import pytest
 
 from dnstap_logging import DnstapAdapter, DnstapHandler, DnstapMessage, DnstapReader, Stats
-from tests.conftest import Said
+from tests.helpers.said import Said
 from tests.helpers.support import assert_balanced
 
 WIRE = b"\x12\x34" + bytes(10)

@@ -7,10 +7,10 @@ from signal import SIGHUP
 from typing import Dict, List
 
 from dnstap_logging import DnstapHandler, RotatingDnstapHandler
+from tests.helpers.logrotate import Logrotate, create
 from tests.helpers.support import wait_until
 from tests.reader.following import Following
 from tests.rotating.load import Load, by_thread, log, mark_of
-from tests.rotating.test_logrotate import Logrotate, create
 from tests.situations.interop.collectors import DnstapTool, FstrmCapture, free_address
 
 ROTATIONS = 3

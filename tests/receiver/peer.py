@@ -7,6 +7,8 @@ import ssl
 import struct
 from typing import Any, Callable, List, Optional
 
+import trustme
+
 from dnstap_logging.receiver import DnstapReceiver, ReceiverStats
 from tests.helpers.support import (
     ACCEPT,
@@ -123,3 +125,27 @@ def assert_serves(receiver: DnstapReceiver, inbox: Inbox) -> None:
         client.send(capture([dnstap_payload(4711)]))
         wait_for(receiver, finished=finished + 1)
     assert inbox.numbers[-1] == 4711
+
+
+class Authority:
+    """A certificate authority, a server that it vouches for, and its clients."""
+
+    def __init__(self) -> None:
+        self.ca = trustme.CA()
+
+    def server(self, ask_client: bool = False) -> ssl.SSLContext:
+        """Make a receiver's context."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.ca.issue_cert("localhost").configure_cert(context)
+        if ask_client:
+            self.ca.configure_trust(context)
+            context.verify_mode = ssl.CERT_REQUIRED
+        return context
+
+    def client(self, with_certificate: bool = False) -> ssl.SSLContext:
+        """Make a sender's context."""
+        context = ssl.create_default_context()
+        self.ca.configure_trust(context)
+        if with_certificate:
+            self.ca.issue_cert("sender@localhost").configure_cert(context)
+        return context

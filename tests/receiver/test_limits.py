@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Said
+from tests.helpers.said import Said
 from tests.helpers.support import CONTENT_TYPE, FINISH, READY, STOP, control, data, dnstap_payload
 from tests.receiver.peer import TCP, Client, Inbox, Make, assert_serves, wait_for
 

@@ -12,7 +12,7 @@ import pytest
 
 from dnstap_logging.message.message import DnstapMessage
 from dnstap_logging.receiver import DnstapReceiver, ReceiverStats
-from tests.conftest import Said
+from tests.helpers.said import Said
 from tests.helpers.support import (
     ACCEPT,
     CONTENT_TYPE,

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import logging
-import ssl
 
 import pytest
-import trustme
 
-from tests.conftest import Said
+from tests.helpers.said import Said
 from tests.helpers.support import (
     CONTENT_TYPE,
     FINISH,
@@ -20,31 +18,7 @@ from tests.helpers.support import (
     dnstap_payload,
     wait_until,
 )
-from tests.receiver.peer import TLS, Client, Inbox, Make, wait_for
-
-
-class Authority:
-    """A certificate authority, a server that it vouches for, and its clients."""
-
-    def __init__(self) -> None:
-        self.ca = trustme.CA()
-
-    def server(self, ask_client: bool = False) -> ssl.SSLContext:
-        """Make a receiver's context."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.ca.issue_cert("localhost").configure_cert(context)
-        if ask_client:
-            self.ca.configure_trust(context)
-            context.verify_mode = ssl.CERT_REQUIRED
-        return context
-
-    def client(self, with_certificate: bool = False) -> ssl.SSLContext:
-        """Make a sender's context."""
-        context = ssl.create_default_context()
-        self.ca.configure_trust(context)
-        if with_certificate:
-            self.ca.issue_cert("sender@localhost").configure_cert(context)
-        return context
+from tests.receiver.peer import TLS, Authority, Client, Inbox, Make, wait_for
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ import pytest
 
 from dnstap_logging.message.message import DnstapMessage
 from dnstap_logging.receiver import DnstapReceiver
-from tests.conftest import Said
+from tests.helpers.said import Said
 from tests.helpers.support import (
     ACCEPT,
     CONTENT_TYPE,
@@ -30,8 +30,7 @@ from tests.helpers.support import (
     wait_until,
 )
 from tests.receiver.crowd import MAX_FRAME_SIZE
-from tests.receiver.peer import TCP, TLS, Client, Inbox, Make, assert_balanced, wait_for
-from tests.receiver.test_tls import Authority
+from tests.receiver.peer import TCP, TLS, Authority, Client, Inbox, Make, assert_balanced, wait_for
 
 LONG = 600.0
 """Seconds of what must not happen within a test."""

@@ -10,7 +10,7 @@ from typing import List
 import pytest
 
 from dnstap_logging.message.message import DnstapMessage
-from tests.conftest import Said
+from tests.helpers.said import Said
 from tests.helpers.support import (
     CONTENT_TYPE,
     FINISH,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import itertools
 import logging
+import shutil
 from collections import Counter
 from functools import partial
 from pathlib import Path
@@ -11,11 +13,13 @@ from types import TracebackType
 from typing import Dict, Iterable, List, Optional, Tuple, Type
 
 from dnstap_logging import DnstapHandler, DnstapMessage, DnstapReader
-from tests.conftest import Said
+from tests.helpers.pages import DOCS
+from tests.helpers.said import Said
 from tests.helpers.support import wait_until
 from tests.helpers.workers import Workers
 from tests.situations.interop.captures import dnstap_quiet
 
+DOCUMENTATION = DOCS / "captures.md"
 WIRE = bytes.fromhex("a1b20100000100000000000003777777076578616d706c65036f72670000010001")
 PADDING = [WIRE + bytes(size) for size in (0, 1, 40, 99, 250)]
 """Messages of several sizes, so that captures do not all end at the same byte."""
@@ -171,3 +175,11 @@ def complaints(said: Said, capture: Path) -> List[str]:
     begin = f"file://{capture}: "
     lines = [line[len(begin) :] for line in said.lines if line.startswith(begin)]
     return [line for line in lines if line.startswith("roll")]
+
+
+def unpack(folder: Path) -> None:
+    """Decompress all captures in a folder."""
+    for path in folder.glob("*.gz"):
+        with gzip.open(path, "rb") as packed, path.with_suffix("").open("wb") as unpacked:
+            shutil.copyfileobj(packed, unpacked)
+        path.unlink()

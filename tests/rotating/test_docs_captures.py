@@ -7,9 +7,8 @@ import re
 from pathlib import Path
 
 from dnstap_logging import DnstapReader
-from tests.docs.test_docs import python_examples
-from tests.helpers.pages import run
-from tests.rotating.test_under_load import DOCUMENTATION
+from tests.helpers.pages import python_examples, run
+from tests.rotating.load import DOCUMENTATION
 
 LOG = """
 for number in range(3):

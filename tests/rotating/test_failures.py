@@ -11,7 +11,7 @@ import pytest
 
 import dnstap_logging.delivery.capture_writer
 from dnstap_logging import RotatingDnstapHandler, TimedRotatingDnstapHandler
-from tests.conftest import Said
+from tests.helpers.said import Said
 from tests.helpers.support import wait_until
 from tests.rotating.load import Load, backups, check_all_there, check_books, complaints, log, marks
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import grp
 import gzip
 import os
-import pwd
 import re
 import shutil
 import signal
@@ -19,11 +17,12 @@ import pytest
 
 from dnstap_logging import DnstapHandler, DnstapReader
 from dnstap_logging.exceptions import DecodeError
-from tests.conftest import Said
-from tests.docs.test_docs import FENCE
-from tests.helpers.pages import REPOSITORY
-from tests.helpers.support import NOT_HERE, require_program, wait_until
+from tests.helpers.logrotate import Logrotate, create
+from tests.helpers.pages import FENCE, REPOSITORY
+from tests.helpers.said import Said
+from tests.helpers.support import wait_until
 from tests.rotating.load import (
+    DOCUMENTATION,
     Load,
     Mark,
     backups,
@@ -33,42 +32,12 @@ from tests.rotating.load import (
     log,
     mark_of,
     marks,
+    unpack,
 )
-from tests.rotating.test_under_load import DOCUMENTATION, unpack
 from tests.situations.interop.captures import read_capture
-
-SYSTEM_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
-"""Where logrotate is on most systems is not on every user's PATH."""
 
 DEADLINE = 60  # seconds for a process
 ROTATIONS = 5
-
-
-class Logrotate:
-    """The real logrotate with a configuration and a state of its own.
-
-    Args:
-        folder: for these two; not that of the captures.
-        configuration: as in /etc/logrotate.d.
-    """
-
-    def __init__(self, folder: Path, configuration: str) -> None:
-        self._program = require_program("logrotate", SYSTEM_PATH)
-        self._state = folder / "logrotate.state"
-        self._configuration = folder / "logrotate.conf"
-        self._configuration.write_text(configuration)
-        self._configuration.chmod(0o644)  # logrotate takes none that others may write
-
-    def rotate(self) -> None:
-        """Rotate now, whatever the day."""
-        done = subprocess.run(
-            [self._program, "-f", "-s", str(self._state), str(self._configuration)],
-            capture_output=True,
-            text=True,
-            timeout=DEADLINE,
-            check=False,
-        )
-        assert (done.returncode, done.stderr) == (0, ""), done.stderr
 
 
 @pytest.fixture
@@ -77,15 +46,6 @@ def capture(tmp_path: Path) -> Path:
     folder = tmp_path / "captures"
     folder.mkdir(mode=0o700)
     return folder / "capture.fstrm"
-
-
-def create() -> str:
-    """Return the directive by which logrotate makes the next file as our user's."""
-    try:
-        user, group = pwd.getpwuid(os.geteuid()).pw_name, grp.getgrgid(os.getegid()).gr_name
-    except KeyError:
-        pytest.skip(f"{NOT_HERE} a name of this user, which logrotate takes no number for")
-    return f"create 0640 {user} {group}"
 
 
 def documented(capture: Path) -> str:

@@ -15,8 +15,8 @@ import pytest
 
 import dnstap_logging.delivery.delivery
 from dnstap_logging import RotatingDnstapHandler
-from tests.conftest import Said
 from tests.helpers.pages import REPOSITORY
+from tests.helpers.said import Said
 from tests.helpers.support import assert_balanced
 from tests.rotating.load import backups, by_thread, log, marks
 

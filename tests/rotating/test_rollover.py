@@ -11,7 +11,7 @@ from typing import List, Type, Union
 import pytest
 
 from dnstap_logging import RotatingDnstapHandler, TimedRotatingDnstapHandler
-from tests.conftest import Said
+from tests.helpers.said import Said
 from tests.rotating.load import Load, backups, check_all_there, check_books, complaints, log, marks
 
 Rotating = Union[RotatingDnstapHandler, TimedRotatingDnstapHandler]

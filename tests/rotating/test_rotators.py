@@ -15,8 +15,8 @@ from typing import List
 import pytest
 
 from dnstap_logging import RotatingDnstapHandler, TimedRotatingDnstapHandler
-from tests.conftest import Said
 from tests.helpers.pages import REPOSITORY
+from tests.helpers.said import Said
 from tests.helpers.support import require_program, wait_until
 from tests.rotating.load import Load, backups, check_all_there, check_books, complaints, log, marks
 

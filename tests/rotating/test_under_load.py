@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
 import re
-import shutil
 import time
 from pathlib import Path
 from typing import Any, Dict, List, Tuple
@@ -12,10 +10,11 @@ from typing import Any, Dict, List, Tuple
 import pytest
 
 from dnstap_logging import DnstapHandler, RotatingDnstapHandler, TimedRotatingDnstapHandler
-from tests.conftest import Said
-from tests.docs.test_docs import REPOSITORY, python_examples
+from tests.helpers.pages import python_examples
+from tests.helpers.said import Said
 from tests.helpers.support import wait_until
 from tests.rotating.load import (
+    DOCUMENTATION,
     Load,
     Mark,
     backups,
@@ -25,9 +24,9 @@ from tests.rotating.load import (
     complaints,
     log,
     marks,
+    unpack,
 )
 
-DOCUMENTATION = REPOSITORY / "docs" / "captures.md"
 MAX_BYTES = 50_000
 LOSSLESS: Dict[str, Any] = {"overflow": "block", "close_timeout": 60}
 """Callers wait for room, and close() for the last record: a rollover lost what is missing."""
@@ -212,14 +211,6 @@ def documented_compression(handler: DnstapHandler) -> None:
     """Give a handler the namer and the rotator that the documentation shows."""
     (code,) = [code for _, code in python_examples(DOCUMENTATION) if "gzip" in code]
     exec(compile(code, str(DOCUMENTATION), "exec"), {"by_size": handler})
-
-
-def unpack(folder: Path) -> None:
-    """Decompress all captures in a folder."""
-    for path in folder.glob("*.gz"):
-        with gzip.open(path, "rb") as packed, path.with_suffix("").open("wb") as unpacked:
-            shutil.copyfileobj(packed, unpacked)
-        path.unlink()
 
 
 def test_compressed_by_the_documented_rotator(capture: Path, said: Said) -> None:

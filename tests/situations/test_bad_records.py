@@ -10,9 +10,9 @@ from typing import Any, Dict, List
 import pytest
 
 from dnstap_logging import DnstapHandler
-from tests.conftest import Said
+from tests.helpers.records import WIRE, query, read
+from tests.helpers.said import Said
 from tests.helpers.support import assert_balanced
-from tests.test_handler import WIRE, query, read
 
 BAD_FIELDS: List[Any] = [
     ({"dns_query_message": "a str"}, "dns_query_message"),

@@ -11,9 +11,9 @@ import pytest
 
 import dnstap_logging
 from dnstap_logging import DnstapHandler
-from tests.conftest import Said
+from tests.helpers.records import query, read
+from tests.helpers.said import Said
 from tests.helpers.support import wait_until
-from tests.test_handler import query, read
 
 DICT_CONFIG = {
     "version": 1,

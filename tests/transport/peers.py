@@ -11,7 +11,7 @@ import sys
 import threading
 import warnings
 from pathlib import Path
-from typing import Any, Callable, Iterator, List, Optional, Tuple
+from typing import Any, Callable, Iterator, List, NamedTuple, Optional, Tuple
 
 import pytest
 import trustme
@@ -276,3 +276,11 @@ def repeat(times: int, call: Callable[..., object], *args: object) -> None:
     """Call again and again: what the peer did may need a moment to arrive."""
     for _ in range(times):
         call(*args)
+
+
+class Link(NamedTuple):
+    """A transport of ours and its peer's socket."""
+
+    kind: str
+    transport: StreamTransport
+    peer: socket.socket

@@ -17,11 +17,12 @@ from dnstap_logging.receiver.listener import Listener
 from dnstap_logging.transport import StreamTransport, TlsOptions, connect
 from dnstap_logging.transport.owned import CLOSED, own
 from dnstap_logging.transport.resolve import Resolver
-from tests.conftest import Said
+from tests.helpers.said import Said
 from tests.helpers.support import assert_balanced, capture, dnstap_payload, wait_until
 from tests.transport.peers import (
     DEADLINE,
     Authority,
+    Link,
     address_of,
     full_backlog,
     in_child,
@@ -30,9 +31,6 @@ from tests.transport.peers import (
     open_transport,
 )
 from tests.transport.strangers import Stranger, sockets_of
-from tests.transport.test_stream import Link, link
-
-__all__ = ["link"]  # a fixture
 
 pytestmark = pytest.mark.skipif(
     not os.path.isdir("/proc/self/fd"), reason="descriptors cannot be listed"

@@ -7,24 +7,17 @@ import socket
 import ssl
 import threading
 from time import monotonic
-from typing import Callable, Iterator, List, NamedTuple
+from typing import Callable, List
 
 import pytest
 
 from dnstap_logging.exceptions import TransportError, TransportTimeout
-from dnstap_logging.transport import StreamTransport, TlsOptions
+from dnstap_logging.transport import StreamTransport
 from tests.transport.peers import (
     DEADLINE,
-    Authority,
     BroughtForward,
-    Peer,
-    accept,
-    accept_tls,
-    address_of,
+    Link,
     in_child,
-    listen_tcp,
-    listen_unix,
-    open_transport,
     read_all,
     repeat,
 )
@@ -32,39 +25,6 @@ from tests.transport.peers import (
 # More than any socket buffer holds, so that a peer that does not read stops the sender.
 MORE_THAN_BUFFERS = 32 * 1024 * 1024
 SHORT = 0.25
-
-
-class Link(NamedTuple):
-    """A transport of ours and its peer's socket."""
-
-    kind: str
-    transport: StreamTransport
-    peer: socket.socket
-
-
-@pytest.fixture(params=["unix", "tcp", "tls"])
-def link(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Link]:
-    """Connect one transport of each kind."""
-    directory = tmp_path_factory.mktemp("link")
-    kind: str = request.param
-    listener = listen_unix(directory / "socket") if kind == "unix" else listen_tcp()
-    accepted: List[socket.socket] = []
-    tls = None
-    if kind == "tls":
-        authority = Authority(directory)
-        context = authority.server_context()
-        tls = TlsOptions(cafile=authority.cafile)
-    with Peer(
-        listener,
-        lambda at: accepted.append(accept_tls(at, context) if kind == "tls" else accept(at)),
-    ):
-        address = address_of(listener, "tls" if kind == "tls" else "tcp")
-        transport = open_transport(address, tls=tls)
-    yield Link(kind, transport, accepted[0])
-    transport.close()
-    accepted[0].close()
 
 
 def in_thread(call: Callable[[], object]) -> threading.Thread:

@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import array
-import fcntl
 import json
-import logging
 import os
 import signal
 import socket
 import ssl
 import subprocess
 import sys
-import termios
 import threading
 from pathlib import Path
-from typing import Any, ContextManager, Dict, List, Optional
+from typing import Any, ContextManager, Dict, List
 
 import pytest
 import trustme
 
-from dnstap_logging import DnstapAdapter, DnstapHandler
 from dnstap_logging.cli.top.sources import CaptureSource
 from dnstap_logging.cli.top.statistics import SharedTraffic
 from dnstap_logging.cli.top.units import stamp
 from tests.cli.programs import DEADLINE, REPOSITORY, started
 from tests.cli.running import call, run
+from tests.cli.top.samples import send_queries, waiting_in
 from tests.cli.top.traffic import write_traffic
 from tests.helpers.support import (
     ACCEPT,
@@ -192,20 +188,6 @@ def test_a_receiver_counts_several_senders_until_it_is_interrupted(
     assert json.loads(out)["types"] == {"CLIENT_QUERY": 100}
 
 
-def send_queries(address: str, number: int, context: Optional[ssl.SSLContext] = None) -> None:
-    """Log so many queries to an address; every one arrives."""
-    logger = logging.Logger("top", logging.INFO)
-    handler = DnstapHandler(address, ssl_context=context)
-    logger.addHandler(handler)
-    tap = DnstapAdapter(logger)
-    for each in range(number):
-        tap.client_query(each.to_bytes(2, "big") + bytes(10), query_address=("192.0.2.1", each))
-    assert handler.flush(DEADLINE)
-    handler.close()
-    assert handler.stats().written == number
-    assert handler.stats().unconfirmed == 0
-
-
 def test_a_receiver_takes_tls(tmp_path: Path) -> None:
     """With a certificate, tls:// works as in `listen`."""
     authority = trustme.CA()
@@ -254,13 +236,6 @@ def test_an_interrupted_pipe_is_summarized_so_far(traffic: Path) -> None:
     assert process.returncode == 128 + signal.SIGINT
     assert 0 < json.loads(out)["messages"] < 2 * EXCHANGES
     assert err == ""
-
-
-def waiting_in(pipe: Any) -> int:
-    """Return how many bytes a pipe's reader has not taken yet."""
-    waiting = array.array("i", [0])
-    fcntl.ioctl(pipe.fileno(), termios.FIONREAD, waiting)
-    return waiting[0]
 
 
 def test_a_reader_that_goes_away_ends_it_quietly(traffic: Path) -> None:

@@ -18,7 +18,7 @@ from dnstap_logging.cli.top.timeline import SECOND, Bin
 from dnstap_logging.cli.top.units import stamp
 from tests.cli.running import call
 from tests.cli.top.browser import Document, browse, png_size
-from tests.cli.top.test_statistics import second_count, side, wire
+from tests.cli.top.samples import second_count, side, wire
 from tests.cli.top.traffic import messages, write_traffic
 
 EXCHANGES = 2000

@@ -13,9 +13,8 @@ from typing import List
 import pytest
 
 from dnstap_logging.codec.encoding import Encoder
+from tests.cli.top.samples import send_queries, side, wire
 from tests.cli.top.terminal import Terminal
-from tests.cli.top.test_command import send_queries
-from tests.cli.top.test_statistics import side, wire
 from tests.cli.top.traffic import write_traffic
 from tests.helpers.support import capture as capture_of
 from tests.helpers.support import wait_until

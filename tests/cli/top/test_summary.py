@@ -10,7 +10,7 @@ import pytest
 from dnstap_logging.cli.top.statistics import Ranking, Row, Traffic
 from dnstap_logging.cli.top.summary import as_json, as_text, foremost
 from dnstap_logging.cli.top.units import duration, per_second, share, stamp
-from tests.cli.top.test_statistics import side, wire
+from tests.cli.top.samples import side, wire
 
 LONG = b"\x3f" + b"x" * 63
 

@@ -13,7 +13,7 @@ import pytest
 
 from dnstap_logging import DnstapHandler
 from dnstap_logging.exceptions import TransportError
-from tests.conftest import Said
+from tests.helpers.said import Said
 from tests.helpers.support import (
     CONTENT_TYPE,
     FINISH,
@@ -30,7 +30,7 @@ from tests.situations.captures.whole import log_mark, log_one, marks_of, read_wh
 from tests.situations.interop.captures import read_capture, run_tool
 from tests.situations.interop.collectors import DnstapTool, FstrmCapture, free_address
 from tests.situations.interop.taps import tapped
-from tests.situations.interop.test_capture_file import KDIG_NAMES, Zone
+from tests.situations.interop.zone import KDIG_NAMES, Zone
 
 PAYLOADS = [dnstap_payload(number) for number in range(3)]
 OLD = ["0", "1", "2"]

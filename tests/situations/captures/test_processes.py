@@ -12,7 +12,7 @@ import pytest
 import dnstap_logging.delivery.connection
 from dnstap_logging import DnstapHandler
 from dnstap_logging.exceptions import TransportError
-from tests.conftest import Said
+from tests.helpers.said import Said
 from tests.helpers.support import assert_balanced, wait_until
 from tests.situations.captures.programs import Program, numbered
 from tests.situations.captures.whole import log_mark, marks_of

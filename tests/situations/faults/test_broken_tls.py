@@ -11,7 +11,7 @@ from typing import Iterator
 
 import pytest
 
-from tests.conftest import Said
+from tests.helpers.said import Said
 from tests.situations.faults.receivers import OPTIONS
 from tests.situations.faults.scripted import Scripted, begin, finish, wait_for_end
 from tests.situations.interop.taps import tapped

@@ -13,7 +13,7 @@ import trustme
 
 from dnstap_logging.transport.tcp_state import was_reset
 from tests.helpers.support import wait_until
-from tests.situations.faults.test_kernel_facts import (
+from tests.situations.faults.obedient import (
     DEADLINE,
     WRITTEN,
     Obedient,

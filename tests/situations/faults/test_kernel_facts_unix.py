@@ -10,7 +10,7 @@ from typing import List, Optional, Tuple
 
 import pytest
 
-from tests.situations.faults.test_kernel_facts import (
+from tests.situations.faults.obedient import (
     RESETS,
     WRITTEN,
     Obedient,
@@ -18,11 +18,8 @@ from tests.situations.faults.test_kernel_facts import (
     look,
     outstanding,
     pending_error,
-    pytestmark,
     told,
 )
-
-__all__ = ["pytestmark"]
 
 # The largest socket buffer that the kernel allocates at once, with room to spare: 36 KiB were seen.
 LARGEST_BUFFER = 64 * 1024

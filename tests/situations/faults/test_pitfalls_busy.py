@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Said
+from tests.helpers.said import Said
 from tests.helpers.support import wait_until
 from tests.situations.faults.receivers import DEADLINE
 from tests.situations.interop.collectors import FstrmCapture, free_address, stopwatch

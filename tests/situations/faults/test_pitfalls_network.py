@@ -11,11 +11,11 @@ import logging
 from collections import Counter
 from typing import Iterator
 
-from tests.conftest import Said
+from tests.helpers.said import Said
 from tests.helpers.support import wait_until
 from tests.situations.faults.private_network import HOST, PrivateNetwork, on_a_private_network
 from tests.situations.faults.receivers import DEADLINE, OPTIONS
-from tests.situations.faults.test_pitfalls_waiting import check_nobody_waits, check_one_line
+from tests.situations.faults.waits import check_nobody_waits, check_one_line
 from tests.situations.interop.collectors import FstrmCapture
 from tests.situations.interop.taps import Tap, numbers_in, tapped
 

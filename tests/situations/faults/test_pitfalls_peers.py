@@ -12,7 +12,7 @@ from typing import List
 import pytest
 
 from dnstap_logging import DnstapHandler
-from tests.conftest import Said
+from tests.helpers.said import Said
 from tests.helpers.support import wait_until
 from tests.situations.faults.receivers import DEADLINE, OPTIONS
 from tests.situations.faults.scripted import Scripted, Session, begin, finish, wait_for_end

@@ -12,10 +12,19 @@ from typing import Any, Callable, ContextManager, Dict, Iterator
 import pytest
 import trustme
 
-from tests.conftest import Said
+from tests.helpers.said import Said
 from tests.helpers.support import wait_until
 from tests.situations.faults.receivers import DEADLINE
 from tests.situations.faults.scripted import Scripted, begin, wait_for_end
+from tests.situations.faults.waits import (
+    CLOSE_TIMEOUT,
+    COUNT,
+    GRACE,
+    HOUR,
+    SHORT,
+    check_nobody_waits,
+    check_one_line,
+)
 from tests.situations.interop import speakers
 from tests.situations.interop.collectors import stopwatch
 from tests.situations.interop.speakers import Speaker
@@ -23,15 +32,9 @@ from tests.situations.interop.taps import tapped
 from tests.situations.interop.tls_peers import make_pki
 from tests.transport.peers import full_backlog, linux_only, listen_unix
 
-COUNT = 1000
-HOUR = 3600.0
-SHORT = 0.3
 HANDSHAKE = 1.0
 """Seconds in which a busy machine, too, gets as far as the session that then stalls."""
 
-CLOSE_TIMEOUT = 0.5
-GRACE = 10.0
-"""Seconds for a busy machine; each wait that could be felt lasts longer."""
 
 Situation = Callable[[Path], ContextManager[Dict[str, Any]]]
 """Makes a collector that is not as it should be; gives the handler's arguments."""
@@ -68,36 +71,6 @@ SITUATIONS = [
     (no_accept, f"no ACCEPT from the peer in {SHORT} s"),
     (no_tls_handshake, f"did not finish the TLS handshake in {SHORT} s"),
 ]
-
-
-def check_nobody_waits(**options: Any) -> None:
-    """Log while the writer thread waits for an hour; close, which is bounded all the same.
-
-    That no attempt has failed when the calls are back shows that they did not wait for its end.
-    """
-    with tapped(timeout=HOUR, close_timeout=CLOSE_TIMEOUT, **options) as tap:
-        tap.log_numbers(range(COUNT))
-        stats = tap.stats()
-        with stopwatch(CLOSE_TIMEOUT + GRACE, "close()"):
-            end = tap.close()
-
-    assert (stats.connects, stats.queued, stats.last_error) == (0, COUNT, None), stats
-    assert end.dropped["disconnected"] == COUNT == sum(end.dropped.values()), end
-
-
-def check_one_line(said: Said, hint: str, **options: Any) -> None:
-    """Have the wait end at its timeout again and again; one line says so."""
-    waits = {"timeout": SHORT, "close_timeout": 0.0, "report_interval": HOUR}
-    intervals = {"reconnect_interval": 0.01, "max_reconnect_interval": 0.01}
-    with tapped(**options, **waits, **intervals) as tap:
-        tap.log_numbers([0])
-        line = said.wait_for(options["address"])
-        connection = tap.handler._writer_thread._delivery.connection
-        wait_until(lambda: connection.backoff.failures > 2, "further attempts")
-        lines = [each for each in said.with_text(options["address"]) if "dropped" not in each]
-
-    assert lines == [line], lines
-    assert hint in line
 
 
 @pytest.mark.parametrize(("situation", "hint"), SITUATIONS)

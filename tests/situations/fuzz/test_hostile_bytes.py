@@ -17,7 +17,7 @@ from dnstap_logging.framestream import Direction, ReaderSession, State, WriterSe
 from dnstap_logging.framestream.frames import DNSTAP_CONTENT_TYPE
 from dnstap_logging.message.message import DnstapMessage
 from dnstap_logging.receiver import DnstapReceiver, ReceiverStats
-from tests.conftest import Said
+from tests.helpers.said import Said
 from tests.helpers.support import wait_until
 from tests.situations.fuzz import promises, seeds, strategies
 from tests.situations.fuzz.promises import LIMIT, check_dnswire, check_message

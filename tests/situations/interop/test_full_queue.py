@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Said
+from tests.helpers.said import Said
 from tests.helpers.support import wait_until
 from tests.situations.interop.collectors import FstrmCapture, free_address, stopwatch
 from tests.situations.interop.taps import numbers_in, tapped

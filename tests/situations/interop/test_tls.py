@@ -11,7 +11,7 @@ from typing import Any, Dict, List
 import pytest
 
 from dnstap_logging import DnstapReceiver
-from tests.conftest import Said
+from tests.helpers.said import Said
 from tests.helpers.support import (
     ACCEPT,
     CONTENT_TYPE,

@@ -10,7 +10,7 @@ from typing import Any, Dict, List, Optional
 import pytest
 
 from dnstap_logging import DnstapReceiver, Stats
-from tests.conftest import Said
+from tests.helpers.said import Said
 from tests.helpers.support import free_port, wait_until
 from tests.situations.interop import speakers
 from tests.situations.interop.captures import read_capture

@@ -204,3 +204,7 @@ def require_module(name: str, since: Tuple[int, int] = (3, 9)) -> None:
         importlib.import_module(name)
     except ImportError:
         pytest.skip(f"{NOT_HERE} {name}")
+
+
+IGNORE = "import warnings\nwarnings.simplefilter('ignore', DeprecationWarning)\n"
+"""For programs that fork while threads run, which newer Pythons warn of: it is our very subject."""

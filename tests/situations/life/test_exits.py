@@ -19,7 +19,7 @@ from dnstap_logging import (
     DnstapReceiver,
     RotatingDnstapHandler,
 )
-from tests.conftest import Said
+from tests.helpers.said import Said
 from tests.helpers.support import assert_balanced, wait_until
 from tests.helpers.workers import Workers
 

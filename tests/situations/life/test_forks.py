@@ -15,12 +15,18 @@ from tests.helpers.support import wait_until
 from tests.situations.interop.collectors import FstrmCapture, free_address
 from tests.situations.interop.taps import numbers_in
 from tests.situations.life import scripts
-from tests.situations.life.scripts import DEADLINE, Sessions, finish, numbered, run, sessions
+from tests.situations.life.scripts import (
+    DEADLINE,
+    IGNORE,
+    Sessions,
+    finish,
+    numbered,
+    run,
+    sessions,
+)
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="fork")
 
-IGNORE = "import warnings\nwarnings.simplefilter('ignore', DeprecationWarning)\n"
-"""For programs that fork while threads run, which newer Pythons warn of: it is our very subject."""
 
 FORK = """
 handler = attach(sys.argv[1])

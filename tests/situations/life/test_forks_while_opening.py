@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from dnstap_logging import DnstapReceiver
-from tests.situations.life.scripts import run
-from tests.situations.life.test_forks import IGNORE
+from tests.situations.life.scripts import IGNORE, run
 from tests.transport.peers import Authority
 
 pytestmark = [

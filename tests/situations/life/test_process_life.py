@@ -5,9 +5,7 @@ from __future__ import annotations
 import logging
 import logging.config
 import os
-import subprocess
 import sys
-import textwrap
 import threading
 from pathlib import Path
 from typing import Any, Dict, List
@@ -15,41 +13,9 @@ from typing import Any, Dict, List
 import pytest
 
 import dnstap_logging
-from dnstap_logging import DnstapHandler, DnstapMessage, DnstapReader, DnstapReceiver
+from dnstap_logging import DnstapHandler, DnstapMessage, DnstapReceiver
 from tests.helpers.support import assert_balanced, wait_until
-from tests.situations.life.scripts import HELPERS
-
-DEADLINE = 60  # seconds for a child process: generous, since nothing here is a matter of speed
-
-PRELUDE = (
-    HELPERS
-    + """
-import os
-def query(port):
-    logger.info("query", extra={"dns_message_type": "CLIENT_QUERY", "dns_query_port": port})
-"""
-)
-
-
-def run(script: str, *arguments: object, status: int = 0) -> str:
-    """Run a script in a fresh interpreter, warnings as errors; return its standard error."""
-    code = PRELUDE + textwrap.dedent(script)
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code, *map(str, arguments)],
-        capture_output=True,
-        timeout=DEADLINE,
-        text=True,
-    )
-    assert done.returncode == status, done.stdout + done.stderr
-    return done.stderr
-
-
-def ports(path: Path) -> List[int]:
-    """Return the query ports in a whole capture, which number the records of these tests."""
-    with DnstapReader(path) as reader:
-        numbers = [message.query_port or 0 for message in reader]
-        assert reader.complete, f"{path} has no STOP"
-    return numbers
+from tests.situations.life.queries import ports, run
 
 
 @pytest.mark.parametrize("ending", ["pass", "sys.exit(0)", "raise SystemExit"])

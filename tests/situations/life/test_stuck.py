@@ -12,7 +12,7 @@ import pytest
 
 from dnstap_logging import DnstapReader, RotatingDnstapHandler, Stats
 from dnstap_logging.process.process import orphans
-from tests.conftest import Said
+from tests.helpers.said import Said
 from tests.helpers.support import assert_balanced, wait_until
 from tests.helpers.workers import Workers
 from tests.situations.life.scripts import run
