@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["RotatingDnstapHandler", "TimedRotatingDnstapHandler"]
 
-# What subclasses of the twins may override. Here the writer thread rolls over, and it must not
-# know the handler; an override would never be called, which nobody should find out by losses.
+# What subclasses of the twins may override. Here the writer thread rolls over, without the handler,
+# and would never call an override: that is refused, before somebody finds out by losses.
 _NOT_ASKED = (
     "computeRollover",
     "doRollover",

@@ -86,8 +86,8 @@ def open_reader(name: str, **arguments: Any) -> DnstapReader:
 class Capture:
     """One capture, read once from its beginning in constant memory; closed by its ``with``.
 
-    A payload that cannot be decoded is passed over: the frames behind it are as good as those
-    before. Only the first of them is kept.
+    A payload that cannot be decoded is skipped: the frames after it are as good as those before.
+    Only the first of them is described.
 
     Args:
         name: of the file; ``-`` is standard input.
@@ -125,7 +125,7 @@ class Capture:
     def close(self) -> None:
         """Close the file; may be called by any thread, and by a signal handler.
 
-        One that is followed and waits for more ends then, which is no damage.
+        A capture that is followed and waits for more ends then, without damage.
         """
         self._closed = True
         if self._reader is not None:
@@ -179,7 +179,7 @@ class Capture:
 
     def _note(self, error: DecodeError) -> None:
         text, place = str(error), f"{self.name}: byte {error.offset}: "
-        # name and offset, with which the reader's text begins, a Damage has apart
+        # the reader's text begins with name and offset, which a Damage holds separately
         self._found(error.offset, text[len(place) :] if text.startswith(place) else text)
 
     def _found(self, offset: Optional[int], reason: str) -> None:

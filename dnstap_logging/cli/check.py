@@ -1,4 +1,4 @@
-"""Tell whether captures are whole, and what is in them.
+"""Check whether captures are whole, and say what is in them.
 
 A whole capture begins with START, ends with STOP, and each frame between holds a dnstap message.
 With ``--repair`` all whole frames up to the first damage of the stream go into a new capture. What

@@ -104,16 +104,16 @@ def unwritable(error: OSError, status: int = USAGE) -> CommandError:
 
 
 def let_go_of_output() -> None:
-    """Let what is still buffered for standard output go nowhere: it is full, or nobody reads it.
+    """Discard what is still buffered for standard output: it is full, or nobody reads it.
 
-    Else the interpreter would try again at its end, complain, and end with a status of its own.
+    Otherwise the interpreter would try again at exit, complain, and choose its own exit status.
     """
     with contextlib.suppress(OSError):  # no file
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def die_of_broken_pipe() -> NoReturn:
-    """End as programs do whose reader has gone: of SIGPIPE, without a word.
+    """End as programs do whose reader has gone: of SIGPIPE, with no message.
 
     Python ignores the signal, and a command may have sockets that must not be killed by it; so it
     is allowed only now.

@@ -48,7 +48,7 @@ class _Signals:
         """Catch SIGINT, SIGTERM and SIGHUP while the body runs.
 
         Args:
-            reopens: SIGHUP has the capture opened anew; else it is an end like the others.
+            reopens: SIGHUP opens the capture again; otherwise it ends the command.
         """
         handlers = {signal.SIGINT: self._on_stop, signal.SIGTERM: self._on_stop}
         handlers[signal.SIGHUP] = self._on_reopen if reopens else self._on_stop

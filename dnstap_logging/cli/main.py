@@ -92,7 +92,7 @@ def _explained(error: OSError) -> str:
 
 
 def _end_output() -> None:
-    """Leave nothing for the interpreter to write at its end that cannot be written."""
+    """Leave nothing unwritable for the interpreter to write at exit."""
     try:
         if sys.stdout is not None:
             sys.stdout.flush()

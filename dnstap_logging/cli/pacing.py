@@ -16,20 +16,20 @@ Pace = Callable[[bytes, float], float]
 """Takes a payload and the monotonic time now; returns the monotonic time at which it is due."""
 
 SLACK = 0.1
-"""Seconds of a replay at a rate that are made up for: what a busy machine oversleeps. More would be
-a burst after each stall of the collector, and no rate."""
+"""Seconds by which a replay at a rate may catch up when a busy machine overslept. With more, each
+stall of the collector would be followed by a burst instead of the rate."""
 
 SHORTEST_SLEEP = 0.001
 """Seconds below which it is not worth to sleep; at high rates some messages go out together."""
 
 
 def at_once(payload: bytes, now: float) -> float:
-    """Let every message go as it comes."""
+    """Make every message due at once."""
     return now
 
 
 def at_rate(rate: float) -> Pace:
-    """Return a pace of so many messages a second."""
+    """Return a pace of a number of messages a second."""
     last: Optional[float] = None
 
     def due(payload: bytes, now: float) -> float:

@@ -15,7 +15,7 @@ INTERVAL = 0.1  # seconds between two looks of the bar at how far it is
 
 
 def file_size(path: str) -> Optional[int]:
-    """Return the bytes of a regular file; None: nobody knows how much will come."""
+    """Return the size of a regular file in bytes; None: it is not known."""
     try:
         status = os.stat(path)
     except OSError:

@@ -1,7 +1,7 @@
 """Print the messages of captures.
 
-Reads one file after the other, in constant memory. What is whole is printed, also of a capture that
-is torn or damaged; then one line on standard error says where and what.
+Reads one file after the other, in constant memory. Of a torn or damaged capture, the whole
+frames are printed, and one line on standard error says where the damage is, and what.
 """
 
 from __future__ import annotations

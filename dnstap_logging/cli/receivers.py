@@ -83,7 +83,9 @@ class Receivers:
         if not secure:
             return None
         if not options.certfile:
-            raise CommandError(f"{secure[0]} needs --certfile, and --keyfile if the key is apart")
+            raise CommandError(
+                f"{secure[0]} needs --certfile, and --keyfile if the key is in another file"
+            )
         return make_server_context(options.certfile, options.keyfile, options.client_ca)
 
     @property
@@ -108,7 +110,7 @@ class Receivers:
         """Read the certificate again, for connections that come from now on.
 
         Raises:
-            ValueError: it cannot be loaded; the one before is used further.
+            ValueError: it cannot be loaded; the one before stays in use.
         """
         if self._context is not None:
             load_own_certificate(self._context, self._options.certfile, self._options.keyfile)

@@ -28,7 +28,7 @@ from .common import did_you_mean
 __all__ = ["Selector", "add_arguments", "any_given", "make_selector"]
 
 Selector = Callable[[DnstapMessage], bool]
-"""Tells whether a message is wanted."""
+"""Returns whether a message is wanted."""
 
 IPV4_BITS = 32
 
@@ -82,7 +82,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def make_selector(options: argparse.Namespace) -> Selector:
-    """Return what tells whether a message meets all filters.
+    """Return a function that says whether a message meets all filters.
 
     Args:
         options: parsed by a parser that `add_arguments` was called with.
@@ -104,7 +104,7 @@ def make_selector(options: argparse.Namespace) -> Selector:
 
 
 def any_given(options: argparse.Namespace) -> bool:
-    """Tell whether there is any filter: without one, messages need not be decoded to be chosen."""
+    """Return whether there is any filter; without one, messages need not be decoded."""
     names = ("types", "names", "clients", "rcodes", "since", "until")
     return any(getattr(options, name) is not None for name in names)
 

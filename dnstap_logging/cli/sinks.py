@@ -1,7 +1,7 @@
 """What becomes of the messages that a collector receives: lines, a capture file, or a stream.
 
 The threads of the connections call, several at once, with each message, and before each FINISH;
-everything else is the main thread's. A sink that can take nothing more keeps its callers waiting:
+everything else is the main thread's. A sink that can take nothing more makes its callers wait:
 their connections are cut when the command ends, without a FINISH for what was not taken.
 """
 
@@ -36,13 +36,13 @@ class Sink(abc.ABC):
     """Take messages.
 
     Args:
-        wanted: tells which; None: all, undecoded.
-        most: takes so many, and no more; None: all.
+        wanted: returns whether to take a message; None: all, undecoded.
+        most: the most messages to take; None: all.
 
     Attributes:
         kept: messages that were wanted, and taken.
         ended: set when the command should end: enough was taken, or the sink failed.
-        has_callers_waiting: whether somebody waits in vain.
+        has_callers_waiting: whether somebody waits who cannot be served.
         failure: why nothing more can be taken, or None.
     """
 
@@ -113,7 +113,7 @@ class Sink(abc.ABC):
         return self.kept
 
     def reopen(self) -> None:  # noqa: B027 - only files are moved away
-        """Begin anew where the output was moved."""
+        """Begin again where the output was moved."""
 
     def close(self) -> None:  # noqa: B027 - lines have no end
         """End the output in order; may be called again."""
@@ -173,8 +173,8 @@ class PrintSink(_OutputSink):
 
     Args:
         show: makes text of a message.
-        wanted: tells which; None: all.
-        most: prints so many, and no more; None: all.
+        wanted: returns whether to take a message; None: all.
+        most: the most messages to print; None: all.
     """
 
     def __init__(self, show: Printer, wanted: Optional[Selector], most: Optional[int]) -> None:
@@ -218,8 +218,8 @@ class CaptureSink(Sink):
 
     Args:
         options: of the command line, those of the file.
-        wanted: tells which; None: all.
-        most: writes so many, and no more; None: all.
+        wanted: returns whether to take a message; None: all.
+        most: the most messages to write; None: all.
     """
 
     def __init__(
@@ -246,7 +246,7 @@ class CaptureSink(Sink):
             raise CommandError(self.problems()[0])
 
     def reopen(self) -> None:
-        """Open the file anew if it was moved away."""
+        """Open the file again if it was moved away."""
         self._handler.reopen()
 
     def close(self) -> None:

@@ -1,6 +1,6 @@
-"""Standard output with an end to waiting: a reader may not read, and a collector must end.
+"""Standard output with bounded waits: a collector must end, even if its reader does not read.
 
-Not by sys.stdout: a thread would wait inside it, with a lock that the end of the program needs.
+sys.stdout is not used: a thread would wait inside it, with a lock that is needed at exit.
 """
 
 from __future__ import annotations

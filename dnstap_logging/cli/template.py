@@ -1,4 +1,4 @@
-"""``--format``: a line of one's own, as a template in the manner of `str.format`.
+"""``--format``: the user's own line, a template like those of `str.format`.
 
 Templates come from the user, what is put into them from the network: a template may name fields and
 lay them out, nothing else, and a field is text without control characters.
@@ -92,7 +92,7 @@ FIELDS: Dict[str, Callable[[DnstapMessage], Optional[str]]] = {
     "extra": _octets("extra", plain),
     "identity": _octets("identity", plain),
     "version": _octets("version", plain),
-    # what the default line has, and what is most asked for beside it
+    # what the default line has, and what is most often asked for besides it
     "time": _column("time"),
     "mnemonic": _column("mnemonic"),
     "address": _column("address"),
@@ -114,7 +114,7 @@ class Template:
             is ``-``.
 
     Raises:
-        ValueError: it is no template, names an unknown field, or asks for what fields cannot do.
+        ValueError: it is not a template, names an unknown field, or asks for what fields cannot do.
     """
 
     def __init__(self, text: str) -> None:

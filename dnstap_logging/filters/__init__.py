@@ -6,8 +6,8 @@
 and on handlers of any kind; a record without dns extras passes them. `AnonymizingFilter` changes
 records, and works on dnstap handlers only.
 
-They run in the threads that log, above `extras.py` and `dnswire.py`, by which they read records. A
-wrong argument is a TypeError or ValueError of the constructor; a record never makes them raise.
+They run in the threads that log. A wrong argument is a TypeError or ValueError of the constructor;
+a record never makes them raise.
 """
 
 from __future__ import annotations

@@ -48,19 +48,19 @@ MISPLACED = (
 class AnonymizingFilter(logging.Filter):
     """Cut, remove or pseudonymise the clients' addresses in the records of a dnstap handler.
 
-    Treated are the query address, in messages of every type; the response address where it is the
-    same; what a policy says about a client's address; and in query and response message, by their
-    numbers, these:
+    It changes the query address, in messages of every type; the response address if it is the
+    same; what a policy says about a client's address; and in the query and response message these,
+    by their numbers:
 
     * the EDNS options 8 (Client Subnet, RFC 7871), 20730 (0x50fa, its code before) and 20292
       (Cisco Umbrella, OpenDNS): their addresses, and the device in the last;
     * the EDNS options 65001 and 65073 (MAC addresses, by dnsmasq), 65074 (the customer's
-      equipment, likewise), 4 (owner, OpenDNS device) and 26946 (DeviceID): removed;
+      equipment, too), 4 (owner, OpenDNS device) and 26946 (DeviceID): removed;
     * records of type 65422 (XPF, by dnsdist): the whole DNS message is removed.
 
-    Left are all other options, such as 10 (cookies, RFC 7873), all other records, and all names.
+    All other options, such as 10 (cookies, RFC 7873), other records, and all names stay.
     In ``RESOLVER_``, ``FORWARDER_``, ``STUB_`` and ``TOOL_`` messages the query address is this
-    host's own: it is treated too, for a host may ask for one client only.
+    host's own: it is changed too, since a host may ask for one client only.
 
     It fails closed. A value that cannot be read is removed, and so is a DNS message that cannot
     be read to its end or has several OPT records (RFC 6891, 6.1.1), if it may hold one of these.
@@ -73,8 +73,8 @@ class AnonymizingFilter(logging.Filter):
     Args:
         ipv4_prefix: how many leading bits of IPv4 addresses are kept; 0 or None removes them. By
             default 24; with a key 32, all bits of the pseudonym.
-        ipv6_prefix: likewise of IPv6 addresses; by default 48, with a key 128. An IPv4 address
-            inside IPv6 counts as IPv4.
+        ipv6_prefix: how many leading bits of IPv6 addresses are kept; 0 or None removes them. By
+            default 48, with a key 128. An IPv4 address inside IPv6 counts as IPv4.
         key: 32 bytes, or 64 hexadecimal digits: addresses become pseudonyms by Crypto-PAn before
             they are cut, so that prefixes stay comparable. Needs the extra ``privacy``.
 
@@ -101,7 +101,7 @@ class AnonymizingFilter(logging.Filter):
         self._leading = self._treatment()
 
     def _treatment(self) -> Callable[[bytes, int], bytes]:
-        """Return what makes of an address the one with so many of its leading bits."""
+        """Return the function that keeps so many leading bits of an address."""
         return _cut if self._pseudonyms is None else self._pseudonyms.pseudonym
 
     def __getstate__(self) -> Dict[str, Any]:
@@ -156,7 +156,7 @@ class AnonymizingFilter(logging.Filter):
         return changes
 
     def _hide(self, address: bytes, known: int) -> Tuple[bytes, int]:
-        """Treat an address of which some bits are known; returns how many are left, too."""
+        """Change an address of which some bits are known; return also how many are left."""
         before = 8 * len(MAPPED)
         if address.startswith(MAPPED) and known >= before:
             inner, bits = self._hide(address[len(MAPPED) :], known - before)

@@ -1,6 +1,6 @@
 """Clients' addresses inside DNS messages, in EDNS options and records: found, and rewritten.
 
-A resolver or forwarder tells by them whom it asks for, so each is one more address of the client.
+A resolver or forwarder says in them for which client it asks, so each is a further address of it.
 `umbrella.py` has the one option that holds more than an address. Pure functions; any thread may
 call them.
 """
@@ -87,7 +87,7 @@ def hide_client_subnets(wire: bytes, hide: Hide) -> Optional[bytes]:
 
 
 def _may_hold_address(wire: bytes) -> bool:
-    """Return whether somebody who reads the message, however, could find an address."""
+    """Return whether any way to read the message could find an address."""
     if _XPF_TYPE in wire:
         return True
     opt = wire.find(_OPT_TYPE)

@@ -45,7 +45,7 @@ class CryptoPan:
         return type(self), (self._key,)
 
     def _encrypt(self, blocks: bytes) -> bytes:
-        """Encrypt blocks in one call; a new encryptor, for threads cannot share one."""
+        """Encrypt blocks in one call; a new encryptor, since threads cannot share one."""
         encrypted: bytes = self._aes.encryptor().update(blocks)
         return encrypted
 

@@ -41,7 +41,7 @@ class MessageTypeFilter(logging.Filter):
             raise ValueError(f"types={types!r}: must be {_RIGHT}, at least one")
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Tell whether a record is of one of the types."""
+        """Return whether a record is of one of the types."""
         if not has_dns_keys(record):
             return True
         found = read(record, "message_type")
@@ -52,7 +52,7 @@ def matching_types(value: object) -> List[MessageType]:
     """Return the types that a type, its name or number, or a pattern of names stands for.
 
     Raises:
-        TypeError, ValueError: it is none of these, or matches none.
+        TypeError, ValueError: it is not one of these, or matches no type.
     """
     if not isinstance(value, str) or _WILDCARDS.isdisjoint(value):
         return [as_message_type(value)]

@@ -28,7 +28,7 @@ class QnameFilter(logging.Filter):
             name is included.
 
     Raises:
-        TypeError, ValueError: one of them is no domain name.
+        TypeError, ValueError: one of them is not a domain name.
     """
 
     __module__ = "dnstap_logging.filters"
@@ -58,7 +58,7 @@ def as_domains(value: object) -> List[bytes]:
     """Return a domain as `is_in` wants it, in a list.
 
     Raises:
-        TypeError, ValueError: it is no domain name.
+        TypeError, ValueError: it is not a domain name.
     """
     if isinstance(value, str) and value.startswith("*."):
         raise ValueError(f"write {value[2:]!r}, which stands for all names below it too")
@@ -66,7 +66,7 @@ def as_domains(value: object) -> List[bytes]:
 
 
 def is_in(name: bytes, domains: FrozenSet[bytes]) -> bool:
-    """Tell whether a name, in wire format and lower case, is one of these or below one."""
+    """Return whether a name, in wire format and lower case, is one of these or below one."""
     if not domains:
         return False
     position = 0

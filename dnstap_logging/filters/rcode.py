@@ -26,10 +26,11 @@ class RcodeFilter(logging.Filter):
     Args:
         include: one or several response codes, names in any case or numbers; only records with
             one of them pass. Empty: all records.
-        exclude: likewise; no record with one of them passes, also where it is included.
+        exclude: one or several response codes; no record with one of them passes, also if it is
+            included.
 
     Raises:
-        TypeError, ValueError: one of them is no response code.
+        TypeError, ValueError: one of them is not a response code.
     """
 
     __module__ = "dnstap_logging.filters"
@@ -44,7 +45,7 @@ class RcodeFilter(logging.Filter):
         self._exclude = read_members("exclude", exclude, as_rcodes, _RIGHT)
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Tell whether a record's response code is wanted."""
+        """Return whether a record's response code is wanted."""
         if not has_dns_keys(record):
             return True
         code = _rcode_of(record)
@@ -65,7 +66,7 @@ def as_rcodes(value: object) -> List[int]:
     """Return the number of a response code, given by name or number, in a list.
 
     Raises:
-        TypeError, ValueError: it is no response code.
+        TypeError, ValueError: it is not a response code.
     """
     if isinstance(value, str):
         number = _NUMBERS.get(value.upper())

@@ -40,7 +40,7 @@ _SINGLE = (str, bytes, bytearray, memoryview, int, enum.Enum)  # never meant as 
 
 
 def has_dns_keys(record: logging.LogRecord) -> bool:
-    """Tell whether a record is meant for dnstap."""
+    """Return whether a record is meant for dnstap."""
     return _has_dns_keys(record.__dict__) or nested_extras(record.__dict__) is not None
 
 

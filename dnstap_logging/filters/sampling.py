@@ -76,7 +76,7 @@ class SamplingFilter(logging.Filter):
         self._hash = self._new_hash()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Tell whether a record is in the sample."""
+        """Return whether a record is in the sample."""
         if not has_dns_keys(record):
             return True
         if self.state_rate:
@@ -122,7 +122,7 @@ def _read_key(key: object) -> bytes:
 
 
 def _identity(record: logging.LogRecord) -> List[bytes]:
-    """Return what a query and its response have in common, and other records have not."""
+    """Return what a query and its response have in common, and other records do not."""
     endpoint = read(record, "query_address")
     if not isinstance(endpoint, Endpoint):
         endpoint = Endpoint(None, None)

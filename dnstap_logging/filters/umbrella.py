@@ -21,7 +21,7 @@ _SIZES = {_ASSET: 4, _ORGANIZATION: 4, _IPV4: 4, _IPV6: 16, _DEVICE: 8}
 
 
 def hide_umbrella(data: bytes, hide: Callable[[bytes, int], Tuple[bytes, int]]) -> bytes:
-    """Return what the option says of nobody in particular: its organization, and networks.
+    """Return what the option says about no single client: its organization, and networks.
 
     Addresses have zeros after the bits that are left; of a device and an asset, which are one
     client's, nothing is left.

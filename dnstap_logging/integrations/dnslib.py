@@ -229,7 +229,7 @@ class _Request:
 
 
 def _first_message(data: bytes) -> bytes:
-    """Return the first DNS message of what may be several, or all if that cannot be told."""
+    """Return the first DNS message of what may be several, or all if that cannot be known."""
     try:
         return data[: read_body(data)[1]]
     except ValueError:

@@ -60,7 +60,7 @@ class Exchange:
     def response(
         self, wire: Optional[bytes], at: int, source: Optional[Tuple[Any, ...]] = None
     ) -> None:
-        """Keep what was received; None forgets it, for it was not the answer.
+        """Keep what was received; None forgets it, since it was not the answer.
 
         Args:
             wire: the DNS message, without the length of TCP.

@@ -39,7 +39,7 @@ class DnstapCollector(_Collector):  # type: ignore[misc]
             exist when the metrics are asked for.
 
     Raises:
-        TypeError: it is no iterable of dnstap handlers.
+        TypeError: it is not a iterable of dnstap handlers.
     """
 
     def __init__(self, handlers: Optional[Iterable[DnstapHandler]] = None) -> None:

@@ -98,7 +98,7 @@ def log_response(
 
 
 def _rendered(wire: Any) -> Any:
-    """Return a DNS message as bytes, or what is none as it is: the handler will say so."""
+    """Return a DNS message as bytes, or anything else unchanged: the handler will report it."""
     try:
         return as_wire_message(wire)
     except BaseException as error:  # noqa: BLE001 - whatever rendering raises

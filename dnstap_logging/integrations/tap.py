@@ -231,7 +231,7 @@ class Constants:
 
 
 class _Bound(NamedTuple):
-    """An adapter with more constants than the one that it was made of.
+    """An adapter with more constants than the one it was made from.
 
     Attributes:
         own: that one.

@@ -1,8 +1,8 @@
 """Show what the traffic looks like while it flows.
 
 A full screen on a terminal, one summary at the end otherwise, and a page to keep with ``--report``.
-The statistics stand apart from the sources, and both from what shows them: `statistics.py` and what
-it is made of (`busiest.py`, `latency.py`, `pairs.py`, `timeline.py`) do no I/O.
+Statistics, sources and display do not depend on each other: `statistics.py` and its parts
+(`busiest.py`, `latency.py`, `pairs.py`, `timeline.py`) do no I/O.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def _has_screen() -> bool:
 
 
 def _collect(source: Source, traffic: SharedTraffic) -> bool:
-    """Take all messages; tell whether that is all there are.
+    """Take all messages; return whether the source has ended.
 
     A signal ends it: a live source has no other end, a capture is summarized so far.
     """

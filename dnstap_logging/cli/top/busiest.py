@@ -25,12 +25,12 @@ class Counted(NamedTuple):
 class Busiest(Generic[K]):
     """Count keys, and keep those that come often.
 
-    It holds at most twice ``capacity`` keys; when they are more, the rarer half is let go. Until
+    It holds at most twice ``capacity`` keys; when there are more, the rarer half is dropped. Until
     that happens, every count is exact. Afterwards, with N keys added:
 
     - a key that came more than N / (capacity + 1) times is always kept;
     - a count is never too high, and too low by at most N / (capacity + 1); `Counted.missed` bounds
-      it for each key, and is 0 for all that were there before the first was let go.
+      it for each key, and is 0 for all that were there before the first was dropped.
 
     Args:
         capacity: how many keys are kept when room is made.

@@ -81,7 +81,7 @@ def columns_of(values: Sequence[float], width: int, rows: int) -> List[str]:
         part = values[start : max(start + 1, (column + 1) * len(values) // width)]
         heights.append(sum(part) / len(part))
     scale = rows * (len(BARS) - 1) / (max(heights) or 1)
-    # What is there at all is seen.
+    # Anything above 0 is visible.
     eighths = [max(1, round(each * scale)) if each else 0 for each in heights]
     steps = len(BARS) - 1
     return [
@@ -136,7 +136,7 @@ def _course(picture: Picture) -> Sequence[float]:
 
 
 def _charts(picture: Picture, width: int) -> List[Line]:
-    """Draw the messages over time beside the histogram of latencies."""
+    """Draw the messages over time, next to the histogram of latencies."""
     left = (width - GAP) * 3 // 5
     right = width - GAP - left
     summary = picture.summary

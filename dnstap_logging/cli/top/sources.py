@@ -42,7 +42,7 @@ class CaptureSource:
         announcement: a line to say when collecting begins, or None.
 
     Raises:
-        CommandError: it cannot be opened, or is no capture.
+        CommandError: it cannot be opened, or is not a capture.
     """
 
     announcement: Optional[str] = None

@@ -15,7 +15,7 @@ _ONE_DECIMAL = 100  # below it a rate shows a tenth
 
 
 def number(value: int) -> str:
-    """Return a count with its thousands apart: 1,234,567."""
+    """Return a count with separators between its thousands: 1,234,567."""
     return f"{value:,}"
 
 

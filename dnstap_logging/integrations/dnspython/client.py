@@ -96,7 +96,7 @@ class DnstapClient:
             return self.tcp(**given, sock=tcp_sock), True
 
     def log_resolver(self, resolver: ResolverT) -> ResolverT:
-        """Have the queries of a resolver logged from now on, and return it.
+        """Log the queries of a resolver from now on, and return the resolver.
 
         Its nameservers are replaced by ones that ask through this object. Set its ports before,
         and call this again after setting its nameservers.
@@ -105,7 +105,7 @@ class DnstapClient:
             resolver: a dns.resolver.Resolver, which may be dns.resolver.get_default_resolver().
 
         Raises:
-            TypeError: it is no such resolver, or has a nameserver other than for plain DNS, DNS
+            TypeError: it is not such a resolver, or has a nameserver other than for plain DNS, DNS
                 over TLS and DNS over HTTPS.
         """
         if not isinstance(resolver, dns.resolver.Resolver):

@@ -1,7 +1,7 @@
 """dns.query's functions: the originals, and what replaces them while a context asks for it.
 
-Below `dnspython.py`, whose clients the replacements call. The replacements are the only thing here
-that other parts of a program can notice, and there are none outside such a context.
+The replacements call the clients of `client.py`. Other parts of a program can notice only the
+replacements, and only while such a context lasts.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """How `DnstapClient` sees what dns.query's udp, tcp and tls do: by the sockets that they are given.
 
-dnspython takes a socket of the caller's, or a TLS context; those made here tell an `Exchange` what
-goes through them. Below `dnspython.py`.
+dnspython takes a socket of the caller's, or a TLS context; those made here report to an
+`Exchange` what goes through them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Arguments = Dict[str, Any]
 """Those of one of dns.query's functions, by name, without defaults."""
 
 Prepared = Tuple[Callable[[], Any], Exchange, ContextManager[object]]
-"""What to call instead of dns.query's function, whom its socket tells, and what to close then."""
+"""What to call instead of dns.query's function, its exchange, and what to close afterwards."""
 
 Prepare = Callable[[Tap, Ask, Arguments], Prepared]
 
@@ -59,7 +59,7 @@ def through_tls(tap: Tap, function: Ask, given: Arguments) -> Prepared:
     """Prepare a call of dns.query.tls."""
     if given.get("sock"):
         for name in ("ssl_context", "server_hostname", "verify"):
-            given.pop(name, None)  # without meaning beside a socket
+            given.pop(name, None)  # has no meaning where a socket is given
         return through_stream(tap, original("tcp"), given)
     exchange = Exchange(tap, SocketProtocol.DOT)
     context = given.get("ssl_context")
