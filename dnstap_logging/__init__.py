@@ -14,16 +14,16 @@ from .adapter.adapter import DnstapAdapter
 from .delivery.stats import Stats
 from .exceptions import DnstapLoggingError, TransportError
 from .handler import DnstapHandler, get_handler, handlers
-from .message.message import (
-    DnstapMessage,
+from .message.enums import (
     HttpProtocol,
     MessageType,
-    Policy,
     PolicyAction,
     PolicyMatch,
     SocketFamily,
     SocketProtocol,
 )
+from .message.message import DnstapMessage
+from .message.policy import Policy
 
 if TYPE_CHECKING:
     from .reader.reader import DnstapReader

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Optional, Union
 
 from ..arguments import DEFAULT, Default
-from ..message.message import MessageType
+from ..message.enums import MessageType
 from .base import BaseAdapter
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ from ..arguments import logger as checked_logger
 from ..diagnostics import LOGGER_NAME, Reporter, start_desk
 from ..interrupts import pass_on
 from ..loggers import describe_unheard
-from ..message.message import MessageType
+from ..message.enums import MessageType
 from ..message.snapshot import (
     FIELDS,
     NOT_PLAIN,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Dict, Mapping, NamedTuple, Optional, Tuple
 
 from ..interrupts import pass_on
-from ..message.message import MessageType
+from ..message.enums import MessageType
 from ..message.snapshot import FIELDS, NOT_PLAIN, KeySet, plain_size
 from ..message.values import as_message_type
 

@@ -32,7 +32,7 @@ from ..framestream.state import describe
 from .frames import LARGEST_CONTROL, CaptureEnd, CaptureFrames, ReadAt
 from .tail import search_tail
 
-__all__ = ["CaptureEnd", "find_end"]
+__all__ = ["find_end"]
 
 BLOCK_SIZE = 1024 * 1024
 """Bytes read at once from the beginning on: system calls no longer count, nor does the memory."""

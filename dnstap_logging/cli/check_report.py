@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Optional
 
-from ..message.message import DnstapMessage, MessageType
+from ..message.enums import MessageType
+from ..message.message import DnstapMessage
 from ..text.json import json_text, time_text
 from ..text.line import own_time
 from ..text.octets import clean

@@ -19,8 +19,8 @@ from ..filters.message_type import matching_types
 from ..filters.qname import any_in, as_domains
 from ..filters.rcode import as_rcodes
 from ..filters.records import names_in
-from ..message.enums import read_member
-from ..message.message import DnstapMessage, MessageType
+from ..message.enums import MessageType, read_member
+from ..message.message import DnstapMessage
 from ..message.values import MAX_SECONDS, NS, unmapped
 from ..text.line import mnemonic, own_time, own_wire
 from .common import did_you_mean

@@ -11,7 +11,8 @@ import time
 from typing import List, Optional
 
 from ..arguments import MAX_FRAME_SIZE
-from ..capture.end import CaptureEnd, find_end
+from ..capture.end import find_end
+from ..capture.frames import CaptureEnd
 from ..capture.rotation import Rotation
 from ..exceptions import DecodeError, TransportError
 from ..framestream import DEFAULT_MAX_FRAME_SIZE, Direction, WriterSession

@@ -3,6 +3,8 @@
 The vocabulary is the specification's: a writer sends data frames to a reader, between the control
 frames READY, ACCEPT, START, STOP and FINISH. Everything here takes bytes and gives bytes, in the
 thread that calls; files and sockets are in `dnstap_logging.transport`.
+
+This is the face of the folder: other rooms import these names from here.
 """
 
 from __future__ import annotations

@@ -3,8 +3,7 @@
 `DnstapMessage` is what readers hand out, what the encoder takes, and what programs may build
 themselves: its constructor is strict and raises. `check` makes one out of a log record's snapshot
 in the writer thread; it is lenient, leaves out what cannot be used and collects the reasons. Both
-use the converters of `extras.FIELDS` and the rules of `_settle`. The names of the rooms below are
-re-exported here.
+use the converters of `snapshot.FIELDS` and the rules of `_settle`.
 """
 
 from __future__ import annotations
@@ -29,8 +28,6 @@ from ..shorten import printable, shorten
 from .enums import (
     HttpProtocol,
     MessageType,
-    PolicyAction,
-    PolicyMatch,
     SocketFamily,
     SocketProtocol,
 )
@@ -44,33 +41,13 @@ from .snapshot import (
     Unusable,
     convert,
     created_ns,
-    has_dns_keys,
-    key_set,
-    take_snapshot,
 )
 from .values import AddressSource, Endpoint, NameSource, Octets, TimeSource, WireSource, reason
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Address, IPv6Address
 
-__all__ = [
-    "DnstapMessage",
-    "HttpProtocol",
-    "KeySet",
-    "MessageType",
-    "Policy",
-    "PolicyAction",
-    "PolicyMatch",
-    "Problem",
-    "Snapshot",
-    "SocketFamily",
-    "SocketProtocol",
-    "Unusable",
-    "check",
-    "has_dns_keys",
-    "key_set",
-    "take_snapshot",
-]
+__all__ = ["DnstapMessage", "Problem", "check"]
 
 Problem = Tuple[str, str]
 """Why a field was left out: a kind that is stable for each field, and the text."""

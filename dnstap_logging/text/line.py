@@ -13,7 +13,8 @@ from typing import List, Optional
 
 from ..dnswire.message import CLASSES, OPCODES, RCODES, TYPES, read_header, read_question
 from ..dnswire.names import read_name
-from ..message.message import DnstapMessage, MessageType, SocketProtocol
+from ..message.enums import MessageType, SocketProtocol
+from ..message.message import DnstapMessage
 from ..message.values import NS, unmapped
 
 __all__ = [

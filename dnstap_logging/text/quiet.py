@@ -13,7 +13,8 @@ from typing import NamedTuple, Optional, Tuple
 
 from ..dnswire.message import Question, read_question
 from ..dnswire.names import read_name
-from ..message.message import DnstapMessage, MessageType
+from ..message.enums import MessageType
+from ..message.message import DnstapMessage
 from ..message.values import NS
 from .dns import class_text, type_text
 from .line import address_text, mnemonic

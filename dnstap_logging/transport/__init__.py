@@ -6,7 +6,7 @@ connection's thread. Nothing here knows Frame Streams: a transport moves bytes, 
 kernel took, and never waits longer than it was allowed to.
 
 Unix, TCP and TLS differ only in how they are connected (``connect.py``); a file is the other class
-(``file.py``).
+(``file.py``). This is the face of the folder: other rooms import these names from here.
 """
 
 from __future__ import annotations

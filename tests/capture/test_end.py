@@ -13,7 +13,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dnstap_logging.capture.end import CaptureEnd, find_end
+from dnstap_logging.capture.end import find_end
+from dnstap_logging.capture.frames import CaptureEnd
 from dnstap_logging.exceptions import DecodeError
 from tests.helpers.capture_samples import (
     COSTLY_FRAMES,

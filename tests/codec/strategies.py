@@ -6,14 +6,14 @@ from typing import Any, Dict
 
 from hypothesis import strategies as st
 
-from dnstap_logging.message.message import (
+from dnstap_logging.message.enums import (
     HttpProtocol,
     MessageType,
-    Policy,
     PolicyAction,
     PolicyMatch,
     SocketProtocol,
 )
+from dnstap_logging.message.policy import Policy
 
 LABEL = st.binary(min_size=1, max_size=20)
 NAMES = st.lists(LABEL, max_size=5).map(

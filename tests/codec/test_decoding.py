@@ -16,7 +16,8 @@ from dnstap_logging.codec import decoding
 from dnstap_logging.codec.decoding import decode, decode_plainly
 from dnstap_logging.codec.encoding import Encoder
 from dnstap_logging.exceptions import DecodeError
-from dnstap_logging.message.message import DnstapMessage, check, take_snapshot
+from dnstap_logging.message.message import DnstapMessage, check
+from dnstap_logging.message.snapshot import take_snapshot
 from tests.benchmarks.reading import traffic
 from tests.codec.strategies import extras
 

@@ -20,14 +20,10 @@ from dnstap_logging.codec.encoding import DEFAULT_MAX_PAYLOAD, Encoder
 from dnstap_logging.codec.table import WireField
 from dnstap_logging.exceptions import DecodeError, InvalidMessage, MessageTooLarge
 from dnstap_logging.framestream.frames import DNSTAP_CONTENT_TYPE
-from dnstap_logging.message.message import (
-    DnstapMessage,
-    Policy,
-    Problem,
-    SocketFamily,
-    check,
-    take_snapshot,
-)
+from dnstap_logging.message.enums import SocketFamily
+from dnstap_logging.message.message import DnstapMessage, Problem, check
+from dnstap_logging.message.policy import Policy
+from dnstap_logging.message.snapshot import take_snapshot
 from tests.codec.strategies import extras
 
 # A busy machine says nothing about the code.

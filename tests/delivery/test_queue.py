@@ -14,7 +14,8 @@ import pytest
 
 from dnstap_logging.delivery.queue import RecordQueue
 from dnstap_logging.delivery.stats import CAUSES
-from dnstap_logging.message.message import MessageType, Snapshot, take_snapshot
+from dnstap_logging.message.enums import MessageType
+from dnstap_logging.message.snapshot import Snapshot, take_snapshot
 from tests.helpers.support import assert_balanced, wait_until
 
 

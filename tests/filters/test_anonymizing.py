@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from dnstap_logging import DnstapHandler, DnstapMessage, MessageType, Policy
 from dnstap_logging.filters import AnonymizingFilter
-from dnstap_logging.message.message import check, take_snapshot
+from dnstap_logging.message.message import check
+from dnstap_logging.message.snapshot import take_snapshot
 from tests.filters.traffic import (
     CLIENT,
     KEY,

@@ -22,19 +22,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dnstap_logging.exceptions import InvalidMessage, MessageTooLarge
-from dnstap_logging.message.message import (
-    DnstapMessage,
+from dnstap_logging.message.enums import (
     HttpProtocol,
     MessageType,
-    Policy,
     PolicyAction,
-    Problem,
     SocketFamily,
     SocketProtocol,
-    Unusable,
-    check,
-    take_snapshot,
 )
+from dnstap_logging.message.message import DnstapMessage, Problem, check
+from dnstap_logging.message.policy import Policy
+from dnstap_logging.message.snapshot import Unusable, take_snapshot
 
 # A busy machine says nothing about the code.
 relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

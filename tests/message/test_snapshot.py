@@ -17,7 +17,9 @@ from hypothesis import strategies as st
 
 from dnstap_logging.exceptions import EncodeError
 from dnstap_logging.message import snapshot as extras
-from dnstap_logging.message.message import DnstapMessage, MessageType, Policy, Problem, check
+from dnstap_logging.message.enums import MessageType
+from dnstap_logging.message.message import DnstapMessage, Problem, check
+from dnstap_logging.message.policy import Policy
 from dnstap_logging.message.snapshot import (
     FIELDS,
     SIZE,

@@ -11,7 +11,7 @@ from typing import Iterator, List, Union
 import pytest
 
 from dnstap_logging.exceptions import DecodeError
-from dnstap_logging.message.message import MessageType
+from dnstap_logging.message.enums import MessageType
 from dnstap_logging.reader.reader import DnstapReader
 from tests.helpers.support import (
     CONTENT_TYPE,

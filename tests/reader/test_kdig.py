@@ -11,7 +11,7 @@ from typing import List
 import dnslib
 import pytest
 
-from dnstap_logging.message.message import MessageType
+from dnstap_logging.message.enums import MessageType
 from dnstap_logging.reader.reader import DnstapReader
 from tests.helpers.support import require_program
 

@@ -25,7 +25,7 @@ from dnstap_logging.codec.proto import Dnstap, Message
 from dnstap_logging.exceptions import DecodeError
 from dnstap_logging.message import enums
 from dnstap_logging.message.enums import MessageType, read_member
-from dnstap_logging.message.message import Policy
+from dnstap_logging.message.policy import Policy
 from tests.cli.running import call
 from tests.cli.samples import dns_wire
 from tests.helpers.support import capture

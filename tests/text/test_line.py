@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from dnstap_logging.codec.decoding import decode
 from dnstap_logging.exceptions import DecodeError
-from dnstap_logging.message.message import DnstapMessage, MessageType
+from dnstap_logging.message.enums import MessageType
+from dnstap_logging.message.message import DnstapMessage
 from dnstap_logging.text import format_line
 
 # A busy machine says nothing about the code.

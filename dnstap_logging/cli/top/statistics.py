@@ -13,7 +13,8 @@ from typing import Callable, Dict, List, NamedTuple, Optional, Tuple, TypeVar
 
 from ...dnswire.message import RCODES, TYPES, read_question, read_rcode
 from ...dnswire.names import read_name
-from ...message.message import DnstapMessage, MessageType, SocketProtocol
+from ...message.enums import MessageType, SocketProtocol
+from ...message.message import DnstapMessage
 from ...message.values import unmapped
 from ...text.line import UNKNOWN, address_text, own_time, own_wire
 from ..selecting import Selector

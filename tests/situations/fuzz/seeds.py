@@ -6,7 +6,8 @@ import struct
 from typing import List
 
 from dnstap_logging.codec.encoding import Encoder
-from dnstap_logging.message.message import DnstapMessage, HttpProtocol, MessageType, SocketProtocol
+from dnstap_logging.message.enums import HttpProtocol, MessageType, SocketProtocol
+from dnstap_logging.message.message import DnstapMessage
 from dnstap_logging.message.policy import Policy
 from tests.framestream.samples import (
     ACCEPT,
