@@ -24,7 +24,7 @@ demo: $(VENV)/.installed-demo
 	$(BIN)/dnstap-logging demo $(ARGS)
 
 # So many processes at once, a file of tests in each: most of their time the tests wait for something
-# to happen. 0: none but this one, for -s and --pdb.
+# to happen. 0: only this one, for -s and --pdb.
 TESTERS ?= 3
 
 RUN_TESTS = $(BIN)/python -m pytest -n $(TESTERS) --dist loadfile
