@@ -1,9 +1,8 @@
-"""The stream that a reader reads: from a source of bytes to payloads, and where it is in them.
+"""What a reader reads: the streams of a source, one after the other, and where it is in them.
 
-`CaptureStream` reads one stream from START to its end; `FollowedStream` reads a file that is being
-written, over every end but `close`. Both put a `ReaderSession` to a source, as `writer.py` puts a
-`WriterSession` to a transport. One thread iterates; `close` may come from another one, or from a
-signal handler.
+`CaptureStream` reads up to the end of its source; `FollowedStream` reads a file that is being
+written until `close`. One thread iterates; `close` may come from another one, or from a signal
+handler.
 """
 
 from __future__ import annotations
@@ -14,8 +13,9 @@ import time
 from typing import Any, Iterator, Optional, Union
 
 from ..exceptions import DecodeError, FrameStreamError, TransportError
-from ..framestream import Direction, ReaderSession
+from ..framestream import ReaderSession
 from ..framestream.frames import DNSTAP_CONTENT_TYPE, START, foreign_opening
+from ..framestream.incoming import IncomingStream
 from .follow import POLL_INTERVAL, Change, FollowedFile
 from .sources import FileSource, ReaderSource, SocketSource
 
@@ -49,7 +49,7 @@ class CaptureStream:
         self._max_frame_size = max_frame_size
         self._base = 0  # where in the source the session began
         self._ended = 0  # how many streams were read to their STOP, and another one follows
-        self._session = self._make_session()
+        self._begin_session()
         self._closed = False
         # Held while the source is used: who closes meanwhile leaves the descriptor to the holder.
         self._in_use = threading.Lock()
@@ -70,8 +70,9 @@ class CaptureStream:
             return SocketSource(sock, lambda: self._closed)
         return FileSource(source)
 
-    def _make_session(self) -> ReaderSession:
-        return ReaderSession(DNSTAP_CONTENT_TYPE, self._max_frame_size, alone=False)
+    def _begin_session(self) -> None:
+        self._session = ReaderSession(DNSTAP_CONTENT_TYPE, self._max_frame_size, alone=False)
+        self._stream = IncomingStream(self._session, self._read, self._send)
 
     def _begin(self) -> None:
         try:
@@ -110,20 +111,18 @@ class CaptureStream:
         """
         try:
             while True:
-                session = self._session
-                yield from session.payloads()
-                # Only now: FINISH says that everything before STOP has been taken.
-                self._answer()
-                if session.finished and self._source.waits:
-                    return  # some senders keep the connection open
-                block = session.take_rest() if session.finished else b""
-                block = block or self._read()
-                if not block:
+                yield from self._stream.payloads()
+                if not self._session.finished:
                     break
-                if session.finished:
-                    self._go_over()
+                self._stream.finish()
+                if self._source.waits:
+                    return  # some senders keep the connection open
+                block = self._session.take_rest() or self._read()
+                if not block:
+                    return
+                self._go_over()
                 self._session.receive(block)
-            if session.buffered and not self._closed:
+            if self._session.buffered and not self._closed:
                 raise self._ended_early()
         except FrameStreamError as exc:
             raise self._damage(self.offset, self._explain(exc)) from exc
@@ -133,7 +132,7 @@ class CaptureStream:
     def _go_over(self) -> None:
         """Go over to the stream that follows the end of this one."""
         self._base = self.offset
-        self._session = self._make_session()
+        self._begin_session()
         self._ended += 1
 
     def _explain(self, error: FrameStreamError) -> str:
@@ -175,45 +174,25 @@ class CaptureStream:
             raise
 
     def _read_start(self, block: bytes = b"") -> bool:
-        """Take all up to START, and answer READY; False if the bytes end before.
-
-        Byte by byte, so that no payload is taken along with it.
+        """Read up to START, and answer READY; False if the bytes end before.
 
         Args:
             block: what was read already.
         """
-        session = self._session
-        opening = b""
-        while not session.streaming:
-            block = block or self._read()
-            if not block:
-                return False
-            opening = opening or block
-            foreign = "" if self._ended else foreign_opening(opening)
-            if foreign:
-                raise self._damage(0, foreign)
-            used = 0
-            while not session.streaming and used < len(block):
-                session.receive(block[used : used + 1])
-                used += 1
-                for _ in session.payloads():
-                    pass
-                self._answer()
-            session.receive(block[used:])
-            block = b""
-        self.content_type = session.content_type
+        block = block or self._read()
+        foreign = "" if self._ended else foreign_opening(block)
+        if foreign:
+            raise self._damage(0, foreign)
+        if not self._stream.start(block):
+            return False
+        self.content_type = self._session.content_type
         return True
 
-    def _answer(self) -> None:
-        """Send ACCEPT or FINISH, if one is due."""
-        if self._session.direction is not Direction.BIDIRECTIONAL:
-            return
+    def _send(self, answer: bytes) -> None:
         if not isinstance(self._source, SocketSource):
             text = "READY, where a file has START: a file cannot negotiate"
             raise self._damage(self._base, text)
-        answer = self._session.data_to_send()
-        if answer:
-            self._source.send(answer)
+        self._source.send(answer)
 
     def _ended_early(self) -> DecodeError:
         session, noun = self._session, self._source.noun
@@ -286,26 +265,22 @@ class FollowedStream(CaptureStream):
 
     def _to_the_end(self) -> Iterator[bytes]:
         """Yield the whole payloads that are there."""
-        session = self._session
-        if not session.streaming:
+        if not self._session.streaming:
             if not self._read_start():
                 return
             self._keep(self.offset, b"")
         while True:
-            for payload in session.payloads():
+            for payload in self._stream.payloads():
                 self._whole, self._last = self.offset, payload
                 yield payload
                 if self._closed:
                     return
-            block = session.take_rest() if session.finished else b""
-            block = block or self._read()
+            if not self._session.finished:
+                return
+            block = self._session.take_rest() or self._read()
             if not block:
                 return
-            if not session.finished:
-                session.receive(block)
-                continue
             self._go_over()
-            session = self._session
             if not self._read_start(block):
                 return
             self._keep(self.offset, b"")
@@ -359,10 +334,8 @@ class FollowedStream(CaptureStream):
     def _go_on_from(self, whole: int, last: bytes) -> None:
         """Read on from the end of a whole frame, with a session that believes to have had START."""
         self._keep(whole, last, self._streams_before)
-        session = self._session = self._make_session()
+        self._begin_session()
         if whole:
-            session.receive(START)
-            for _ in session.payloads():
-                pass
-        self._base = whole - session.offset
+            self._stream.start(START)
+        self._base = whole - self._session.offset
         self._source.go_to(whole)

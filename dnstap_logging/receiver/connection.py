@@ -16,6 +16,7 @@ import os
 import socket
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple, NoReturn, Optional, Tuple, Union
 
 from ..codec.decoding import decode
@@ -23,6 +24,7 @@ from ..copies import refuse_copy
 from ..exceptions import DecodeError, FrameStreamError, TransportError, TransportTimeout
 from ..framestream import ReaderSession, State
 from ..framestream.frames import DNSTAP_CONTENT_TYPE
+from ..framestream.incoming import IncomingStream
 from ..interrupts import ends_greenlet
 from ..message.message import DnstapMessage
 from ..process.inherited import no_fork
@@ -122,6 +124,7 @@ class Connection:
         self._settling = threading.Lock()
         self._settled = self._ended = False
         self._gave_way = False
+        self._ended_by_us = False
         self._session = ReaderSession(DNSTAP_CONTENT_TYPE, settings.max_frame_size)
         self.thread = threading.Thread(target=self._run, name=f"dnstap-{name}", daemon=True)
 
@@ -234,57 +237,47 @@ class Connection:
             raise
 
     def _stream(self, transport: StreamTransport) -> None:
-        """Read the stream to its end, and answer READY and STOP."""
-        session = self._session
+        """Read the stream to its end, and hand on its payloads."""
+        read = partial(self._next_bytes, transport)
+        stream = IncomingStream(self._session, read, transport.send)
         hand_on = self._decode_and_call if self._settings.decoded else self._call
-        while not session.finished:
-            data = self._next_bytes(transport)
-            if not data:
-                self._ended_without_stop(data)
-                return
-            session.receive(data)
-            for payload in session.payloads():
-                hand_on(payload)
-            if session.finished and not self._secure():
-                return
-            # Only now: FINISH says that everything before STOP has been taken.
-            self._answer(transport, session.data_to_send())
-            if session.streaming and not self._streaming:
-                if not self._settle():
-                    return
-                # An idle stream is a normal stream: it may rest for as long as it likes.
-                transport.timeout = self._start_deadline = math.inf
-        self.end = End.FINISHED
+        for payload in stream.payloads():
+            hand_on(payload)
+        if not self._session.finished:
+            self._ended_without_stop()
+        elif self._secure():
+            try:
+                stream.finish()
+            except TransportError:
+                pass  # some senders do not wait for FINISH; all their messages are here
+            self.end = End.FINISHED
 
-    def _next_bytes(self, transport: StreamTransport) -> Optional[bytes]:
+    def _next_bytes(self, transport: StreamTransport) -> bytes:
         """Wait for bytes; once the receiver is being closed, take only what has arrived.
 
         Returns:
-            b"" at the sender's end; None when the receiver is being closed and nothing is left.
+            Empty bytes at the sender's end, or if we are the ones who end the stream.
         """
+        if self._session.streaming and not self._streaming:
+            if not self._settle():
+                return b""
+            # An idle stream is a normal stream: it may pause for as long as it likes.
+            transport.timeout = self._start_deadline = math.inf
         if not self._closing.begun:
             try:
                 return transport.receive()
             except TransportTimeout:
                 if not self._closing.begun:
                     raise
-        if time.monotonic() >= self._closing.deadline:
-            return None
-        self._draining = True
-        data = transport.look() if self._drained < MAX_DRAINED else None
-        self._drained += len(data or b"")
+        data = None
+        if time.monotonic() < self._closing.deadline:
+            self._draining = True
+            data = transport.look() if self._drained < MAX_DRAINED else None
+        if data is None:
+            self._ended_by_us = True
+            return b""
+        self._drained += len(data)
         return data
-
-    def _answer(self, transport: StreamTransport, reply: bytes) -> None:
-        """Send ACCEPT or FINISH, if one is due."""
-        if not reply:
-            return
-        try:
-            transport.send(reply)
-        except TransportError:
-            # Some senders do not wait for FINISH; all their messages are here nevertheless.
-            if not self._session.finished:
-                raise
 
     def _decode_and_call(self, payload: bytes) -> None:
         """Decode a payload; one that is no dnstap message is counted and left out."""
@@ -333,17 +326,17 @@ class Connection:
             return self._closing.deadline
         return min(self._start_deadline, self._closing.began)
 
-    def _ended_without_stop(self, data: Optional[bytes]) -> None:
-        """Say what is to be said of an end that Frame Streams does not foresee."""
+    def _ended_without_stop(self) -> None:
+        """Report an end that Frame Streams does not provide for."""
         session = self._session
-        if data is None or self._gave_way:
-            return  # our own doing
+        if self._ended_by_us or self._gave_way:
+            return
         if session.buffered:
             text = f"closed inside a frame, after {session.buffered} bytes of it"
             self.note("interrupted", logging.WARNING, text)
         elif session.state is not State.IDLE:
             self.note("interrupted", logging.INFO, "closed without STOP")
-        # else a health check or a port scan: it connected, and that is all there is to say
+        # else a health check or a port scan: it connected and left, which needs no line
 
     def _broke_rules(self, exc: FrameStreamError) -> None:
         self.end = End.PROTOCOL_ERROR
