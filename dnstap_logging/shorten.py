@@ -75,7 +75,7 @@ def place_of(error: BaseException) -> str:
 
 
 def error_text(error: BaseException) -> str:
-    """Return an error's text alone, "" where there is none or str() of it raises."""
+    """Return an error's text without its type, "" if it has no text or its str() raises."""
     try:
         return printable(str(error), MAX_ERROR)
     except BaseException as problem:  # noqa: BLE001 - a hostile __str__

@@ -56,7 +56,7 @@ def test_the_default_identity_is_the_host_name(logger: logging.Logger, capture: 
 
 
 def test_a_record_without_dns_extras_is_passed_over(logger: logging.Logger, capture: Path) -> None:
-    """Other records of the same logger are none of this handler's business: not even counted."""
+    """Other records of the same logger are ignored and not counted."""
     handler = DnstapHandler(capture)
     logger.addHandler(handler)
 

@@ -78,7 +78,7 @@ def targets(node: ast.AST, path: Path) -> Iterator[str]:
 
 
 def is_type_checking(node: ast.AST) -> bool:
-    """Tell `if TYPE_CHECKING:`, whose body only type checkers read."""
+    """Return whether a node is `if TYPE_CHECKING:`, whose body only type checkers read."""
     return isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
 
 
@@ -127,7 +127,7 @@ def test_the_reader_of_imports_sees_them_all() -> None:
 
 
 def is_ours(found: Import) -> bool:
-    """Tell whether an import stays in the package."""
+    """Return whether an import stays in the package."""
     return found.target.split(".")[0] == PACKAGE.name
 
 
@@ -164,6 +164,6 @@ def test_nothing_foreign_is_imported_by_importing(path: Path) -> None:
 
 
 def is_allowed(target: str) -> bool:
-    """Tell the standard library and protobuf from everything else."""
+    """Return whether a module is in the standard library or in protobuf."""
     names: FrozenSet[str] = getattr(sys, "stdlib_module_names", frozenset())
     return target.split(".")[0] in names or (target + ".").startswith(DEPENDENCY + ".")

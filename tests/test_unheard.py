@@ -64,21 +64,21 @@ def by_dnslib(logger: logging.Logger) -> None:
 
 
 def by_upstream(logger: logging.Logger) -> None:
-    """Ask by dnslib, in vain."""
+    """Ask by dnslib, without getting an answer."""
     for _ in range(2):
         with pytest.raises((socket.timeout, ConnectionError)):
             DnstapUpstream(logger).send(DNSRecord.question("example.org"), *SILENT, timeout=0.01)
 
 
 def by_dnspython(logger: logging.Logger) -> None:
-    """Ask by dnspython, in vain."""
+    """Ask by dnspython, without getting an answer."""
     query = dns.message.make_query("example.org", "A")
     with pytest.raises((OSError, dns.exception.DNSException)):
         DnstapClient(logger).udp(query, SILENT[0], timeout=0.01, port=SILENT[1])
 
 
 def by_resolver(logger: logging.Logger) -> None:
-    """Ask by a resolver of dnspython, in vain."""
+    """Ask by a resolver of dnspython, without getting an answer."""
     resolver = dns.resolver.Resolver(configure=False)
     resolver.nameservers, resolver.port, resolver.lifetime = [SILENT[0]], SILENT[1], 0.05
     DnstapClient(logger).log_resolver(resolver)

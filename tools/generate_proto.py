@@ -9,7 +9,7 @@ protoc's own Python module is not used, for three reasons:
   package that brings a schema named "dnstap", and registers the classes in the default symbol
   database;
 - it refuses every protobuf runtime that is older than the compiler;
-- it is laid out anew by every compiler.
+- each compiler lays it out in its own way.
 
 What is kept of it is the compiled schema, which every runtime reads, and its stub for type
 checkers, where only the type arguments that mypy's strict mode asks for are filled in.
@@ -36,7 +36,7 @@ MODULE = '''\
 """The message classes and enums of {schema}.
 
 They live in a descriptor pool of their own and are not in protobuf's symbol database, so that
-another package's dnstap schema can be imported beside them, before or after.
+another package's dnstap schema can be imported too, before or after.
 """
 
 from google.protobuf import descriptor_pool as _descriptor_pool

@@ -32,7 +32,7 @@ class DnstapAdapter(BaseAdapter):
     at its own line. A value that cannot be used never raises: it is counted by the handler.
 
     Args:
-        logger: the logger, whose level, filters, handlers and propagation apply as ever; also an
+        logger: the logger, whose level, filters, handlers and propagation apply as usual; also an
             adapter of one, or an object with its methods.
         extra: constants of the server, by their full names (``dns_socket_protocol``), and
             anything else that formatters want.
@@ -236,8 +236,8 @@ class DnstapAdapter(BaseAdapter):
         Args:
             message_type: a `MessageType`, its name or its number.
             message: the DNS message of the type's own side.
-            query_address: as in all methods, as are the others.
-            query_time: likewise.
-            keywords: likewise.
+            query_address: as in all methods.
+            query_time: as in all methods.
+            keywords: the other arguments that all methods have.
         """
         self._log_dns(message_type, message, query_address, query_time, keywords)

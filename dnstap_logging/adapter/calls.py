@@ -111,7 +111,7 @@ def make_extras(
 
 
 def _known_type(message_type: object) -> Optional[MessageType]:
-    """Return a message type; None for what is none, which the handler counts."""
+    """Return a message type, or None if the value is not one, which the handler counts."""
     try:
         return as_message_type(message_type)
     except BaseException as error:  # noqa: BLE001 - whatever a value's own methods raise

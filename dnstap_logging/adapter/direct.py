@@ -85,6 +85,6 @@ def direct_handlers(logger: Any, level: int) -> Optional[List[DnstapHandler]]:
                 if level >= handler.level:
                     handlers.append(handler)
             each = each.parent if each.propagate else None
-    except AttributeError:  # another adapter, or a handler that is none of logging's
+    except AttributeError:  # another adapter, or a handler that is not a logging.Handler
         return None
     return handlers

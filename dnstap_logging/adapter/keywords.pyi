@@ -47,7 +47,7 @@ class AllKeywords(QueryKeywords, ResponseKeywords, total=False):
     """Of `DnstapAdapter.log_message`: both messages."""
 
 class FileArguments(TypedDict, total=False):
-    """What the rotating handlers take beside their own: the arguments of `DnstapHandler`."""
+    """The arguments of `DnstapHandler`, which the rotating handlers take too."""
 
     level: Union[int, str]
     identity: Union[str, bytes, None]

@@ -518,7 +518,7 @@ LINES = [
 def test_other_handlers_get_a_readable_message(
     bench: Bench, method: str, keywords: Dict[str, Any], begin: str
 ) -> None:
-    """A text log beside dnstap has one readable line, with the response code of responses."""
+    """A text log of the same logger has one readable line, with the response code of responses."""
     stream = io.StringIO()
     bench.logger.addHandler(logging.StreamHandler(stream))
     wire = REPLY if method.endswith("response") else WIRE

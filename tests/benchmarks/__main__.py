@@ -2,7 +2,7 @@
 
 Every figure is a ratio of two things that were measured side by side, in alternating rounds of this
 run, of which the medians are taken; so a slow machine changes it little. It judges nothing by
-itself: the goals stand beside the figures.
+itself: the goals stand next to the figures.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ SCALES = {"usual": Scale(), "full": FULL, "tiny": TINY}
 
 
 def say(line: str) -> None:
-    """Tell whoever waits what goes on; the table alone is the output."""
+    """Print progress on standard error; standard output has the table alone."""
     print(line, file=sys.stderr, flush=True)
 
 

@@ -1,4 +1,4 @@
-"""Who logs what in the benchmarks: ours, and the yardsticks beside it.
+"""Who logs what in the benchmarks: ours, and what it is compared with.
 
 * floor: `logger.info` with a handler that does nothing. Nobody who uses logging can go below it.
 * text: the standard library's `FileHandler`, one formatted line: what Python DNS servers do today.

@@ -1,4 +1,4 @@
-"""What one logged query costs, beside the yardsticks: up to a file, and the call alone."""
+"""What one logged query costs, compared with others: up to a file, and the call alone."""
 
 from __future__ import annotations
 

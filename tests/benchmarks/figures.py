@@ -27,7 +27,7 @@ class Figure(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """Whether the goal is met, in words; nothing where there is none."""
+        """Whether the goal is met, in words; empty without a goal."""
         if self.goal is None:
             return ""
         if self.bound == AT_MOST:

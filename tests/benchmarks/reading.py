@@ -1,4 +1,4 @@
-"""What reading a capture costs, beside the packages that are on PyPI for it: dnstap-pb and fstrm.
+"""What reading a capture costs, compared with the packages on PyPI: dnstap-pb and fstrm.
 
 All read the same file. The yardstick is what their documentation shows: fstrm's codec is fed what
 it says that it needs, and each payload is parsed into one message object of dnstap-pb, which is
@@ -8,7 +8,7 @@ it), and times in nanoseconds. The enumerators stay the numbers that they are. B
 orientation: the same without looking at any field.
 
 Where our time goes, of 2.2 us for a message: 0.35 to cut the frames and hand them on, 0.65 for the
-one regular expression that takes a payload apart, 0.25 to compare its lengths, 0.5 for times and
+one regular expression that splits a payload, 0.25 to compare its lengths, 0.5 for times and
 port, 0.1 for what was seen before, 0.2 for the tuple of 17. Parsing alone costs the yardstick 1.2
 of its 3.5, so a reader of three times its speed would have to leave the fields for later.
 
@@ -36,7 +36,7 @@ from tests.benchmarks.figures import AT_LEAST, Figure, Quantities, Scale, Sectio
 from tests.benchmarks.traffic import wire
 
 GOAL = 3.0
-"""Messages a second, beside the yardstick."""
+"""Messages a second, and those of the other package."""
 
 MESSAGES_A_SECOND = 20_000  # of the server that wrote the capture
 START = 1_700_000_000_000_000_000
@@ -130,7 +130,7 @@ def fields_of(dnstap: Any) -> Fields:
 
 
 def read_parsed(path: Path) -> Iterator[Any]:
-    """Yield one message object of dnstap-pb, filled anew for each frame."""
+    """Yield one message object of dnstap-pb, filled again for each frame."""
     import dnstap_pb
     import fstrm
 

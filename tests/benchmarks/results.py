@@ -112,7 +112,7 @@ def origin(results: Results) -> str:
 
 
 def figures_table(results: Results) -> str:
-    """Return the figures beside their goals."""
+    """Return the figures with their goals."""
     return _table([HEADINGS, *map(cells, results.figures)])
 
 

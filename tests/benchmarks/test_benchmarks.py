@@ -146,7 +146,7 @@ def test_the_full_size_has_ten_million_messages() -> None:
 def test_main_prints_the_table_and_writes_the_results(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The table has measured figures beside their goals, the machine and the versions."""
+    """The table has measured figures next to their goals, the machine and the versions."""
     path = tmp_path / "results.json"
     main(["--tiny", "--json", str(path), "reading"])
     printed = capsys.readouterr().out

@@ -1,7 +1,7 @@
 """Whether a message costs the same, however many threads log and however many messages there are.
 
 CPU of the whole process for a message, to a file, without a loss: the threads share a number of
-messages. The figure is the dearest setting beside the cheapest.
+messages. The figure is the dearest setting over the cheapest.
 """
 
 from __future__ import annotations
@@ -87,6 +87,6 @@ def measure(scale: Scale) -> Section:
 
 
 def spread(measured: Dict[str, Quantities]) -> float:
-    """Return the dearest beside the cheapest."""
+    """Return the dearest over the cheapest."""
     cpu: List[float] = [found["cpu"] for found in measured.values()]
     return max(cpu) / min(cpu)

@@ -1,4 +1,4 @@
-"""Rotations beside the standard library's own handlers: the same names, the same backups."""
+"""Rotations compared with the standard library's handlers: the same names and backups."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_times_as_the_twin(
 def test_names_and_rotators_as_the_timed_twin(
     tmp_path: Path, clock: Clock, when: str, backups: int, rotator: Any, namer: Any
 ) -> None:
-    """So they are with a namer and a rotator; files with similar names stay, or go, likewise."""
+    """The same with a namer and a rotator; files with similar names stay, or go, in both."""
     with timed_twins(tmp_path, when, backupCount=backups) as twins:
         twins.set(namer=namer, rotator=rotator)
         for name in ("2020-01-01", "2020-01-01_10", "2020-01-01_10-11", "2020-01-01_10-11-12"):

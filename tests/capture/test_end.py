@@ -167,7 +167,7 @@ def test_a_message_that_ends_with_zeros_is_whole(way: int) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 1, 4, 7, 8, 42, 5000, 300_000])
-def test_a_file_of_zeros_is_begun_anew(size: int) -> None:
+def test_a_file_of_zeros_is_started_again(size: int) -> None:
     """There is nothing in it that could be lost."""
     assert end_of(bytes(size)) == (0, False, size)
 

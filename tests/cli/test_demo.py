@@ -84,7 +84,7 @@ def test_demo_asks_questions_of_several_kinds(tmp_path: Path) -> None:
 
 
 def has_ipv6() -> bool:
-    """Tell whether this machine has the loopback address of IPv6."""
+    """Return whether this machine has the loopback address of IPv6."""
     try:
         with socket.socket(socket.AF_INET6) as probe:
             probe.bind(("::1", 0))
@@ -210,7 +210,7 @@ def test_demo_ends_quietly_at_ctrl_c(tmp_path: Path) -> None:
 
 
 def test_demo_stands_a_reader_that_goes_away(tmp_path: Path) -> None:
-    """`demo | head -1`: the end by SIGPIPE that shells know, without a word."""
+    """`demo | head -1` ends by SIGPIPE, as shells expect, and prints nothing."""
     with started(tmp_path, "demo", "--queries", 30, "--quiet") as process:
         assert process.stdout is not None
         assert process.stderr is not None

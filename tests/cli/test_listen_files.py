@@ -46,7 +46,7 @@ def test_an_existing_capture_is_continued(tmp_path: Path, sock: str) -> None:
 
 
 def test_mode_w_overwrites_only_when_it_listens(tmp_path: Path, sock: str) -> None:
-    """--mode w begins anew; but an address that is in use leaves the file as it is."""
+    """--mode w replaces the file; but an address that is in use leaves the file as it is."""
     path = tmp_path / "all.fstrm"
     path.write_bytes(capture(QUERIES))
     with Listener(tmp_path, sock, "--write", "other.fstrm"):
@@ -131,7 +131,7 @@ def test_rollover_by_time(tmp_path: Path, sock: str) -> None:
     assert abs(time.mktime(moment) - time.mktime(time.gmtime(begun))) < 60
 
 
-def test_sighup_begins_a_moved_file_anew_and_loses_nothing(tmp_path: Path, sock: str) -> None:
+def test_sighup_after_a_move_begins_a_new_file_and_loses_nothing(tmp_path: Path, sock: str) -> None:
     """As logrotate does it, three times under traffic: all files are whole, and all is in them."""
     path = tmp_path / "c.fstrm"
     payloads = numbered(0, 20_000)

@@ -58,7 +58,7 @@ def test_each_sender_is_named_and_the_rest_is_counted(tmp_path: Path) -> None:
 
 
 def test_kinds_of_one_sender_are_apart(tmp_path: Path) -> None:
-    """A stream that is cut is said beside a protocol that is wrong."""
+    """A stream that is cut is reported, and so is a wrong protocol."""
     with Listener(tmp_path, "tcp://127.0.0.1:0") as listener:
         send_from("127.0.0.2", where(listener), BAD)
         send_from("127.0.0.2", where(listener), capture([dnstap_payload(1)])[:-20])

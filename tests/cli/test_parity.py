@@ -203,7 +203,7 @@ QUESTIONS = {
 
 
 def test_questions(tmp_path: Path) -> None:
-    """Unusual names, classes and types are shown as the manual says, beside the tool's."""
+    """Unusual names, classes and types are shown as the manual says, which compares both tools."""
     header = b"\0\1\1\0\0\1\0\0\0\0\0\0"
     encoder = Encoder(b"", b"")
     messages = [DnstapMessage("CLIENT_QUERY", query_message=header + each) for each in QUESTIONS]

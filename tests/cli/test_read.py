@@ -107,7 +107,7 @@ def test_payloads_that_are_no_dnstap(tmp_path: Path) -> None:
 
 
 def test_a_reader_that_goes_away(tmp_path: Path) -> None:
-    """When the reader of the pipe ends, so does the command: by SIGPIPE, without a word."""
+    """When the reader of the pipe ends, so does the command: by SIGPIPE, and it prints nothing."""
     path = write(tmp_path / "1", [query()] * 20_000)
     with subprocess.Popen(
         [*PROGRAM, "read", path],

@@ -151,7 +151,7 @@ SEND = [
 
 @pytest.mark.parametrize(("arguments", "named"), SEND, ids=" ".join)
 def test_send_refuses(misuse: Misuse, arguments: List[str], named: List[str]) -> None:
-    """No such file, a file for an address, a bad rate, TLS in vain: what is wrong, status 2."""
+    """No such file, a file for an address, a bad rate, no TLS: what is wrong, status 2."""
     misuse.refused(["send", *arguments], named)
 
 

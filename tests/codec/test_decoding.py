@@ -182,7 +182,7 @@ def test_every_byte_changed() -> None:
 
 
 def test_what_is_kept_is_bounded() -> None:
-    """A sender cannot fill the memory with ever new pieces: the oldest make room."""
+    """A sender cannot fill the memory with always new pieces: the oldest are discarded."""
     for number in range(3 * decoding.MOST_SEEN):
         seconds = struct.pack("5B", *((number >> 7 * n & 127) | 128 for n in range(4)), 6)
         head = b"\x0a\x04" + struct.pack(">I", number)

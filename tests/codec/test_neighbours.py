@@ -1,4 +1,4 @@
-"""Our schema beside another package's (dnstap-pb), in fresh processes, on both implementations."""
+"""Our schema and dnstap-pb's in one process, on both implementations of protobuf."""
 
 from __future__ import annotations
 

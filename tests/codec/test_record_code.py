@@ -371,7 +371,7 @@ def test_a_constant_none_is_not_there(name: str) -> None:
 @pytest.mark.parametrize("side", ["query", "response"])
 @pytest.mark.parametrize("wrong", [("192.0.2.1", 65536), ("192.0.2.1", -1), ("192.0.2.1",)])
 def test_a_socket_address_is_checked_whole_also_beside_a_port(side: str, wrong: Any) -> None:
-    """With a dns_query_port of its own, too, an address whose port is none is left out."""
+    """An address with a bad port is left out, also if there is a dns_query_port."""
     oracle, encoder = Oracle(b"ns1", b"test"), Encoder(b"ns1", b"test")
     for end in [("192.0.2.1", 1), ("192.0.2.1", 1), wrong, wrong, ("192.0.2.1", 2)]:
         values = {f"dns_{side}_address": end, f"dns_{side}_port": 53}

@@ -36,7 +36,7 @@ def test_due_is_counted_from_the_failure() -> None:
     assert backoff.due == pytest.approx(100.5)
 
 
-def test_reset_begins_anew() -> None:
+def test_reset_begins_with_the_first_delay() -> None:
     """After a good handshake the next attempt is due at once and the delays start over."""
     backoff = Backoff(0.1, 1.0, chance=lambda: 0.0)
     delays(backoff, 4)
@@ -61,7 +61,7 @@ def test_reset_begins_anew() -> None:
 def test_attempts_are_counted_after_the_first(
     max_attempts: Optional[int], failures: int, exhausted: bool
 ) -> None:
-    """max_attempts counts the attempts after the first one; None is for ever, 0 is none."""
+    """max_attempts counts the attempts after the first one; None: no limit, 0: no more."""
     backoff = Backoff(0.1, 1.0, max_attempts)
 
     delays(backoff, failures)

@@ -80,7 +80,7 @@ def test_without_a_ring_all_is_unknown() -> None:
 
 
 def test_a_new_session_begins_empty() -> None:
-    """What was written to an earlier session is none of the next one's."""
+    """The next session does not count what was written to an earlier one."""
     ring = ResendRing(1000)
     add(ring, payloads(0, 5))
     ring.begin()

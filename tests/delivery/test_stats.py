@@ -65,7 +65,7 @@ def test_prometheus_shows_a_new_counter(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_every_number_has_a_metric() -> None:
-    """A number of `Stats` without a metric is forgotten by Prometheus: there is none."""
+    """Every number of `Stats` has a metric for Prometheus."""
     assert list(METRICS) == [name for name in Stats._fields if name not in NOT_NUMBERS]
     assert len({metric.name for metric in METRICS.values()}) == len(METRICS)
     assert all(isinstance(metric, Metric) and metric.help for metric in METRICS.values())

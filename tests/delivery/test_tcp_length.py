@@ -113,7 +113,7 @@ def test_the_adapter(logger: logging.Logger, capture: Path, said: Said) -> None:
 
 
 def test_the_longest_message(logger: logging.Logger, capture: Path) -> None:
-    """With its length it is longer than a DNS message can be, and is none the less taken."""
+    """A message with its length in front may be longer than a DNS message, and is accepted."""
     opaque = 65535 - 12 - 11
     wire = bytes.fromhex("123480000000000000000001") + struct.pack("!xHHIH", 10, 1, 0, opaque)
     wire += bytes(opaque)

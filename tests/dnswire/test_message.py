@@ -117,7 +117,7 @@ def test_what_cannot_be_read(read: Callable[[bytes], object], wire: bytes) -> No
 
 
 def test_the_longest_name() -> None:
-    """A name of 255 octets is read, one of 256 is none."""
+    """A name of 255 octets is read, one of 256 is refused."""
     longest = b"\1a" * 127 + b"\0"
 
     assert read_question(QUERY + longest + b"\0\1\0\1").name == longest

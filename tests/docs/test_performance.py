@@ -43,7 +43,7 @@ def test_all_results_are_on_the_pages() -> None:
     assert list(load(RESULTS).sections) == list(BENCHMARKS)
 
 
-def test_only_what_was_measured_is_written_anew() -> None:
+def test_only_what_was_measured_is_written_again() -> None:
     """The text around the places stays, also where a place is empty and another one follows."""
     place = "<!-- measured: {} -->\n{}<!-- measured: end -->\n"
     page = "before\n" + place.format("cost", "") + "between\n" + place.format("steps", "old\n")

@@ -226,7 +226,7 @@ def with_file(code: str) -> str:
 
 
 def is_a_line(block: CodeBlock) -> bool:
-    """Tell whether a block is Python of one line, to take another one's place."""
+    """Return whether a block is one line of Python, which replaces another line."""
     return block.language == "python" and "\n" not in block.code.strip()
 
 

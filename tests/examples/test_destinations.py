@@ -1,4 +1,4 @@
-"""The examples about where dnstap goes: over TLS, to several places, beside a text log."""
+"""The examples about where dnstap goes: over TLS, to several places, and with a text log."""
 
 from __future__ import annotations
 

@@ -156,7 +156,7 @@ def test_workers_do_not_outlive_the_parent(tmp_path: Path) -> None:
 
 
 def is_free(port: int) -> bool:
-    """Tell whether the port can be had."""
+    """Return whether the port is free."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         try:
             sock.bind((LOOPBACK, port))

@@ -205,7 +205,7 @@ def test_what_cannot_be_read_is_removed(
 
 
 def test_a_dns_message_that_is_too_long(logger: logging.Logger, handler: DnstapHandler) -> None:
-    """Its record is dropped and counted as ever."""
+    """Its record is dropped and counted like any other."""
     handler.addFilter(CUT)
 
     logger.info(

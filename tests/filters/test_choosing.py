@@ -102,7 +102,7 @@ def class_name(value: object) -> str:
     "each", [MessageTypeFilter("TOOL_*"), QnameFilter("x.example"), RcodeFilter(3)], ids=class_name
 )
 def test_records_without_dns_extras_pass(each: Choosing) -> None:
-    """On a logger, the program's other records are none of their business."""
+    """On a logger, they let the program's other records pass."""
     assert each.filter(logging.makeLogRecord({"msg": "started"}))
 
 

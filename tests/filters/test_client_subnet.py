@@ -405,7 +405,7 @@ def test_messages_of_dnspython(
 
 
 def IS_EMBEDDED(each: dns.edns.Option) -> bool:  # noqa: N802
-    """Tell a client subnet with an IPv4 address inside IPv6, which is cut by other rules."""
+    """Return whether a client subnet has an IPv4 address inside IPv6: other rules cut it."""
     text = str(getattr(each, "address", ""))
     return text.startswith(("2002:", "::ffff:", "64:ff9b:"))
 

@@ -24,7 +24,7 @@ PACKAGE = "dnstap_logging.filters"
 
 
 def configuration(capture: Path, stream: Any) -> Dict[str, Any]:
-    """Return what a program writes: all five filters, on a handler, beside a text log."""
+    """Return a program's configuration: a handler with all five filters, and a text log."""
     return {
         "version": 1,
         "disable_existing_loggers": False,

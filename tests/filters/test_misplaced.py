@@ -38,7 +38,7 @@ def test_on_a_logger(logger: logging.Logger, handler: DnstapHandler, said: Said)
 
 
 def test_on_a_foreign_handler(logger: logging.Logger, handler: DnstapHandler) -> None:
-    """A StreamHandler gets nothing, the dnstap handler beside it everything."""
+    """A StreamHandler gets nothing, the dnstap handler of the same logger everything."""
     stream = io.StringIO()
     foreign = logging.StreamHandler(stream)
     foreign.setFormatter(logging.Formatter("%(message)s %(dns_query_address)s"))

@@ -86,7 +86,7 @@ def test_the_share(rate: int) -> None:
 
 
 def choices(each: SamplingFilter, **extras: Any) -> List[bool]:
-    """Return the verdicts about 64 queries: enough to tell any two hashes apart."""
+    """Return the verdicts about 64 queries: enough to distinguish any two hashes."""
     return [each.filter(query_record(number, **extras)) for number in range(64)]
 
 

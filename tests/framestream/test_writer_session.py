@@ -201,7 +201,7 @@ def test_a_failed_session_tells_why_ever_after() -> None:
 
 @pytest.mark.parametrize(("direction", "state"), STREAMING)
 def test_an_empty_payload_is_refused_and_harms_nothing(direction: Direction, state: State) -> None:
-    """An empty payload would read as an escape: refused, and the next one goes out as ever."""
+    """An empty payload would read as an escape: it is refused, and the next one sent."""
     session = writer_in(direction, state)
 
     with pytest.raises(LocalProtocolError, match="data frame of 0 bytes"):

@@ -40,9 +40,9 @@ class Said(logging.Handler):
 
 
 def let_earlier_lines_pass() -> None:
-    """Have what earlier tests made the library say said, or forgotten: it is none of this test's.
+    """Wait until the diagnostics that earlier tests caused are logged, or drop them.
 
-    Lines are logged by a thread of their own, so they may come after the test that caused them.
+    A thread logs them, so they may come after the end of the test that caused them.
     """
     desk = dnstap_logging.diagnostics._desk
     passed = threading.Event()

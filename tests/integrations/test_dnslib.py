@@ -117,7 +117,7 @@ def test_pipelined_queries_are_cut_where_dnslib_cuts(capture: Capture) -> None:
 
 
 def test_own_text_log_goes_on(capture: Capture) -> None:
-    """dnslib's DNSLogger prints what it always did, beside; without it nothing is printed."""
+    """dnslib's DNSLogger still prints its lines; without it nothing is printed."""
     lines: List[str] = []
     text = DNSLogger("+recv,+send", prefix=False, logf=lines.append)
     with dns_server(DnstapLogger(capture.logger, text=text)) as server:

@@ -136,7 +136,7 @@ class Cutting(StreamHandler):
 
 
 def test_connection_closed_inside_the_response(capture: Capture) -> None:
-    """Half a response is none: an error that dnslib's server knows, and the query alone."""
+    """Half a response is not one: an error that dnslib's server knows, and the query alone."""
     with serving(Cutting) as server:
         with pytest.raises(DNSError, match="before the end of its response"):
             DnstapUpstream(capture.logger).send(
@@ -160,7 +160,7 @@ def test_large_messages_both_ways(capture: Capture) -> None:
 
 
 def test_proxy_needs_a_logger() -> None:
-    """A resolver without a logger, or with a role that is none, is refused when it is made."""
+    """A resolver without a logger, or with an unknown role, is refused when it is made."""
     with pytest.raises(TypeError, match="logger"):
         DnstapProxyResolver("127.0.0.1", 53)  # type: ignore[call-arg]
     with pytest.raises(ValueError, match="role='UPSTREAM'"):

@@ -56,7 +56,7 @@ WAYS = pytest.mark.parametrize(
 
 
 def options(way: Way, certificates: Certificates) -> Dict[str, Any]:
-    """Return what a function needs beside where and when."""
+    """Return the arguments that a function needs in addition to address and time."""
     return {"verify": certificates.cafile} if way.name == "tls" else {}
 
 
@@ -119,7 +119,7 @@ def test_query_and_response_as_the_server_saw_them(
 def test_signed_queries_are_the_bytes_sent(
     way: Way, capture: Capture, certificates: Certificates
 ) -> None:
-    """A signature, made anew with each rendering, is the one that went out."""
+    """The signature, which changes with each rendering, is the one that was sent."""
     query = dns.message.make_query("example.org", "A")
     key = dns.tsig.Key("key.example", b"0" * 32)
     query.use_tsig(key)

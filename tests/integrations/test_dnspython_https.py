@@ -213,7 +213,7 @@ def test_refused_response(capture: Capture, certificates: Certificates) -> None:
 
 @pytest.mark.parametrize("where", ["/dns-query", "https://", "ftp://127.0.0.1/"])
 def test_wrong_arguments_are_dnspythons_errors(where: str, capture: Capture) -> None:
-    """A URL that is none is refused as without us; nothing is captured."""
+    """An invalid URL is refused as without us; nothing is captured."""
     query = dns.message.make_query("example.org", "A")
     raised = []
     for ask in dns.query.https, DnstapClient(capture.logger).https:

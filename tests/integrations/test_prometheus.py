@@ -129,7 +129,7 @@ def label_values(registry: CollectorRegistry, label: str) -> set[str]:
 
 
 def test_handlers_of_one_name_and_address(tmp_path: Path) -> None:
-    """Two handlers that agree in both labels are told apart, or Prometheus would refuse all."""
+    """Two handlers with the same labels get distinct labels, or Prometheus would refuse both."""
     address = f"unix://{tmp_path}/none.sock"
     handlers = [DnstapHandler(address), DnstapHandler(address)]
     try:
@@ -141,7 +141,7 @@ def test_handlers_of_one_name_and_address(tmp_path: Path) -> None:
 
 
 def test_collector_keeps_no_handler_alive(tmp_path: Path) -> None:
-    """A handler that is dropped is not held by its metrics; it drains as ever, and they end."""
+    """Metrics do not keep a dropped handler alive; it drains as usual, and they end."""
     handler = DnstapHandler(tmp_path / "a.fstrm")
     registry = registered([handler])
     assert label_values(registry, "handler") == {"DnstapHandler"}

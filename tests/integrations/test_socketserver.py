@@ -130,7 +130,7 @@ def test_answers_out_of_order_find_their_query(capture: Capture) -> None:
     assert [each.query_message for each in queries] == sent
     assert [each.response_message for each in responses] == received
     assert [each.query_time for each in responses] == [each.query_time for each in queries[::-1]]
-    assert len({each.query_time for each in queries}) == 3, "the times tell nothing apart"
+    assert len({each.query_time for each in queries}) == 3, "the times are not distinct"
     assert {each.query_port for each in messages} == {own[1]}
 
 
@@ -223,7 +223,7 @@ def test_role_protocol_and_keywords(base: Type[Any], capture: Capture) -> None:
 
 
 class Watching(logging.Handler):
-    """Another handler beside: what it would print."""
+    """Another handler of the logger: what it would print."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -234,7 +234,7 @@ class Watching(logging.Handler):
 
 
 def test_other_handlers_name_the_server(capture: Capture) -> None:
-    """A text log beside dnstap shows the line and the server's own function as the caller."""
+    """A text log of the same logger shows the line and the server's own function as the caller."""
     watching = Watching()
     capture.logger.addHandler(watching)
     try:

@@ -102,7 +102,7 @@ def checked(
 
 
 def lenient(field: str, value: object, **others: object) -> Tuple[DnstapMessage, List[Problem]]:
-    """Check a record with one extra beside its type."""
+    """Check a record with its type and one more extra."""
     extras: Dict[str, Any] = {"dns_message_type": "CLIENT_QUERY"}
     extras.update({f"dns_{name}": other for name, other in others.items()})
     extras[f"dns_{field}"] = value
@@ -110,7 +110,7 @@ def lenient(field: str, value: object, **others: object) -> Tuple[DnstapMessage,
 
 
 def strict(field: str, value: object, **others: object) -> DnstapMessage:
-    """Construct a message with one argument beside its type."""
+    """Construct a message with its type and one more argument."""
     arguments: Dict[str, Any] = {"message_type": "CLIENT_QUERY", **others, field: value}
     return DnstapMessage(**arguments)
 

@@ -102,7 +102,7 @@ def _loguru_is_left_as_it_was() -> Iterator[None]:
 def test_extras_one_level_down_are_taken(
     way: Callable[[logging.Handler], Log], handler: DnstapHandler, capture: Path
 ) -> None:
-    """A query that is logged by another library is the same message, mistakes counted as ever."""
+    """A query that is logged by another library is the same message, with its mistakes counted."""
     log = way(handler)
     log(**EXTRAS, dns_socket_protocol="UDP", worker=2)
     log(worker=2)  # not for dnstap
@@ -225,7 +225,7 @@ class Odd:
     ],
 )
 def test_what_is_no_dns_record_is_passed_over(handler: DnstapHandler, values: Any) -> None:
-    """A dict without dns extras, or something else in its place, is none of the handler's."""
+    """A dict without dns extras, or something else in its place, is ignored by the handler."""
     assert not handler.handle(logging.makeLogRecord(values))
     assert handler.stats().logged == 0
 

@@ -69,7 +69,7 @@ def test_which_records_are_ours(names: List[Any], expected: bool) -> None:
 
 
 def test_an_ordinary_record_is_not_ours() -> None:
-    """The attributes that logging itself gives to a record are none of ours."""
+    """The attributes that logging itself gives to a record are not dns extras."""
     record = logging.LogRecord("name", logging.INFO, "path", 1, "message", (), None)
 
     assert not has_dns_keys(record.__dict__)
@@ -90,7 +90,7 @@ def test_key_sets_are_shared() -> None:
 
 
 def test_key_sets_are_bounded() -> None:
-    """A program that invents ever new keys does not fill the memory, and gets right answers."""
+    """A program that always invents new keys does not fill the memory, and gets right answers."""
     for number in range(3 * extras.MAX_KEY_SETS):
         keys = key_set({"dns_message_type": 5, f"request_{number}": 1, f"dns_odd_{number}": 1})
         assert keys is not None
@@ -244,7 +244,7 @@ def test_created_is_nanoseconds() -> None:
 
 
 def test_no_keys_at_all() -> None:
-    """Even a record that is none of ours gives a snapshot."""
+    """Even a record without dns extras gives a snapshot."""
     assert take_snapshot({"message": "x"}, 1.0)[2] == ()
 
 
@@ -337,7 +337,7 @@ HOSTILE = {
 
 
 def survives(values: Mapping[str, Any], created: Any = 1.0, formatted: Any = None) -> bool:
-    """Take and check a record; tell whether it is a message. Only an EncodeError may come."""
+    """Take and check a record; return whether it is a message. Only an EncodeError may come."""
     snapshot = take_snapshot(values, created, formatted)
     problems: List[Problem] = []
     message = None

@@ -45,7 +45,7 @@ def documented() -> Iterator[Tuple[str, str, object]]:
 
 @pytest.mark.parametrize(("extra", "value", "other"), list(documented()))
 def test_the_names_in_the_manual(extra: str, value: str, other: object) -> None:
-    """Each of the other names in the manual is the value beside it, in any case."""
+    """Each alternative name in the manual means the value in its row, in any case."""
     convert = FIELDS[extra[len("dns_") :]].convert
 
     assert convert(other) is convert(value)

@@ -102,7 +102,7 @@ class Following:
         assert self.error is None
 
     def is_on(self, path: Path) -> bool:
-        """Tell whether the file that the path names now is the one that is read."""
+        """Return whether the path still names the file that is read."""
         source: Any = self.reader._stream._source
         return path.exists() and os.path.samestat(os.fstat(source._file.fileno()), path.stat())
 

@@ -208,7 +208,7 @@ def test_only_a_path_can_be_followed(path: Path, kind: str) -> None:
 
 
 def test_only_a_regular_file_can_be_followed(tmp_path: Path) -> None:
-    """A fifo is refused without waiting for its writer, a missing file as ever."""
+    """A fifo is refused without waiting for its writer, a missing file as without following."""
     os.mkfifo(tmp_path / "fifo")
 
     with pytest.raises(ValueError, match="follow=True needs a regular file"):

@@ -12,7 +12,7 @@ from tests.benchmarks.reading import write_capture
 
 MESSAGES = 200_000
 MORE = 1024
-"""Kilobytes that may come after the first messages, beside 30 megabytes that are read."""
+"""Kilobytes that may come after the first messages, while 30 megabytes are read."""
 
 PROGRAM = """
 import itertools, resource, sys

@@ -166,7 +166,7 @@ def backups(capture: Path) -> List[Path]:
             break
         found.insert(0, path)
     others = set(capture.parent.glob(f"{capture.name}.*")) - set(found)
-    assert not others, f"beside {len(found)} backups there are {sorted(others)}"
+    assert not others, f"there are {len(found)} backups, but also {sorted(others)}"
     return found
 
 

@@ -1,4 +1,4 @@
-"""Rollovers beside others: forked children, a second writer of the path, somebody who moves files.
+"""Rollovers with others at work: forked children, a second writer, a program that moves files.
 
 None of them may cost a record, or touch what is not its own.
 """

@@ -399,7 +399,7 @@ def test_constants_that_cannot_be_used_are_refused(constants: Any, error: Any, t
 
 
 def test_constants_that_can_be_used_are_taken() -> None:
-    """Values of every kind that a message may have are constants, and None is none."""
+    """Values of every kind that a message may have are constants, but None is not."""
     constants = {
         "dns_response_address": ("0.0.0.0", 53),
         "dns_socket_protocol": "DoT",

@@ -71,7 +71,7 @@ def test_an_empty_file_may_exist(path: Path, mode: str) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o604
 
 
-def test_w_starts_anew(path: Path) -> None:
+def test_w_replaces_the_file(path: Path) -> None:
     """Mode "w" empties an existing file."""
     path.write_bytes(b"old capture")
     transport = FileTransport(path, "w")
@@ -267,7 +267,7 @@ def test_a_forked_child_abandons_and_the_parents_lock_stays(path: Path) -> None:
 
 
 def test_close_unlocks_while_a_child_still_holds_the_file(path: Path) -> None:
-    """A forked child that never let go does not keep the parent from opening its file anew."""
+    """A forked child that keeps the descriptor does not stop the parent from opening its file."""
     transport = FileTransport(path)
     inherited = os.dup(transport.fileno())
     try:

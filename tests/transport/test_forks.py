@@ -55,7 +55,7 @@ class Connecting(threading.Thread):
         self.give_up = threading.Event()
 
     def run(self) -> None:
-        """Connect, in vain."""
+        """Try to connect, and fail."""
         try:
             open_transport(self._address, until=self._until).close()
         except TransportError:
@@ -89,7 +89,7 @@ def check_child(address: Address, accepted: Callable[[], List[socket.socket]]) -
 
 
 def sockets_beside(others: List[str]) -> List[str]:
-    """Return the sockets that are held beside others."""
+    """Return the sockets that are held in addition to others."""
     return [each for each in held() if each.startswith("socket:") and each not in others]
 
 

@@ -253,7 +253,7 @@ def test_at_interpreter_shutdown(dns: Dns, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_forked_child_starts_its_own_lookup(dns: Dns) -> None:
-    """A lookup that the parent waits for will never end in the child, which asks anew."""
+    """A lookup that the parent waits for will never end in the child, which asks again."""
     resolver = Resolver(dns)
     dns.speaks.clear()
     with pytest.raises(TransportTimeout):

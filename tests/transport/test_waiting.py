@@ -32,7 +32,7 @@ def pair() -> Iterator[Pair]:
 
 @pytest.fixture(params=["poll", "select"])
 def system_call(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wait with poll, or as where there is none."""
+    """Wait with poll, or as on a system without it."""
     if request.param == "select":
         monkeypatch.delattr(select, "poll", raising=False)
 

@@ -1,4 +1,4 @@
-"""Draw the picture of a report in the manual anew: python -m tests.cli.top.screenshot."""
+"""Draw the manual's picture of a report again: python -m tests.cli.top.screenshot."""
 
 from __future__ import annotations
 

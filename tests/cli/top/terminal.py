@@ -30,7 +30,7 @@ class Terminal:
         command: what runs in it.
         columns: its width.
         lines: its height.
-        environment: beside that of the tests.
+        environment: variables to add to those of the tests.
 
     Attributes:
         written: every byte that came out of it.

@@ -153,14 +153,14 @@ def test_following_ends_in_order_with_sigterm(traffic: Path, tmp_path: Path) -> 
 
 
 def process_catches(pid: int, number: int) -> bool:
-    """Tell whether a process has a handler for a signal."""
+    """Return whether a process has a handler for a signal."""
     status = Path(f"/proc/{pid}/status").read_text()
     mask = int(status.partition("SigCgt:")[2].split()[0], 16)
     return bool(mask >> (number - 1) & 1)
 
 
 def process_has_read(pid: int, path: Path, size: int) -> bool:
-    """Tell whether a process has read an open file up to its end."""
+    """Return whether a process has read an open file up to its end."""
     folder = Path(f"/proc/{pid}/fd")
     try:
         for each in folder.iterdir():
@@ -168,7 +168,7 @@ def process_has_read(pid: int, path: Path, size: int) -> bool:
                 position = (folder.parent / "fdinfo" / each.name).read_text().split()[1]
                 return int(position) >= size
     except OSError:
-        pass  # the file was just closed, or opened anew
+        pass  # the file was just closed, or opened again
     return False
 
 
@@ -239,7 +239,7 @@ def test_an_interrupted_pipe_is_summarized_so_far(traffic: Path) -> None:
 
 
 def test_a_reader_that_goes_away_ends_it_quietly(traffic: Path) -> None:
-    """As other programs in a pipe: of SIGPIPE, without a word."""
+    """It dies of SIGPIPE and prints nothing, as other programs in a pipe do."""
     read_end, write_end = os.pipe()
     os.close(read_end)
     process = subprocess.run(

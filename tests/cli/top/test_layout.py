@@ -66,7 +66,7 @@ def test_on_80_columns_everything_has_its_place(summary: Summary) -> None:
 
 
 def test_a_large_screen_shows_counts_and_charts(summary: Summary) -> None:
-    """160 x 50: messages over time beside the latencies, and the counts behind the shares."""
+    """160 x 50: messages over time next to the latencies, and counts after the shares."""
     shown = lines(summary, 160, 50)
     types = [line for line in shown if line.startswith("CLIENT_QUERY")]
 

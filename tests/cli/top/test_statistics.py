@@ -187,7 +187,7 @@ def test_clients_are_those_of_a_server() -> None:
     "garbage", [b"", b"\0", bytes(12), b"\0\7\0\0\0\1" + bytes(6) + b"\x40", b"\xff" * 40]
 )
 def test_garbage_from_the_network_is_only_counted(garbage: bytes) -> None:
-    """Whatever is in it, a message is a message; a question that cannot be read is none."""
+    """Whatever is in it, a message is a message; a question that cannot be read is not counted."""
     summary = summed(
         [
             side("CLIENT_QUERY", 0, query_message=garbage),
@@ -246,7 +246,7 @@ def test_a_flood_of_random_names_and_lost_queries_stays_within_bounds() -> None:
 
 
 def test_a_made_up_day_agrees_with_a_second_count() -> None:
-    """4,000 exchanges of a busy resolver, counted anew from the payloads with protobuf and
+    """4,000 exchanges of a busy resolver, counted a second time from the payloads with protobuf and
     dnspython: types, codes, protocols, names, clients, times, pairs and percentiles are equal.
     """
     capture = io.BytesIO()

@@ -60,7 +60,7 @@ START_SIZE = len(control(START, CONTENT_TYPE))
 def test_a_file_is_taken(
     capture: Path, mode: str, content: bytes, expected: List[str], delay: bool
 ) -> None:
-    """Mode "a" continues, "w" begins anew, "x" makes; the result is one stream."""
+    """Mode "a" continues a file, "w" replaces it, "x" creates it; the result is one stream."""
     if content is not None:
         capture.write_bytes(content)
 

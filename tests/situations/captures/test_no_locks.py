@@ -1,4 +1,4 @@
-"""File systems without locks: captures are possible there, but nobody keeps two writers apart."""
+"""File systems without locks: captures work there, but two writers can mix."""
 
 from __future__ import annotations
 

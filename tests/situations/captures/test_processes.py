@@ -21,7 +21,7 @@ from tests.situations.interop.captures import split_frames
 SOON = "reconnect_interval=0.001, max_reconnect_interval=0.01"
 
 FAILURES = "handler._writer_thread._delivery.connection.backoff.failures"
-"""How often a handler has tried in vain."""
+"""How many attempts of a handler have failed."""
 
 
 @pytest.fixture
@@ -215,7 +215,7 @@ def test_x_does_not_wait_for_a_file_that_exists(capture: Path) -> None:
 
 
 def test_w_empties_a_file_only_once_it_is_its_own(capture: Path) -> None:
-    """The first writer ends its stream undisturbed; then the file begins anew, once."""
+    """The first writer ends its stream undisturbed; then the file is started again, once."""
     first = DnstapHandler(capture)
     log_mark(first, "first")
     second = DnstapHandler(capture, mode="w", reconnect_interval=0.001)

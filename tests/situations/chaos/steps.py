@@ -29,7 +29,7 @@ CALL_BOUND = 2.0
 """Seconds that no call which does not wait may take, beyond the slack for a busy machine."""
 
 AROUND = 500
-"""Bytes of a frame beside the query, at most."""
+"""The most bytes that a frame has in addition to its query."""
 
 GRACE = 1.0
 """Seconds beyond its deadline in which close() returns (writer_thread.py)."""

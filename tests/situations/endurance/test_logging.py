@@ -12,7 +12,7 @@ from tests.situations.endurance.workloads import FILTERING, LOGGING, Workload
 
 @pytest.mark.parametrize("workload", LOGGING[:3], ids=lambda each: each.name)
 def test_records_take_no_memory(workload: Workload, tmp_path: Path) -> None:
-    """Records of mixed sizes and kinds, of ever new clients, leave nothing behind."""
+    """Records of mixed sizes and kinds, from always new clients, take no memory for long."""
     assert_flat(workload.measure(workload.small, tmp_path, "upb"))
 
 

@@ -15,7 +15,7 @@ OTHERS = [each for each in READING if each not in QUICK]
 
 @pytest.mark.parametrize("workload", QUICK, ids=lambda each: each.name)
 def test_messages_take_no_memory(workload: Workload, tmp_path: Path) -> None:
-    """Messages of ever new clients, names, classes and types leave nothing behind."""
+    """Messages whose clients, names, classes and types are always new take no memory for long."""
     assert_flat(workload.measure(workload.small, tmp_path, "upb"))
 
 

@@ -1,7 +1,7 @@
 """A network in the test's own hands: addresses that swallow every packet, and a DNS that is silent.
 
 It is a network namespace with nothing but its loopback. Of 198.51.100.0/24 (RFC 5737) either a
-collector can listen on an address, or packets to it are thrown away without a word.
+collector can listen on an address, or packets to it are dropped silently.
 """
 
 from __future__ import annotations

@@ -118,7 +118,7 @@ def test_poll_tells_of_a_reset_and_leaves_it(kind: str, tmp_path: Path) -> None:
 def test_what_the_peer_sent_comes_before_its_end(
     kind: str, steps: str, ending: object, tmp_path: Path
 ) -> None:
-    """One look may show bytes and hide the end behind them: look until there are none."""
+    """A look may show bytes before the end of the stream: look until no bytes are left."""
     with Obedient(kind, tmp_path) as peer:
         peer.write(WRITTEN)
         peer.do("send", 10)

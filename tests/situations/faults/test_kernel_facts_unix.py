@@ -48,7 +48,7 @@ def test_a_failed_send_leaves_the_reset(steps: str, tmp_path: Path) -> None:
 
 
 def test_a_failed_send_after_an_orderly_end_shows_the_end(tmp_path: Path) -> None:
-    """EPIPE comes also where the peer had read all; the look behind it tells the two apart."""
+    """EPIPE comes also where the peer had read all; a look shows which of the two it was."""
     with Obedient("unix", tmp_path) as peer:
         peer.write(WRITTEN)
         peer.carry_out("read 1000, close")

@@ -36,7 +36,7 @@ class Victim:
             pass
 
     def _serve_one(self) -> bool:
-        """Serve a session; tell whether another is to be expected."""
+        """Serve a session; return whether to expect another one."""
         session = self._scripted.session()
         self.sessions += 1
         while True:

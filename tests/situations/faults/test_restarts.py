@@ -1,4 +1,4 @@
-"""The collector is stopped, killed or paused under load: no record is missing without a word."""
+"""The collector is stopped, killed or paused under load: every lost record is counted."""
 
 from __future__ import annotations
 

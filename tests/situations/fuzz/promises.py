@@ -232,7 +232,7 @@ def check_reader(stream: bytes, portions: Iterable[bytes]) -> None:
 
 
 def _decodable(payloads: Iterable[bytes]) -> Iterable[DnstapMessage]:
-    """Yield the messages up to the first payload that is none."""
+    """Yield the messages up to the first payload that is not a message."""
     for payload in payloads:
         try:
             yield decode(payload)

@@ -80,7 +80,7 @@ class Channel:
 
     @property
     def intact(self) -> bool:
-        """Tell whether nothing has happened to what passed so far."""
+        """Return whether everything that passed so far is unchanged."""
         return self.passed <= self.at
 
 

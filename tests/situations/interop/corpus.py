@@ -1,6 +1,6 @@
 """The messages that the interop tests send: each is a function of its number.
 
-A `Sample` holds plain values. From it are made, apart from each other: what is logged (in every
+A `Sample` holds plain values. From it are made, independently: what is logged (in every
 form that the dns extras accept), what must be on the wire, and what ``dnstap -j`` must show.
 """
 

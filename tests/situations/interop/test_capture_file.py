@@ -43,7 +43,7 @@ def write_capture(address: str, **options: str) -> None:
 
 @pytest.mark.parametrize("mode", ["a", "w", "x"])
 def test_every_reader_reads_our_file(mode: str, tmp_path: Path) -> None:
-    """A capture that we wrote, anew or over an old file, is whole to every reader."""
+    """Every reader finds our capture complete, in a new file or over an old one."""
     path = tmp_path / "capture.fstrm"
     if mode == "w":
         path.write_bytes(b"what was there before " * 100_000)

@@ -119,7 +119,7 @@ def test_a_peer_that_closes_at_once(said: Said) -> None:
 
 
 def test_a_tls_server_on_a_tcp_address(said: Said, tmp_path: Path) -> None:
-    """A TLS server met over tcp:// hangs up without a word; that is said, and tls:// named."""
+    """A TLS server closes a tcp:// connection silently; the diagnostic says so and names tls://."""
     with Speaker(speakers.speak_tls(make_pki(tmp_path).server_context())) as speaker:
         lines = meet(speaker, said)
 

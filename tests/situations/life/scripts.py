@@ -153,7 +153,7 @@ def numbered(*numbers: int) -> List[str]:
 
 
 class Sessions:
-    """A collector that keeps apart what came by each connection.
+    """A collector that keeps the messages of each connection separately.
 
     Attributes:
         receiver: it.

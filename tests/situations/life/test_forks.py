@@ -164,8 +164,8 @@ def test_a_fork_that_runs_no_hook_is_noticed(tmp_path: Path) -> None:
     assert sorted(found) == [["0", "1"], ["child"]]
 
 
-def test_all_threads_of_a_child_whose_fork_ran_no_hook_begin_anew(tmp_path: Path) -> None:
-    """A second thread that logs while the first one has the child begin anew waits for that."""
+def test_all_threads_of_a_child_whose_fork_ran_no_hook_wait_for_the_reset(tmp_path: Path) -> None:
+    """A second thread that logs while the first one resets the child's state waits for that."""
     with sessions(f"unix://{tmp_path}/tap.sock") as collector:
         run(
             """

@@ -123,7 +123,7 @@ def test_a_forked_child_has_a_capture_of_its_own(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="fork")
 def test_a_forked_child_has_a_session_of_its_own(tmp_path: Path) -> None:
-    """On a socket the child connects anew; the parent's session goes on to its FINISH."""
+    """The child makes its own connection; the parent's session goes on to its FINISH."""
     messages: List[DnstapMessage] = []
     with DnstapReceiver(f"unix://{tmp_path}/tap.sock", messages.append) as receiver:
         run(
