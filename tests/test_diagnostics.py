@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import subprocess
-import sys
 import threading
 import time
 from typing import Iterator, List
@@ -15,6 +13,7 @@ import pytest
 
 from dnstap_logging import diagnostics
 from dnstap_logging.diagnostics import LOGGER_NAME, Reporter, start_desk
+from tests.helpers.programs import run_python
 from tests.helpers.said import Said, let_earlier_lines_pass
 from tests.helpers.support import wait_until
 
@@ -320,8 +319,6 @@ start_desk()
 
 def test_at_the_interpreters_end_each_line_is_waited_for() -> None:
     """Also if it is not a warning: a thread that writes to a stream then can abort the process."""
-    done = subprocess.run(
-        [sys.executable, "-c", AT_THE_END], capture_output=True, text=True, timeout=60, check=False
-    )
+    done = run_python(AT_THE_END)
 
     assert (done.returncode, done.stdout, done.stderr) == (0, "['name: the end']\n", "")

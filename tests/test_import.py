@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from typing import Set
 
 import dnstap_logging
+from tests.helpers.programs import run_python
 
 # What some users have and nobody needs for the handler; an import of one of these is never right.
 OPTIONAL = {
@@ -49,13 +48,7 @@ from google.protobuf.internal import enum_type_wrapper
 def modules_after(code: str) -> Set[str]:
     """Run code in a fresh interpreter, warnings being errors, and return what it has imported."""
     program = f"{code}\nimport sys\nprint('\\n'.join(sorted(sys.modules)))"
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", program],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = run_python(program)
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     return set(done.stdout.split())
 

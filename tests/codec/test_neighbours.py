@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
 import pytest
+
+from tests.helpers.programs import run_python
 
 IMPORTS = {
     "theirs first": "import dnstap_pb\nfrom dnstap_logging.codec.proto import *\n",
@@ -58,24 +56,13 @@ print("decoded", len(types))
 """
 
 
-def run(implementation: str, code: str) -> subprocess.CompletedProcess[str]:
-    """Run code in a fresh interpreter on one of protobuf's implementations."""
-    environment = dict(os.environ, PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION=implementation)
-    return subprocess.run(
-        [sys.executable, "-c", code, implementation],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
 @pytest.mark.parametrize("implementation", ["upb", "python"])
 @pytest.mark.parametrize("order", IMPORTS)
 def test_dnstap_pb_decodes_ours_in_one_process(order: str, implementation: str) -> None:
     """Whichever schema is imported first, both work, and theirs reads every field of ours."""
-    done = run(implementation, IMPORTS[order] + DECODE)
+    done = run_python(
+        IMPORTS[order] + DECODE, implementation, warnings="default", protobuf=implementation
+    )
 
     assert (done.returncode, done.stdout) == (0, "decoded 14\n"), done.stderr
 
@@ -94,6 +81,6 @@ for find in descriptor_pool.Default().FindMessageTypeByName, symbol_database.Def
             continue
         print("found", name, find)
 """
-    done = run(implementation, code)
+    done = run_python(code, implementation, warnings="default", protobuf=implementation)
 
     assert (done.returncode, done.stdout) == (0, ""), done.stderr

@@ -10,7 +10,7 @@ import pytest
 from google.protobuf import __version__ as protobuf_version
 
 from dnstap_logging.codec.proto import dnstap_pb2
-from tests.codec.test_neighbours import run
+from tests.helpers.programs import run_python
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 OLDEST = (4, 21)
@@ -32,7 +32,7 @@ print("works")
 @pytest.mark.parametrize("implementation", ["upb", "python"])
 def test_imports_and_works_without_a_warning(implementation: str) -> None:
     """The runtime that is installed here imports and runs our classes, warnings being errors."""
-    done = run(implementation, "import warnings\nwarnings.simplefilter('error')\n" + ROUND_TRIP)
+    done = run_python(ROUND_TRIP, implementation, protobuf=implementation)
 
     assert (done.returncode, done.stdout) == (0, "works\n"), done.stderr
 

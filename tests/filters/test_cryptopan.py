@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import subprocess
-import sys
 import threading
 from typing import Dict, List
 
@@ -14,6 +12,7 @@ from hypothesis import strategies as st
 
 from dnstap_logging.filters.cryptopan import CACHE_SIZE, CryptoPan
 from tests.filters.traffic import KEY
+from tests.helpers.programs import run_python
 
 # From the sample trace of the original implementation; it knows IPv4 only. Those of IPv6 are what
 # its successors agree on.
@@ -135,13 +134,7 @@ except ImportError as error:
 
 def test_cryptography_is_imported_only_for_a_key() -> None:
     """Without a key it need not be installed; with one, the error says what to install."""
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", WITHOUT],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = run_python(WITHOUT)
 
     assert (done.returncode, done.stderr) == (0, "")
     imported, error = done.stdout.splitlines()

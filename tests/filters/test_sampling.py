@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
-import subprocess
-import sys
 from collections import Counter
-from pathlib import Path
 from typing import Any, Dict, List, Optional
 
 import dns.message
@@ -18,6 +15,7 @@ from hypothesis import strategies as st
 from dnstap_logging import DnstapHandler
 from dnstap_logging.filters import SamplingFilter
 from tests.filters.traffic import Server, close_and_read, query_for
+from tests.helpers.programs import run_python
 from tests.helpers.said import Said
 
 KEY = b"a key for tests"
@@ -153,15 +151,7 @@ print(choices(SamplingFilter(2)), choices(SamplingFilter(2, key="shared")), sep=
 
 def test_other_processes() -> None:
     """The default key is another one in each process; a given key is the same everywhere."""
-    root = Path(__file__).parents[2]
-    done = subprocess.run(
-        [sys.executable, "-c", PRINT_CHOICES],
-        capture_output=True,
-        text=True,
-        cwd=root,
-        timeout=60,
-        check=True,
-    )
+    done = run_python(PRINT_CHOICES)
     default, shared = done.stdout.splitlines()
 
     assert default != str(choices(SamplingFilter(2)))

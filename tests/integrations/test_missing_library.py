@@ -2,21 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-
-
-def run(code: str) -> subprocess.CompletedProcess[str]:
-    """Run code in an interpreter of its own."""
-    command = [sys.executable, "-W", "error", "-c", code]
-    return subprocess.run(
-        command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False
-    )
+from tests.helpers.programs import run_python
 
 
 @pytest.mark.parametrize(
@@ -31,7 +19,7 @@ def test_missing_library_names_the_extra(module: str, library: str, extra: str) 
     """Importing an integration without its library says what to install."""
     code = f"import sys; sys.modules[{library!r}] = None\n"
 
-    done = run(f"{code}import dnstap_logging.integrations.{module}")
+    done = run_python(f"{code}import dnstap_logging.integrations.{module}")
 
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith(f"ImportError: dnstap_logging.integrations.{module} needs "), last
@@ -40,7 +28,7 @@ def test_missing_library_names_the_extra(module: str, library: str, extra: str) 
 
 def test_the_package_and_the_mixin_need_nothing() -> None:
     """Importing the package of integrations, or the one for socketserver, imports no library."""
-    done = run(
+    done = run_python(
         "import sys, dnstap_logging.integrations, dnstap_logging.integrations.socketserver\n"
         "print(sorted({'dns', 'dnslib', 'prometheus_client', 'httpx', 'ssl'} & set(sys.modules)))"
     )

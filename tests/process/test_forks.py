@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 
 import pytest
 
 from dnstap_logging.process import forks
+from tests.helpers.programs import run_python
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="MADV_WIPEONFORK is Linux's")
@@ -37,7 +37,6 @@ print(bool(here[0]))
 def test_a_forked_child_is_seen_until_it_has_settled(make: str) -> None:
     """The child is seen once, and not when it has settled; its parent goes on as it was."""
     script = SCRIPT.format(make=make)
-    command = [sys.executable, "-W", "error", "-c", script]
-    printed = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    printed = run_python(script)
 
     assert (printed.stdout, printed.stderr) == ("False True\nTrue\n", "")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from tests.benchmarks.reading import write_capture
+from tests.helpers.programs import run_python
 
 MESSAGES = 200_000
 MORE = 1024
@@ -47,13 +47,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("way", ["messages", "frames", "following"])
 def test_memory_is_constant(path: Path, way: str) -> None:
     """200,000 messages take no more memory than the first 20,000 of them."""
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", PROGRAM, str(path), way, str(MESSAGES)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    done = run_python(PROGRAM, path, way, MESSAGES, timeout=120)
 
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     read, more = map(int, done.stdout.split())

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import socket
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
+from tests.helpers.programs import run_python
 from tests.helpers.said import Said
 from tests.helpers.support import CONTENT_TYPE, FINISH, READY, STOP, control, data, dnstap_payload
 from tests.receiver.peer import TCP, Client, Inbox, Make, assert_serves, wait_for
@@ -119,14 +117,6 @@ print("served")
 def test_no_descriptors_left(unix: str) -> None:
     """Accept fails with EMFILE: no spinning, and the client is served once one is free."""
     pytest.importorskip("resource")
-    root = str(Path(__file__).resolve().parents[2])
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", OUT_OF_DESCRIPTORS, unix],
-        timeout=60,
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=root,
-    )
+    done = run_python(OUT_OF_DESCRIPTORS, unix)
 
     assert done.stdout == "served\n", done.stderr

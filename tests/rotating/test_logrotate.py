@@ -19,6 +19,7 @@ from dnstap_logging import DnstapHandler, DnstapReader
 from dnstap_logging.exceptions import DecodeError
 from tests.helpers.logrotate import Logrotate, create
 from tests.helpers.pages import FENCE, REPOSITORY
+from tests.helpers.programs import run_python
 from tests.helpers.said import Said
 from tests.helpers.support import wait_until
 from tests.rotating.load import (
@@ -264,14 +265,7 @@ print(load.logged[0], load.logged[1])
 
 def test_reopen_from_a_signal_handler_under_load(capture: Path) -> None:
     """Renamed and reopened twenty times under load: nothing lost, nothing twice, all whole."""
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", REOPENING, str(capture)],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        timeout=2 * DEADLINE,
-        check=False,
-    )
+    done = run_python(REOPENING, capture, timeout=2 * DEADLINE)
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
 
     files = [*backups(capture), capture]

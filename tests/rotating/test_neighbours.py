@@ -6,8 +6,6 @@ None of them may cost a record, or touch what is not its own.
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -15,7 +13,7 @@ import pytest
 
 import dnstap_logging.delivery.delivery
 from dnstap_logging import RotatingDnstapHandler
-from tests.helpers.pages import REPOSITORY
+from tests.helpers.programs import run_python
 from tests.helpers.said import Said
 from tests.helpers.support import assert_balanced
 from tests.rotating.load import backups, by_thread, log, marks
@@ -85,14 +83,7 @@ print(child)
 def test_a_forked_child_rolls_over_files_of_its_own(tmp_path: Path) -> None:
     """Parent and child have a row of captures each, named after their own; nothing is mixed."""
     capture = tmp_path / "capture.fstrm"
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", FORKING, str(capture)],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE,
-        check=False,
-    )
+    done = run_python(FORKING, capture)
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     child = tmp_path / f"capture.{done.stdout.strip()}.fstrm"
 
@@ -155,14 +146,7 @@ else:
 
 def test_a_child_has_rules_of_its_own(capture: Path) -> None:
     """What a forked child sets holds for its file, and baseFilename is the child's."""
-    done = subprocess.run(
-        [sys.executable, "-c", OWN_RULES, str(capture)],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE,
-        check=False,
-    )
+    done = run_python(OWN_RULES, capture)
 
     assert (done.returncode, done.stderr) == (0, "")
     names = sorted(path.name for path in capture.parent.iterdir() if path != capture)

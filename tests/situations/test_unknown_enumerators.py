@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import logging
-import os
 import pickle
 import struct
 import subprocess
@@ -28,6 +27,7 @@ from dnstap_logging.message.enums import MessageType, read_member
 from dnstap_logging.message.policy import Policy
 from tests.cli.running import call
 from tests.cli.samples import dns_wire
+from tests.helpers.programs import run_python
 from tests.helpers.support import capture
 
 KINDS: List[Any] = [enums.MessageType, enums.SocketFamily, enums.SocketProtocol, enums.HttpProtocol,
@@ -358,13 +358,6 @@ def test_both_implementations_of_protobuf(implementation: str) -> None:
         "print(message.message_type.name, message.socket_protocol.name, message.policy.action.name)"
     )
     data = payload(255, 1, 99, None, (8, 1)).hex()
-    done = subprocess.run(
-        [sys.executable, "-c", script, data],
-        env={**os.environ, "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": implementation},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    done = run_python(script, data, protobuf=implementation)
 
     assert (done.stdout, done.stderr) == ("TYPE255 PROTOCOL99 ACTION8\n", "")

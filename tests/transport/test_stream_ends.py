@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import signal
 import socket
-import subprocess
-import sys
 import threading
 from typing import Callable, List, Tuple
 
@@ -15,6 +13,7 @@ import pytest
 from dnstap_logging.exceptions import TransportError, TransportTimeout
 from dnstap_logging.transport import StreamTransport
 from dnstap_logging.transport.stream import MAX_DISCARDED
+from tests.helpers.programs import run_python
 from tests.transport.peers import (
     DEADLINE,
     accept,
@@ -106,9 +105,7 @@ try:
 except TransportError as error:
     print(error)
 """
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False
-    )
+    done = run_python(program)
     assert (done.returncode, done.stdout) == (
         0,
         "unix:///x: the peer closed the connection (EPIPE)\n",

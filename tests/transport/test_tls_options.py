@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import ssl
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any, Dict, List
 
 import pytest
 
 from dnstap_logging.transport import TlsOptions, check_tls
+from tests.helpers.programs import run_python
 from tests.transport.peers import Authority
 
 
@@ -144,7 +143,5 @@ except TransportError:
 transport.close()
 print("ssl" in sys.modules)
 """
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False
-    )
+    done = run_python(program)
     assert (done.stdout, done.stderr) == ("False\n", "")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import textwrap
 from pathlib import Path
 from typing import List
 
 from dnstap_logging import DnstapReader
+from tests.helpers.programs import run_python
 from tests.situations.life.scripts import HELPERS
 
 DEADLINE = 60  # seconds for a child process: generous, since nothing here is a matter of speed
@@ -25,12 +24,7 @@ def query(port):
 def run(script: str, *arguments: object, status: int = 0) -> str:
     """Run a script in a fresh interpreter, warnings as errors; return its standard error."""
     code = PRELUDE + textwrap.dedent(script)
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code, *map(str, arguments)],
-        capture_output=True,
-        timeout=DEADLINE,
-        text=True,
-    )
+    done = run_python(code, *arguments)
     assert done.returncode == status, done.stdout + done.stderr
     return done.stderr
 
