@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import signal
 import subprocess
 from pathlib import Path
-from typing import Any, Iterator, List
+from typing import Any, ContextManager, List
 
 import pytest
 
-from tests.cli.running import PROGRAM, TIMEOUT, with_environment
+from tests.cli.running import PROGRAM, TIMEOUT
+from tests.helpers.programs import run_program, started_program, with_environment
 from tests.helpers.support import wait_until
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -32,31 +32,14 @@ def run(folder: Path, *arguments: object, **options: Any) -> subprocess.Complete
         arguments: of the command line.
         options: of `subprocess.run`.
     """
-    done = subprocess.run(
-        command(*arguments),
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE,
-        check=False,
-        **{"env": with_environment(), "stdin": subprocess.DEVNULL, **options},
-    )
-    assert "Traceback" not in done.stderr, done.stderr
-    return done
+    return run_program(folder, command(*arguments), **options)
 
 
-@contextlib.contextmanager
-def started(folder: Path, *arguments: object, **options: Any) -> Iterator[subprocess.Popen[str]]:
+def started(
+    folder: Path, *arguments: object, **options: Any
+) -> ContextManager[subprocess.Popen[str]]:
     """Start a command in this folder; kill it if the test leaves it running."""
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    process = subprocess.Popen(
-        command(*arguments), cwd=folder, env=with_environment(), **{**pipes, **options}
-    )
-    with process:
-        try:
-            yield process
-        finally:
-            process.kill()
+    return started_program(folder, command(*arguments), **options)
 
 
 class Listener:

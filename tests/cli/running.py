@@ -7,10 +7,10 @@ import os
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
-from pathlib import Path
-from typing import Any, Dict, NamedTuple, Union
+from typing import Any, NamedTuple, Union
 
 from dnstap_logging.cli.main import main
+from tests.helpers.programs import with_environment
 from tests.helpers.said import let_earlier_lines_pass
 
 TIMEOUT = 60.0
@@ -48,7 +48,7 @@ def call(*arguments: Argument) -> Outcome:
 
 
 def run(
-    *arguments: Argument, stdin: bytes = b"", program: Any = PROGRAM, **environment: str
+    *arguments: Argument, stdin: bytes = b"", program: Any = PROGRAM, **changes: str
 ) -> Outcome:
     """Run a command as a program of its own."""
     done = subprocess.run(
@@ -57,13 +57,6 @@ def run(
         capture_output=True,
         timeout=TIMEOUT,
         check=False,
-        env=with_environment(**environment),
+        env=with_environment(**changes),
     )
     return Outcome(done.returncode, done.stdout.decode(), done.stderr.decode())
-
-
-def with_environment(**changes: str) -> Dict[str, str]:
-    """Return this process's environment with some changes."""
-    folder = Path(__file__).resolve().parents[2]
-    path = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH", "")]))
-    return {**os.environ, "PYTHONPATH": path, **changes}

@@ -10,8 +10,9 @@ from typing import List
 
 import pytest
 
-from tests.cli.running import PROGRAM, TIMEOUT, call, run, with_environment
+from tests.cli.running import PROGRAM, TIMEOUT, call, run
 from tests.cli.samples import query, write
+from tests.helpers.programs import with_environment
 from tests.helpers.support import require_program
 
 BAD = [

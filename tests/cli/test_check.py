@@ -11,8 +11,9 @@ from typing import Dict
 
 import pytest
 
-from tests.cli.running import PROGRAM, call, run, with_environment
+from tests.cli.running import PROGRAM, call, run
 from tests.cli.samples import payloads, query, response, write
+from tests.helpers.programs import with_environment
 from tests.helpers.support import FINISH, capture, control, data
 from tests.situations.interop.captures import dnstap_json, fstrm_dump, read_capture
 

@@ -18,8 +18,8 @@ import pytest
 
 from dnstap_logging import DnstapMessage, DnstapReceiver, SocketFamily, SocketProtocol
 from tests.cli.programs import DEADLINE, REPOSITORY, run, started
-from tests.cli.running import with_environment
 from tests.examples.programs import read, responses
+from tests.helpers.programs import with_environment
 from tests.helpers.support import require_program, wait_until
 
 MESSAGE_LINE = re.compile(r"\d{4}-\d\d-\d\dT\S+ C[QR] ", re.ASCII)

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.running import PROGRAM, with_environment
+from tests.cli.running import PROGRAM
 from tests.cli.samples import dns_wire, payloads, query, response
+from tests.helpers.programs import with_environment
 from tests.helpers.support import CONTENT_TYPE, START, STOP, control, data
 
 FEW, MANY = 1_000, 100_000

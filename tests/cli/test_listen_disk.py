@@ -9,7 +9,7 @@ from dnstap_logging.cli import capture_output as capture_options
 from dnstap_logging.cli.main import make_parser
 from dnstap_logging.cli.sinks import make_sink
 from tests.cli.programs import DEADLINE, Listener, command
-from tests.cli.running import with_environment
+from tests.helpers.programs import with_environment
 from tests.helpers.support import capture, wait_until
 from tests.situations.captures.small_disk import Disk, on_a_small_disk
 from tests.situations.interop.captures import assert_same, read_capture

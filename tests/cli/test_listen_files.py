@@ -16,8 +16,8 @@ import pytest
 
 from dnstap_logging import DnstapHandler
 from tests.cli.programs import DEADLINE, Listener, command, run, started
-from tests.cli.running import with_environment
 from tests.cli.samples import numbered, relay
+from tests.helpers.programs import with_environment
 from tests.helpers.support import capture, dnstap_payload, wait_until
 from tests.situations.interop.captures import assert_same, read_capture
 

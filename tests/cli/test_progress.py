@@ -13,7 +13,7 @@ import pytest
 
 from dnstap_logging import DnstapReceiver
 from tests.cli.programs import DEADLINE, command
-from tests.cli.running import with_environment
+from tests.helpers.programs import with_environment
 from tests.helpers.support import capture, dnstap_payload
 
 COLOR = re.compile(r"\x1b\[[0-9;]*m")

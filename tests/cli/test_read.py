@@ -12,8 +12,9 @@ from typing import Dict, List
 
 import pytest
 
-from tests.cli.running import PROGRAM, TIMEOUT, WITHOUT_DNSPYTHON, call, run, with_environment
+from tests.cli.running import PROGRAM, TIMEOUT, WITHOUT_DNSPYTHON, call, run
 from tests.cli.samples import payloads, query, response, write
+from tests.helpers.programs import with_environment
 from tests.helpers.support import CONTENT_TYPE, START, capture, control, data, wait_until
 
 LINE = '12:00:00.000000 CQ 192.0.2.1 UDP 33b "www.example.org." IN A\n'

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.running import PROGRAM, TIMEOUT, run, with_environment
+from tests.cli.running import PROGRAM, TIMEOUT, run
 from tests.cli.samples import payloads, query, response, write
+from tests.helpers.programs import with_environment
 from tests.helpers.support import capture, wait_until
 
 

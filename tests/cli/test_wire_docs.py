@@ -18,7 +18,7 @@ from dnstap_logging.cli import listen, send, top
 from dnstap_logging.cli.demo import command as demo
 from dnstap_logging.cli.main import make_parser
 from tests.cli.programs import DEADLINE, REPOSITORY
-from tests.cli.running import with_environment
+from tests.helpers.programs import with_environment
 from tests.helpers.support import capture, dnstap_payload
 
 PAGE = (REPOSITORY / "docs" / "command-line.md").read_text(encoding="utf-8")

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Dict, Iterator, List, NamedTuple, Sequence
+from typing import ContextManager, Iterator, List, NamedTuple, Sequence
 
 import dns.message
 import pytest
 
 from dnstap_logging import DnstapMessage, DnstapReader, MessageType
+from tests.helpers.programs import run_program, started_program
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 EXAMPLES = REPOSITORY / "examples"
@@ -28,42 +28,14 @@ def command(name: str, *arguments: object) -> List[str]:
     return [sys.executable, "-W", "error", str(EXAMPLES / name), *map(str, arguments)]
 
 
-def environment() -> Dict[str, str]:
-    """Return an environment in which the package is found, installed or not."""
-    return {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-
-
 def run(folder: Path, name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     """Run an example to its end, in this folder."""
-    done = subprocess.run(
-        command(name, *arguments),
-        cwd=folder,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE,
-        check=False,
-    )
-    assert "Traceback" not in done.stderr, done.stderr
-    return done
+    return run_program(folder, command(name, *arguments))
 
 
-@contextlib.contextmanager
-def started(folder: Path, name: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
+def started(folder: Path, name: str, *arguments: object) -> ContextManager[subprocess.Popen[str]]:
     """Start an example in this folder; kill it if the test leaves it running."""
-    process = subprocess.Popen(
-        command(name, *arguments),
-        cwd=folder,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    with process:
-        try:
-            yield process
-        finally:
-            process.kill()
+    return started_program(folder, command(name, *arguments))
 
 
 class Program(NamedTuple):

@@ -14,7 +14,8 @@ from typing import Iterator, List, Set
 
 import pytest
 
-from tests.examples.programs import DEADLINE, EXAMPLES, REPOSITORY, environment, run
+from tests.examples.programs import DEADLINE, EXAMPLES, REPOSITORY, run
+from tests.helpers.programs import with_environment
 
 NAMES = sorted(path.name for path in EXAMPLES.glob("[!_]*.py"))
 PAGE = (EXAMPLES / "README.md").read_text(encoding="utf-8")
@@ -84,7 +85,7 @@ def test_importing_an_example_starts_nothing(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
         cwd=tmp_path,
-        env={**environment(), "PYTHONPATH": path},
+        env=with_environment(PYTHONPATH=path),
         capture_output=True,
         text=True,
         timeout=DEADLINE,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
 import signal
 import socket
@@ -11,12 +9,13 @@ import subprocess
 import sys
 import urllib.request
 from pathlib import Path
-from typing import Any, Callable, Iterator, List
+from typing import Any, Callable, ContextManager, List
 
 import pytest
 
 from dnstap_logging import DnstapMessage, DnstapReader
 from dnstap_logging.delivery.stats import Stats
+from tests.helpers.programs import started_program
 from tests.helpers.support import free_port, wait_until
 from tests.integrations.servers import DatagramHandler, question, serving
 
@@ -26,26 +25,14 @@ PROGRAMS: List[str] = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | 
 SOCKETSERVER, DNSLIB, FORWARDER, DNSPYTHON, PROMETHEUS = PROGRAMS
 
 
-@contextlib.contextmanager
-def program(folder: Path, code: str, **replaced: Any) -> Iterator[subprocess.Popen[str]]:
+def program(folder: Path, code: str, **replaced: Any) -> ContextManager[subprocess.Popen[str]]:
     """Run a program of the page in a folder, with ports and addresses of this machine."""
     for old, new in {'"192.0.2.53"': '"127.0.0.1"', **replaced}.items():
         code = code.replace(old, str(new))
     (folder / "program.py").write_text(code, encoding="utf-8")
-    process = subprocess.Popen(
-        # dnslib's servers leave their sockets to the garbage collector.
-        [sys.executable, "-W", "error", "-W", "ignore::ResourceWarning", "program.py"],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    with process:
-        try:
-            yield process
-        finally:
-            process.kill()
+    # dnslib's servers leave their sockets to the garbage collector.
+    options = ["-W", "error", "-W", "ignore::ResourceWarning"]
+    return started_program(folder, [sys.executable, *options, "program.py"])
 
 
 def interrupt(process: subprocess.Popen[str]) -> None:

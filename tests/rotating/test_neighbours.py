@@ -18,8 +18,6 @@ from tests.helpers.said import Said
 from tests.helpers.support import assert_balanced
 from tests.rotating.load import backups, by_thread, log, marks
 
-DEADLINE = 60  # seconds for a process
-
 
 def test_two_handlers_of_one_path(capture: Path) -> None:
     """Whoever gets the next file, no record of either is lost, and every file is whole."""

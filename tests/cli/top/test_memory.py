@@ -13,8 +13,8 @@ import pytest
 
 from dnstap_logging.codec.proto import Dnstap
 from tests.cli.programs import DEADLINE, command
-from tests.cli.running import with_environment
 from tests.cli.top.samples import waiting_in
+from tests.helpers.programs import with_environment
 from tests.helpers.support import CONTENT_TYPE, START, STOP, control, data, wait_until
 
 FEW, MANY = 25_000, 150_000

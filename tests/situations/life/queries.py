@@ -10,7 +10,6 @@ from dnstap_logging import DnstapReader
 from tests.helpers.programs import run_python
 from tests.situations.life.scripts import HELPERS
 
-DEADLINE = 60  # seconds for a child process: generous, since nothing here is a matter of speed
 PRELUDE = (
     HELPERS
     + """
