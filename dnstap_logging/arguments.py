@@ -31,7 +31,7 @@ __all__ = [
 MAX_FRAME_SIZE = 0xFFFFFFFF
 """What the 32-bit length of a Frame Streams data frame can say."""
 
-MAX_SECONDS = 86400.0 * 366
+MAX_DURATION = 86400.0 * 366
 """A bound for times: above a year somebody meant another unit, and thread waits overflow."""
 
 MAX_PERMISSIONS = 0o777
@@ -88,11 +88,11 @@ def permissions(argument: str, value: object) -> int:
 
 def seconds(argument: str, value: object, zero: bool = False) -> float:
     """Check a time in seconds; 0 only where it means something."""
-    right = f"seconds, {'0 or more' if zero else 'above 0'}, at most {MAX_SECONDS:.0f}"
+    right = f"seconds, {'0 or more' if zero else 'above 0'}, at most {MAX_DURATION:.0f}"
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{argument}={value!r}: must be a number of {right}")
-    # Not written as value > MAX_SECONDS, because nan must fail too.
-    if not 0 <= value <= MAX_SECONDS or (value == 0 and not zero):
+    # Not written as value > MAX_DURATION, because nan must fail too.
+    if not 0 <= value <= MAX_DURATION or (value == 0 and not zero):
         refuse(argument, value, right)
     return float(value)
 

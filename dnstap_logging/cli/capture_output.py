@@ -16,7 +16,7 @@ from .common import CommandError
 __all__ = ["add_arguments", "check", "open_capture"]
 
 QUEUE_BYTES = 8 * 1024 * 1024
-"""Bytes received and not yet written; beyond them the senders wait."""
+"""Bytes received or read and not yet written; beyond them the senders, or the reading, wait."""
 
 CLOSE_TIMEOUT = 10.0
 """Seconds that the last messages may take to be written, at the end."""

@@ -6,7 +6,7 @@ import argparse
 import re
 from typing import Callable
 
-from ..arguments import MAX_SECONDS
+from ..arguments import MAX_DURATION
 
 __all__ = ["count", "counted", "positive", "seconds"]
 
@@ -41,8 +41,8 @@ def positive(text: str) -> float:
 def seconds(text: str) -> float:
     """Read a time in seconds, above 0."""
     number = positive(text)
-    if number > MAX_SECONDS:
-        raise argparse.ArgumentTypeError(f"{text!r} must be at most {MAX_SECONDS:.0f} seconds")
+    if number > MAX_DURATION:
+        raise argparse.ArgumentTypeError(f"{text!r} must be at most {MAX_DURATION:.0f} seconds")
     return number
 
 

@@ -14,6 +14,7 @@ from typing import Callable, List, NamedTuple, Optional
 
 from ..address import parse_address
 from ..arguments import MAX_FRAME_SIZE
+from ..codec.encoding import DEFAULT_MAX_PAYLOAD
 from ..delivery.stats import Stats
 from ..exceptions import DecodeError
 from ..framestream import DEFAULT_MAX_FRAME_SIZE
@@ -21,15 +22,13 @@ from ..handler import DnstapHandler
 from ..reader.reader import DnstapReader
 from . import numbers
 from .capture_input import NO_STOP, open_reader
+from .capture_output import QUEUE_BYTES
 from .common import DAMAGED, OK, CommandError
 from .pacing import Pace, at_once, at_rate, in_its_time, wait_until_due
 from .progress import file_size, show_progress
 from .verbose import add_verbose, say_diagnostics
 
 __all__ = ["add_arguments", "run"]
-
-QUEUE_BYTES = 8 * 1024 * 1024
-"""Bytes that are read ahead: enough that neither thread waits for the other without need."""
 
 CLOSE_TIMEOUTS = 4
 """How many timeouts the end may take: for a new connection, its two handshakes, and FINISH."""
@@ -93,7 +92,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-frame-size",
         type=numbers.count(512, MAX_FRAME_SIZE),
-        default=98304,
+        default=DEFAULT_MAX_PAYLOAD,
         metavar="BYTES",
         help="larger messages are left out: usual collectors do not take them (%(default)s)",
     )

@@ -17,6 +17,7 @@ from __future__ import annotations
 import re
 from typing import Any, Callable, Dict, Optional, Tuple, Type
 
+from ..address import MAX_PORT
 from ..exceptions import DecodeError
 from ..message.enums import (
     E,
@@ -30,7 +31,7 @@ from ..message.enums import (
 )
 from ..message.message import DnstapMessage
 from ..message.policy import Policy
-from ..message.values import MAX_PORT, MAX_SECONDS, NS
+from ..message.values import MAX_SECONDS, NS
 from ..shorten import describe_error
 from . import proto
 from .enumerators import read_enumerators

@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from typing import Callable, Dict, Final, NamedTuple, Type
 
+from ..address import MAX_PORT
 from ..message.enums import (
     E,
     HttpProtocol,
@@ -20,7 +21,7 @@ from ..message.enums import (
     SocketProtocol,
 )
 from ..message.policy import Policy
-from ..message.values import MAX_PORT, MAX_SECONDS, NS
+from ..message.values import MAX_SECONDS, NS
 
 __all__ = ["DNSTAP", "MESSAGE", "POLICY", "TYPE_IS_MESSAGE", "WireField", "varint"]
 

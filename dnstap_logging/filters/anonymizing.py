@@ -11,7 +11,7 @@ from ..arguments import DEFAULT, Default, integer
 from ..message.enums import PolicyMatch, SocketFamily
 from ..message.policy import Policy
 from ..message.snapshot import FIELDS, Unusable
-from ..message.values import MAX_WIRE_MESSAGE, Endpoint
+from ..message.values import MAPPED, MAX_WIRE_MESSAGE, Endpoint
 from ..shorten import type_name
 from ..text.lazy import Line
 from .client_subnet import hide_client_subnets
@@ -23,7 +23,6 @@ __all__ = ["AnonymizingFilter"]
 IPV4_BITS, IPV6_BITS = 32, 128
 IPV4_PREFIX, IPV6_PREFIX = 24, 48  # bits that are kept by default: a network, not a host
 
-MAPPED = bytes(10) + b"\xff\xff"  # before an IPv4 address inside IPv6 (RFC 4291, 2.5.5.2)
 HOLDS_IPV4 = (
     b"\x20\x02",  # 6to4 (RFC 3056)
     b"\0\x64\xff\x9b" + bytes(8),  # translated (RFC 6052)

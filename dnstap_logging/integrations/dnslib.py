@@ -11,10 +11,11 @@ import struct
 import time
 from typing import Any, Optional
 
+from ..address import MAX_PORT
 from ..arguments import flag, integer, seconds
 from ..dnswire.message import read_body
 from ..message.enums import SocketProtocol
-from ..message.values import MAX_PORT
+from ..message.values import MAX_WIRE_MESSAGE
 from .exchange import Exchange, ends_of
 from .serving import log_query, log_response
 from .tap import LoggerLike, ProtocolLike, Tap, as_protocol, missing
@@ -28,7 +29,6 @@ except ImportError as error:
 
 __all__ = ["DnstapLogger", "DnstapProxyResolver", "DnstapUpstream"]
 
-MAX_MESSAGE = 65535  # octets of a DNS message (RFC 1035, 4.2.2)
 _LENGTH = struct.Struct("!H")  # before each message on TCP (RFC 1035, 4.2.2)
 
 
@@ -159,8 +159,8 @@ class DnstapUpstream:
             ValueError: it is too long for DNS.
             OSError, DNSError: as `send`.
         """
-        if len(wire) > MAX_MESSAGE:
-            raise ValueError(f"a DNS message has at most {MAX_MESSAGE} bytes, not {len(wire)}")
+        if len(wire) > MAX_WIRE_MESSAGE:
+            raise ValueError(f"a DNS message has at most {MAX_WIRE_MESSAGE} bytes, not {len(wire)}")
         wire = bytes(wire)
         protocol = SocketProtocol.TCP if tcp else SocketProtocol.UDP
         exchange = Exchange(self._tap, protocol)
@@ -244,7 +244,7 @@ def _ask_datagram(sock: socket.socket, wire: bytes, server: Any, exchange: Excha
     started = time.time_ns()
     sock.sendto(wire, server)
     exchange.query(wire, started, ends_of(sock, server))
-    response, source = sock.recvfrom(MAX_MESSAGE)
+    response, source = sock.recvfrom(MAX_WIRE_MESSAGE)
     exchange.response(response, time.time_ns(), source)
     return response
 

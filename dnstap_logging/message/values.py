@@ -23,6 +23,7 @@ from typing import (
     Union,
 )
 
+from ..address import MAX_PORT
 from ..dnswire.names import check_wire_name, name_from_text
 from ..interrupts import pass_on
 from ..shorten import describe_error, error_text, type_name
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     import ipaddress
 
 __all__ = [
+    "MAPPED",
     "AddressSource",
     "Endpoint",
     "NameSource",
@@ -58,7 +60,6 @@ __all__ = [
 ]
 
 MAX_WIRE_MESSAGE = 65535  # octets: the length field of DNS over TCP (RFC 1035, 4.2.2)
-MAX_PORT = 65535
 MAX_PORT_DIGITS = len(str(MAX_PORT))
 _PORT_MARKS = "#@:"  # of dig and BIND, of Unbound and Knot, of URLs
 NS = 10**9  # nanoseconds in a second
@@ -67,7 +68,7 @@ MAX_SECONDS = 253402300800  # the year 10000, where datetime and most readers of
 # Larger units than nanoseconds, each with the first int that is not one, and its nanoseconds.
 _UNITS = ((10**11, "seconds", NS), (10**14, "milliseconds", 10**6), (10**17, "microseconds", 10**3))
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-_MAPPED = b"\0" * 10 + b"\xff\xff"  # an IPv4 address inside IPv6 (RFC 4291, 2.5.5.2)
+MAPPED = b"\0" * 10 + b"\xff\xff"  # an IPv4 address inside IPv6 (RFC 4291, 2.5.5.2)
 _UNSPECIFIED = (b"\0" * 4, b"\0" * 16)
 
 Octets = Union[bytes, bytearray, memoryview]
@@ -231,7 +232,7 @@ def as_address(value: object) -> Optional[bytes]:
 
 def unmapped(packed: bytes) -> bytes:
     """Return the IPv4 address that is inside an IPv6 one, other addresses as they are."""
-    return packed[12:] if len(packed) == 16 and packed.startswith(_MAPPED) else packed
+    return packed[12:] if len(packed) == 16 and packed.startswith(MAPPED) else packed
 
 
 def _packed_text(text: str) -> bytes:

@@ -23,7 +23,7 @@ __all__ = ["QuietColumns", "format_quiet", "quiet_columns"]
 
 NO_TIME = "??:??:??.??????"
 NO_ADDRESS = "MISSING_ADDRESS"
-UNREADABLE = "X"  # stands for name, class and type
+UNREADABLE_QUESTION = "X"  # stands for name, class and type
 QUESTIONS_KEPT = 4096  # as text: a response repeats its query, and clients each other
 MINUTES_KEPT = 1024  # of local times; a minute is asked of the C library once
 
@@ -80,7 +80,7 @@ def format_quiet(message: DnstapMessage) -> str:
         f"{columns.time} {columns.mnemonic} {columns.address} {columns.protocol} {columns.size}b"
     )
     if columns.name is None:
-        return f"{start} {UNREADABLE}"
+        return f"{start} {UNREADABLE_QUESTION}"
     return f'{start} "{columns.name}" {columns.network} {columns.kind}'
 
 

@@ -14,6 +14,8 @@ from typing import Any, Callable, List, Optional, Tuple, Type
 
 from dnslib import EDNS0, QTYPE, RCODE, RR, TXT, DNSError, DNSHeader, DNSLabel, DNSRecord
 
+from ...dnswire.message import HEADER_SIZE
+
 __all__ = ["DnsServer", "Respond", "answer"]
 
 Respond = Callable[[bytes, Callable[[bytes], object], str, Tuple[Any, ...], Tuple[Any, ...]], None]
@@ -41,14 +43,13 @@ SOA = next(record for record in ZONE if record.rtype == QTYPE.SOA)
 
 MIN_UDP_SIZE = 512  # what every client takes over UDP (RFC 1035, 4.2.1)
 MAX_UDP_SIZE = 1232  # what crosses nearly every network without fragments (RFC 9715)
-DNS_HEADER_SIZE = 12
 QR_FLAG = 0x80  # in the third byte of a response (RFC 1035, 4.1.1)
 PORT_ATTEMPTS = 20
 
 
 def answer(wire: bytes, protocol: str) -> Optional[bytes]:
     """Return the answer to a query, or None for what deserves none."""
-    if len(wire) < DNS_HEADER_SIZE or wire[2] & QR_FLAG:
+    if len(wire) < HEADER_SIZE or wire[2] & QR_FLAG:
         return None
     try:
         query = DNSRecord.parse(wire)
