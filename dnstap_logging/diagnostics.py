@@ -1,9 +1,9 @@
-"""What the library itself has to say, and how it says it without ever being in the way.
+"""The library's own log lines, which never make the caller wait.
 
-Any thread posts into a mailbox, which takes no lock that logging knows of; one small daemon thread
-of the library reads it and calls logging. So neither a DNS server's thread nor a writer thread
-ever waits for a console, a disk or a lock that a closing thread holds. Each kind of diagnostic of
-each reporter is said at most once in its interval, the first one at once.
+Any thread puts a line into a mailbox, without a lock that logging uses; one daemon thread of the
+library (the desk) reads it and calls logging. So neither a DNS server's thread nor a writer thread
+ever waits for a console, a disk or a lock that a closing thread holds. Each kind of line of each
+reporter is logged at most once in its interval, the first one at once.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from typing import Any, Callable, Dict, Iterator, Optional, Tuple, Union
 from .interrupts import ends_greenlet
 from .loggers import reaches_only_deaf
 
-__all__ = ["LOGGER_NAME", "Reporter", "Text", "renew_desk", "start_desk"]
+__all__ = ["LOGGER_NAME", "Reporter", "Text", "renew_desk"]
 
 LOGGER_NAME = "dnstap_logging"
 
 MAILBOX_SIZE = 1000
-"""Notes waiting to be said. Kinds are few and each waits at most once, so this is never reached
-unless logging itself hangs; then further notes are forgotten rather than piled up."""
+"""Lines waiting to be logged. Kinds are few and each waits at most once, so this is reached only
+if logging itself hangs; then further lines are discarded."""
 
 MOST_KINDS = 1000
 """Kinds of one reporter that are remembered after their interval is over: receivers have some for
@@ -44,7 +44,7 @@ Text = Union[str, Callable[[], str]]
 
 
 class Reporter:
-    """Say things on behalf of one handler or receiver, each kind at most once in an interval.
+    """Log lines for one handler or receiver, each kind at most once in an interval.
 
     Args:
         name: what the lines begin with, such as the address.
@@ -70,16 +70,19 @@ class Reporter:
         return _make_reporter, (self.name, self._interval, self._counts)
 
     def report(self, kind: str, level: int, text: Text, after: float = 0.0) -> None:
-        """Post a line; never block, never raise. Safe in any thread and signal handler.
+        """Have a line logged; never block, never raise. Safe in any thread and signal handler.
+
+        It starts the desk's thread, if that does not run yet.
 
         Args:
-            kind: lines of one kind are said at most once in the interval; of those that come
-                sooner the first is kept, and said when the interval is over.
+            kind: lines of one kind are logged at most once in the interval; of those that come
+                sooner the first is kept, and logged when the interval is over.
             level: a logging level.
-            text: the line, or a function that the desk's thread calls to make it; if it makes an
-                empty one, nothing is said.
-            after: seconds before it is said, at the earliest.
+            text: the line, or a function that the desk's thread calls to make it; an empty line
+                is not logged.
+            after: seconds before it is logged, at the earliest.
         """
+        _desk.start()  # also for a line that waits already: the last start may have failed
         if kind in self._pending:
             if self._counts:
                 next(self._held.setdefault(kind, itertools.count()))
@@ -92,20 +95,20 @@ class Reporter:
         _desk.mailbox.put((self, kind))
 
     def pending(self) -> Tuple[str, ...]:
-        """Return the kinds of the lines that wait to be said."""
+        """Return the kinds of the lines that wait to be logged."""
         return tuple(self._pending.copy())
 
     def drain(self, timeout: float, last: Tuple[str, ...] = ()) -> None:
-        """Have what is pending and due said now, and wait for it at most ``timeout`` seconds.
+        """Have what is pending and due logged now, and wait for it at most ``timeout`` seconds.
 
-        It is waited for if it is a warning; and whatever it is, if the interpreter ends: a thread
-        that is writing to a standard stream then can abort the process.
+        Only warnings are waited for; but at the interpreter's end every line is, because a thread
+        that is then writing to a standard stream can abort the process.
 
         Args:
             timeout: seconds.
-            last: kinds that are said even before they are due, because nothing follows.
+            last: kinds that are logged even before they are due, because nothing follows.
         """
-        # Only bad news is worth a wait: who closes us may hold a lock that saying it needs.
+        # Only warnings are worth a wait: whoever closes us may hold a lock that logging needs.
         levels = [level for level, _ in list(self._pending.values())]
         bad = max([self._saying, *levels]) >= logging.WARNING
         ending = not threading.main_thread().is_alive()
@@ -121,7 +124,7 @@ class Reporter:
             farewell.said.wait(timeout)
 
     def due(self, kind: str) -> float:
-        """Tell the monotonic time from which a line of this kind may be said (desk's thread)."""
+        """Return the monotonic time from which a line of this kind may be logged."""
         return self._due.get(kind, 0.0)
 
     def say(self, kind: str) -> None:
@@ -153,9 +156,9 @@ class Reporter:
                 self._say_as_last_resort(logger, level, line)
 
     def _say_as_last_resort(self, logger: logging.Logger, level: int, line: str) -> None:
-        """Show a line where logging shows lines for which there is no handler.
+        """Show a line where logging shows lines that have no handler.
 
-        Where only dnstap handlers are on the way, all of which pass it over, nobody would see it.
+        Where it meets only dnstap handlers, all of which ignore it, nobody would see it.
         """
         last = logging.lastResort
         if last is not None and level >= last.level and logger.isEnabledFor(level):
@@ -166,7 +169,7 @@ class Reporter:
                 last.handle(record)
 
     def _note_due(self, kind: str) -> None:
-        """Note when the next line of this kind may be said, and forget kinds whose time is over."""
+        """Note when the next line of this kind may be logged, and forget kinds that are due."""
         now = time.monotonic()
         if len(self._due) >= MOST_KINDS:
             self._due = {each: due for each, due in self._due.items() if due > now}
@@ -188,7 +191,7 @@ def _make_reporter(name: str, interval: float, counts: bool) -> Reporter:
 
 
 class _Farewell:
-    """A note that asks for the last words of a reporter."""
+    """Asks for the last lines of a reporter."""
 
     def __init__(self, last: Tuple[str, ...]) -> None:
         self.last = last
@@ -222,7 +225,7 @@ class _Desk:
         if self.running or time.monotonic() < self._next_start:
             return
         if sys.is_finalizing():
-            return  # before Python 3.12 it would be started, and waited for in vain
+            return  # before Python 3.12, Thread.start would wait for ever
         if not self._starting.acquire(blocking=False):
             return
         try:
@@ -302,11 +305,6 @@ class _Desk:
 
 
 _desk = _Desk()
-
-
-def start_desk() -> None:
-    """Make sure that diagnostics are read: a look at an attribute, once they are."""
-    _desk.start()
 
 
 def renew_desk() -> None:

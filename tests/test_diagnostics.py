@@ -12,17 +12,12 @@ from typing import Iterator, List
 import pytest
 
 from dnstap_logging import diagnostics
-from dnstap_logging.diagnostics import LOGGER_NAME, Reporter, start_desk
+from dnstap_logging.diagnostics import LOGGER_NAME, Reporter
 from tests.helpers.programs import run_python
 from tests.helpers.said import Said, let_earlier_lines_pass
 from tests.helpers.support import wait_until
 
 pytestmark = pytest.mark.usefixtures("said")
-
-
-@pytest.fixture(autouse=True)
-def _desk() -> None:
-    start_desk()
 
 
 def test_first_line_is_said_at_once_with_the_name(said: Said) -> None:
@@ -232,7 +227,6 @@ def test_a_stuck_console_does_not_hold_up_each_fork() -> None:
     try:
         reporter = Reporter("name", 0)
         reporter.report("kind", logging.WARNING, "line")
-        start_desk()
         wait_until(diagnostics._desk.speaking.locked, "the line to be logged")
         took = time_of_forks(20)
         assert diagnostics._desk.speaking.locked(), "the console was not stuck"
@@ -264,7 +258,6 @@ def test_a_handler_that_forks_does_not_wait_for_itself() -> None:
     logger.addHandler(handler)
     try:
         Reporter("name", 0).report("kind", logging.WARNING, "line")
-        start_desk()
         wait_until(lambda: handler.took, "the forks")
     finally:
         logger.removeHandler(handler)
@@ -280,7 +273,6 @@ def test_a_forked_child_has_a_desk_of_its_own() -> None:
     if child == 0:
         handler = logging.StreamHandler(os.fdopen(writer, "w"))
         logging.getLogger(LOGGER_NAME).handlers[:] = [handler]
-        start_desk()
         reporter = Reporter("child", 0)
         reporter.report("kind", logging.WARNING, "said in the child")
         reporter.drain(timeout=20)
@@ -291,9 +283,30 @@ def test_a_forked_child_has_a_desk_of_its_own() -> None:
     assert os.waitpid(child, 0)[1] == 0
 
 
+ONE_CALL = """
+import logging, sys, threading
+from dnstap_logging.diagnostics import Reporter
+
+said = threading.Event()
+
+class Handler(logging.Handler):
+    def emit(self, record):
+        said.set()
+
+logging.getLogger("dnstap_logging").addHandler(Handler())
+Reporter("name", 0).report("kind", logging.WARNING, "line")
+sys.exit(not said.wait(30))
+"""
+
+
+def test_a_report_needs_one_call() -> None:
+    """In a process that has reported nothing yet, `report` also starts what logs the line."""
+    run_python(ONE_CALL)
+
+
 AT_THE_END = """
 import atexit, logging, threading
-from dnstap_logging.diagnostics import Reporter, start_desk
+from dnstap_logging.diagnostics import Reporter
 
 said = []
 
@@ -313,7 +326,7 @@ def close():
     reporter.drain(60)
     print(said)
 
-start_desk()
+Reporter("earlier", 0).report("kind", logging.DEBUG, "starts the thread, and is not logged")
 """
 
 

@@ -26,7 +26,7 @@ from typing import (
 from ..arguments import DEFAULT, flag
 from ..arguments import level as checked_level
 from ..arguments import logger as checked_logger
-from ..diagnostics import LOGGER_NAME, Reporter, start_desk
+from ..diagnostics import LOGGER_NAME, Reporter
 from ..interrupts import pass_on
 from ..loggers import describe_unheard
 from ..message.enums import MessageType
@@ -235,7 +235,6 @@ class BaseAdapter(_Adapter):
             text = describe_unheard(logger)
             if text:
                 Reporter(repr(logger), 0.0).report("unheard", logging.WARNING, text)
-                start_desk()
         except BaseException as error:  # noqa: BLE001 - what is only like a logger
             pass_on(error)
 

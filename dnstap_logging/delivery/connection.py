@@ -100,8 +100,8 @@ class Connection:
 
     # -- its beginning -------------------------------------------------------------------------
 
-    def prepare(self) -> bool:
-        """Open and lock a file at construction; return whether there was anything to say.
+    def prepare(self) -> None:
+        """Open and lock a file at construction.
 
         Raises:
             TransportError: the file cannot be used, and why.
@@ -109,7 +109,7 @@ class Connection:
         locked = self._destination.prepare()
         if locked is not None:
             self._wait_for_lock(locked.reason)
-        return self._say_if_unlocked() or locked is not None
+        self._say_if_unlocked()
 
     def open(self, until: Until) -> bool:
         """Open a writer and shake hands; return whether frames can be written."""
@@ -137,11 +137,11 @@ class Connection:
         self._say_if_unlocked()
         return True
 
-    def _say_if_unlocked(self) -> bool:
-        """Say once that the file cannot be locked; return whether that was said now."""
+    def _say_if_unlocked(self) -> None:
+        """Report once that the file cannot be locked."""
         why = self._destination.unlocked
         if not why or self._said_unlocked:
-            return False
+            return
         self._said_unlocked = True
         self._reporter.report(
             "no lock",
@@ -149,7 +149,6 @@ class Connection:
             f"the file cannot be locked, its file system has no locks: {why}; a second writer of "
             "it would not be noticed, and nobody can read what two have written",
         )
-        return True
 
     def _attempt_failed(self, error: Exception) -> None:
         self.backoff.failed(time.monotonic())

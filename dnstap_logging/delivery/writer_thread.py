@@ -22,7 +22,7 @@ from functools import partial
 from typing import Callable, Optional
 
 from ..capture.rotation import Rotation
-from ..diagnostics import Reporter, Text, start_desk
+from ..diagnostics import Reporter, Text
 from ..interrupts import ends_greenlet, pass_on
 from ..message.snapshot import Snapshot
 from ..process.forks import here
@@ -84,8 +84,7 @@ class WriterThread:
         # What the diagnostics' thread asks once records come: a line about the loggers, or "".
         self.look_at_loggers: Callable[[], str] = str
         self._set_up(Destination(options, rotation))
-        if self._connection.prepare():
-            start_desk()
+        self._connection.prepare()
         instances.add(self)
 
     def _set_up(self, destination: Destination) -> None:
@@ -129,7 +128,6 @@ class WriterThread:
         try:
             if not accepted:
                 self._reporter.report("drops", logging.WARNING, self._delivery.losses)
-                start_desk()
             if not self._running:
                 self._start()
         except Exception as error:  # noqa: BLE001 - the record is booked: only say what it was
@@ -144,7 +142,6 @@ class WriterThread:
     def report(self, kind: str, text: Text) -> None:
         """Have a warning said."""
         self._reporter.report(kind, logging.WARNING, text)
-        start_desk()
 
     @property
     def closed(self) -> bool:

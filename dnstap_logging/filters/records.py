@@ -11,7 +11,7 @@ import logging
 from collections.abc import Mapping
 from typing import Callable, FrozenSet, Iterable, Iterator, List, Optional, TypeVar
 
-from ..diagnostics import Reporter, start_desk
+from ..diagnostics import Reporter
 from ..dnswire.message import Question, read_question, read_questions
 from ..interrupts import pass_on
 from ..message.nested import nested_extras
@@ -140,5 +140,4 @@ class Misplaced:
 
     def report(self) -> None:
         """Post the diagnostic; never block, never raise."""
-        start_desk()
         self._reporter.report("misplaced", logging.WARNING, self._text)

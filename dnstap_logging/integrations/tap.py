@@ -11,7 +11,7 @@ from typing import Any, Dict, NamedTuple, Optional, Tuple, Union
 
 from ..adapter.adapter import DnstapAdapter
 from ..arguments import logger as checked_logger
-from ..diagnostics import Reporter, start_desk
+from ..diagnostics import Reporter
 from ..interrupts import pass_on
 from ..message.enums import MessageType, SocketProtocol
 from ..message.values import as_socket_protocol
@@ -57,7 +57,6 @@ def report(error: BaseException) -> None:
     """Say what went wrong in an integration, at most once in a while; never raise, never block."""
     try:
         _reporter.report("error", logging.WARNING, f"not logged: {describe_error(error)}")
-        start_desk()
     except BaseException as problem:  # noqa: BLE001 - nothing is raised into the DNS program
         pass_on(problem)
 

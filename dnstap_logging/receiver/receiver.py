@@ -29,7 +29,7 @@ from typing import (
 from ..address import Address, parse_address
 from ..arguments import MAX_FRAME_SIZE, callback, integer, seconds
 from ..copies import refuse_copy
-from ..diagnostics import Reporter, start_desk
+from ..diagnostics import Reporter
 from ..framestream import DEFAULT_MAX_FRAME_SIZE
 from ..message.message import DnstapMessage
 from ..transport.owned import close_socket
@@ -257,7 +257,6 @@ class DnstapReceiver:
 
     def _accept_loop(self, listener: Listener) -> None:
         """Accept until the receiver is closed; whatever happens to one connection, go on."""
-        start_desk()
         try:
             while not self._closing.begun:
                 try:
