@@ -166,11 +166,11 @@ class DnstapReader:
         try:
             for payload in self._payloads:
                 yield decode(payload)
-        except DecodeError as exc:
-            if exc.offset is not None:
+        except DecodeError as error:
+            if error.offset is not None:
                 raise
             frame = self._stream.frame_offset
-            raise DecodeError(f"{self.name}: byte {frame}: {exc}", frame) from exc
+            raise DecodeError(f"{self.name}: byte {frame}: {error}", frame) from error
         finally:
             self.close()
 

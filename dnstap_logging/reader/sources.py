@@ -89,8 +89,8 @@ class SocketSource:
     def __init__(self, sock: socket.socket, is_closed: Callable[[], bool]) -> None:
         try:
             peer = sock.getpeername()
-        except OSError as exc:
-            raise ValueError(f"source={sock!r}: must be connected: {exc}") from exc
+        except OSError as error:
+            raise ValueError(f"source={sock!r}: must be connected: {error}") from error
         if sock.type != socket.SOCK_STREAM:
             raise ValueError(f"source={sock!r}: must be a stream socket")
         self.name = _peer_name(peer)

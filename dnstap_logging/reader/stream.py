@@ -78,8 +78,8 @@ class CaptureStream:
         try:
             if not self._read_start():
                 raise self._ended_early()
-        except FrameStreamError as exc:
-            raise self._damage(self.offset, str(exc)) from exc
+        except FrameStreamError as error:
+            raise self._damage(self.offset, str(error)) from error
 
     @property
     def offset(self) -> int:
@@ -124,8 +124,8 @@ class CaptureStream:
                 self._session.receive(block)
             if self._session.buffered and not self._closed:
                 raise self._ended_early()
-        except FrameStreamError as exc:
-            raise self._damage(self.offset, self._explain(exc)) from exc
+        except FrameStreamError as error:
+            raise self._damage(self.offset, self._explain(error)) from error
         finally:
             self.close()
 
@@ -168,9 +168,9 @@ class CaptureStream:
             return self._source.read()
         except TransportError:
             raise  # of a socket, which has no file name
-        except OSError as exc:
-            if exc.filename is None:  # the system names it only where it is opened
-                exc.filename = self._source.name
+        except OSError as error:
+            if error.filename is None:  # the system names it only where it is opened
+                error.filename = self._source.name
             raise
 
     def _read_start(self, block: bytes = b"") -> bool:
@@ -256,8 +256,8 @@ class FollowedStream(CaptureStream):
                 doubtful = False
                 try:
                     yield from self._to_the_end()
-                except (FrameStreamError, DecodeError) as exc:
-                    self._doubt(exc)
+                except (FrameStreamError, DecodeError) as error:
+                    self._doubt(error)
                     doubtful = True
                 self._go_on_after(self._wait(once=doubtful))
         finally:

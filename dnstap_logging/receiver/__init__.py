@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from .receiver import DnstapReceiver, ReceiverStats
+from .receiver import DnstapReceiver
+from .stats import ReceiverStats
 
 __all__ = ["DnstapReceiver", "ReceiverStats"]

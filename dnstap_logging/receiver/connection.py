@@ -1,9 +1,9 @@
 """One sender's connection to a receiver: TLS, the handshake, the stream, and how it ended.
 
-A connection owns its socket, its reader session and one daemon thread; nobody else touches them,
-except `give_way` before START and `cut` at the very end. What it counts, only its own thread
-writes. It waits in slices (see `transport`), so it notices a close of the receiver within a tenth
-of a second.
+A connection owns its socket, its reader session and one daemon thread. Other threads touch them
+only in `give_way`, before START, and in `cut`, at the very end. Only its own thread changes its
+counters. It waits in slices (`transport/waiting.py`), so it notices a close of the receiver within
+a tenth of a second.
 """
 
 from __future__ import annotations
@@ -33,15 +33,16 @@ from ..transport import StreamTransport, never
 from ..transport.owned import CLOSED, close_socket, is_ours, note, own
 from ..transport.tls import is_tls_failure
 from ..transport.waiting import READABLE, Deadline, wait_for
+from .closing import Closing
 
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["Closing", "Connection", "End", "Settings"]
+__all__ = ["End", "SenderConnection", "Settings"]
 
 MAX_DRAINED = 64 * 1024 * 1024
-"""Bytes that are still taken from a connection once the receiver is being closed: more than the two
-kernels hold. A sender that never stops may not use up the whole time."""
+"""Bytes still taken from a connection while the receiver closes: more than the two kernels hold. A
+sender that never stops must not use up the whole time."""
 
 
 class Settings(NamedTuple):
@@ -55,25 +56,6 @@ class Settings(NamedTuple):
     ssl_context: Optional[ssl.SSLContext]
 
 
-class Closing:
-    """The receiver's close, as its threads see it: plain attributes, read in every wait."""
-
-    def __init__(self) -> None:
-        self.began = math.inf
-        self.deadline = math.inf
-
-    def begin(self, timeout: float) -> None:
-        """Let every thread come to its end within the timeout; a later call may only hurry it."""
-        now = time.monotonic()
-        self.deadline = min(self.deadline, now + timeout)
-        self.began = min(self.began, now)
-
-    @property
-    def begun(self) -> bool:
-        """Tell whether the receiver is being closed."""
-        return self.began != math.inf
-
-
 class End(enum.Enum):
     """How a connection ended."""
 
@@ -82,7 +64,7 @@ class End(enum.Enum):
     PROTOCOL_ERROR = "it broke the rules, or sent no START in time or before its place was needed"
 
 
-class Connection:
+class SenderConnection:
     """Serve one sender until its stream ends.
 
     Args:
@@ -103,7 +85,7 @@ class Connection:
         settings: Settings,
         closing: Closing,
         report: Callable[[str, int, str], None],
-        on_end: Callable[[Connection], None],
+        on_end: Callable[[SenderConnection], None],
     ) -> None:
         self.name = name
         self.peer = peer
@@ -119,8 +101,8 @@ class Connection:
         self._draining = False
         self._drained = 0
         self._start_deadline = time.monotonic() + settings.handshake_timeout
-        # Between START, the end and `give_way`: whoever is the first settles it. While it is held
-        # the descriptor stays what it is.
+        # START, the end and `give_way` exclude each other: the first of them decides. While it is
+        # held, the descriptor does not change.
         self._settling = threading.Lock()
         self._settled = self._ended = False
         self._gave_way = False
@@ -133,14 +115,16 @@ class Connection:
 
     @property
     def rank(self) -> Tuple[bool, float]:
-        """Tell who gives way before whom: first who has said nothing, then who came first."""
+        """The order of giving way: first those that sent nothing, then the oldest."""
         return self._session.state is not State.IDLE, self._start_deadline
 
     def give_way(self) -> bool:
-        """End a connection that has not sent START, as its place is needed; for another thread.
+        """End a connection that has not sent START, because its place is needed.
+
+        Called by another thread.
 
         Returns:
-            False: it has, or it has sent something that we have not read, or it is at its end.
+            False: it has sent START, or something that we have not read, or it is at its end.
         """
         with self._settling:
             if self._settled or not is_ours(self._sock):  # or TLS could not even be put on it
@@ -158,7 +142,7 @@ class Connection:
             return True
 
     def _settle(self, ended: bool = False) -> bool:
-        """Make sure that it gives way no more, nor is cut off at its end; False if it gave way."""
+        """Let it no longer give way, nor be cut once it has ended; False if it gave way."""
         with self._settling:
             self._settled = True
             self._ended = ended
@@ -167,9 +151,9 @@ class Connection:
     def cut(self) -> None:
         """Take the socket away from a thread that is still in its callback after the deadline.
 
-        Another file is put in the descriptor's place, so that the number cannot be given to
-        anybody else meanwhile. Unlike a shutdown this resets the connection if the kernel holds
-        something unread, and so lets the sender know.
+        Another file takes the descriptor's place, so that the number is not used again meanwhile.
+        Unlike a shutdown this resets the connection if the kernel holds something unread, and so
+        the sender knows.
         """
         with self._settling, no_fork():
             if self._ended or not is_ours(self._sock):  # or TLS could not even be put on it
@@ -177,7 +161,7 @@ class Connection:
             try:
                 spare = os.open(os.devnull, os.O_RDONLY)
             except OSError:
-                return  # no descriptor to be had: the sender waits for the callback
+                return  # too many open files: the sender waits for the callback
             try:
                 os.dup2(spare, self._sock.fileno(), inheritable=False)
                 note(self._sock)
@@ -187,15 +171,15 @@ class Connection:
     def _run(self) -> None:
         try:
             self._serve()
-        except FrameStreamError as exc:
-            self._broke_rules(exc)
-        except TransportError as exc:
-            self._broke_down(exc)
-        except BaseException as exc:
-            if ends_greenlet(exc):
+        except FrameStreamError as error:
+            self._broke_rules(error)
+        except TransportError as error:
+            self._broke_down(error)
+        except BaseException as error:
+            if ends_greenlet(error):
                 raise
             self.end = End.PROTOCOL_ERROR
-            self.note("internal", logging.ERROR, f"unexpected {place_of(exc)}")
+            self.note("internal", logging.ERROR, f"unexpected {place_of(error)}")
         finally:
             self._on_end(self)
 
@@ -209,9 +193,9 @@ class Connection:
             if self.end is End.FINISHED:
                 transport.close()
             else:
-                # Only the descriptor: close would throw away what we have not read, and say that
-                # all is well. So the kernel resets the connection if there is something, and the
-                # sender knows that it has to send it again.
+                # Only the descriptor: close would discard what we have not read, and the sender
+                # would see an orderly end. Now the kernel resets the connection if something is
+                # unread, and the sender knows that it has to send it again.
                 transport.abandon()
 
     def _make_transport(self) -> StreamTransport:
@@ -229,11 +213,13 @@ class Connection:
             return StreamTransport(
                 self._sock, self.name, settings.handshake_timeout, until=self._until
             )
-        except BaseException as exc:
+        except BaseException as error:
             self._settle(ended=True)
             close_socket(self._sock)
-            if isinstance(exc, OSError):
-                raise TransportError(self.name, f"gone at once: {exc}") from exc
+            if isinstance(error, OSError):
+                raise TransportError(
+                    self.name, f"the connection closed before it was served: {error}"
+                ) from error
             raise
 
     def _stream(self, transport: StreamTransport) -> None:
@@ -280,12 +266,12 @@ class Connection:
         return data
 
     def _decode_and_call(self, payload: bytes) -> None:
-        """Decode a payload; one that is no dnstap message is counted and left out."""
+        """Decode a payload; one that is not a dnstap message is counted and left out."""
         try:
             message = decode(payload)
-        except DecodeError as exc:
+        except DecodeError as error:
             self.undecodable += 1
-            self.note("undecodable", logging.WARNING, f"payload left out: {exc}")
+            self.note("undecodable", logging.WARNING, f"payload left out: {error}")
             return
         self._call(message)
 
@@ -293,35 +279,35 @@ class Connection:
         """Hand on a payload or message; nothing that the callback raises ends the stream."""
         try:
             self._settings.callback(item)
-        except BaseException as exc:
-            if ends_greenlet(exc):
+        except BaseException as error:
+            if ends_greenlet(error):
                 raise
             self.callback_errors += 1
-            self.note("callback", logging.ERROR, f"the callback raised {place_of(exc)}")
+            self.note("callback", logging.ERROR, f"the callback raised {place_of(error)}")
         self.messages += 1
 
     def _secure(self) -> bool:
-        """Have what was handed on kept before FINISH confirms it; tell whether it is."""
+        """Call before_finish, if there is one; return whether FINISH may be sent."""
         before_finish = self._settings.before_finish
         if before_finish is None:
             return True
         try:
             before_finish()
-        except BaseException as exc:
-            if ends_greenlet(exc):
+        except BaseException as error:
+            if ends_greenlet(error):
                 raise
             self.callback_errors += 1
-            self.note("callback", logging.ERROR, f"before_finish raised {place_of(exc)}")
+            self.note("callback", logging.ERROR, f"before_finish raised {place_of(error)}")
             return False
         return True
 
     @property
     def _streaming(self) -> bool:
-        """Tell whether START has been seen."""
+        """Return whether START has been seen."""
         return self._start_deadline == math.inf
 
     def _until(self) -> float:
-        """Tell the time at which every wait of this connection's transport must give up."""
+        """Return when every wait of this connection's transport must give up."""
         if self._draining:
             return self._closing.deadline
         return min(self._start_deadline, self._closing.began)
@@ -338,23 +324,23 @@ class Connection:
             self.note("interrupted", logging.INFO, "closed without STOP")
         # else a health check or a port scan: it connected and left, which needs no line
 
-    def _broke_rules(self, exc: FrameStreamError) -> None:
+    def _broke_rules(self, error: FrameStreamError) -> None:
         self.end = End.PROTOCOL_ERROR
-        self.note("protocol", logging.WARNING, str(exc))
+        self.note("protocol", logging.WARNING, str(error))
 
-    def _broke_down(self, exc: TransportError) -> None:
+    def _broke_down(self, error: TransportError) -> None:
         if self._closing.begun or self._gave_way:
             return
-        if isinstance(exc, TransportTimeout) and not self._streaming:
+        if isinstance(error, TransportTimeout) and not self._streaming:
             self.end = End.PROTOCOL_ERROR
             text = f"closed: no START within {self._settings.handshake_timeout:g} s"
             self.note("handshake", logging.WARNING, text)
-        elif is_tls_failure(exc.__cause__):
+        elif is_tls_failure(error.__cause__):
             self.end = End.PROTOCOL_ERROR
-            self.note("tls", logging.WARNING, exc.reason)
+            self.note("tls", logging.WARNING, error.reason)
         else:
-            self.note("interrupted", logging.WARNING, exc.reason)
+            self.note("interrupted", logging.WARNING, error.reason)
 
     def note(self, kind: str, level: int, text: str) -> None:
-        """Have something said of this connection."""
+        """Report something about this connection."""
         self._report(kind, level, f"{self.name}: {text}")

@@ -27,10 +27,10 @@ BACKLOG = 128
 """Connections that the kernel completes before we accept them: a restart of many senders."""
 
 ACCEPT_SLICE = 0.1
-"""Seconds of one wait for a connection: how late a close can be noticed at worst."""
+"""Seconds of one wait for a connection: how late a close is noticed at worst."""
 
 KEEPALIVE_IDLE = 60
-"""Seconds of silence before the kernel asks whether a sender is still there."""
+"""Seconds of silence before the kernel checks whether a sender is still there."""
 
 PROBE_TIMEOUT = 1.0
 """Seconds to find out whether somebody listens on a socket file; locally it takes none."""
@@ -63,11 +63,11 @@ class Listener:
             self._sock = _bind_unix(address) if address.scheme == "unix" else _bind_tcp(address)
         except TransportError:
             raise
-        except (OSError, UnicodeError) as exc:  # UnicodeError: a name that IDNA refuses
-            reason = _BIND_REASONS.get(getattr(exc, "errno", None) or 0, str(exc))
+        except (OSError, UnicodeError) as error:  # UnicodeError: a name that IDNA refuses
+            reason = _BIND_REASONS.get(getattr(error, "errno", None) or 0, str(error))
             if address.scheme != "unix":
-                reason = str(exc)
-            raise TransportError(str(address), f"cannot listen here: {reason}") from exc
+                reason = str(error)
+            raise TransportError(str(address), f"cannot listen here: {reason}") from error
         if address.scheme == "unix":
             self.address = address
             if not address.path.startswith("\0"):
@@ -151,14 +151,14 @@ def _bind_tcp(address: Address) -> socket.socket:
             sock.bind(where)
             sock.listen(BACKLOG)
             return sock
-        except OSError as exc:
+        except OSError as error:
             close_socket(sock)
-            errors.append(exc)
+            errors.append(error)
     raise errors[0]
 
 
 def _find_dead_peers(sock: socket.socket) -> None:
-    """Switch keepalive on; what the listener has set, its connections inherit.
+    """Switch keepalive on; connections inherit it from the listener.
 
     A stream may be idle for ever, so nothing else would find a sender whose machine has gone.
     """
@@ -185,13 +185,13 @@ def _remove_stale(address: Address) -> None:
     """Remove a socket file on which nobody listens.
 
     Raises:
-        TransportError: it is no socket, or somebody listens there.
+        TransportError: it is not a socket, or somebody listens there.
     """
     found = _identify(address.path)
     if found is None:
         return
     if not stat.S_ISSOCK(os.lstat(address.path).st_mode):
-        reason = "a file that is no socket is there; move it away"
+        reason = "a file that is not a socket is there; move it away"
         raise TransportError(str(address), reason, errno=errno.EADDRINUSE)
     probe = open_socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:

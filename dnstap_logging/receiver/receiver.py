@@ -1,8 +1,8 @@
 """A small threaded collector: listen, and hand on the messages that arrive.
 
-For tests, demonstrations and little tools: the peer of `DnstapHandler`, and of every other program
-that sends dnstap. One accept thread, and one daemon thread for each connection
-(`receiver_connection.py`), which also runs the callback. Any thread may start, close and ask.
+For tests, demonstrations and small tools: the other end of `DnstapHandler`, and of every other
+program that sends dnstap. One accept thread, and one daemon thread for each connection
+(`connection.py`), which also runs the callback. Any thread may start, close and ask.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from typing import (
     TYPE_CHECKING,
     Any,
     Callable,
-    NamedTuple,
     NoReturn,
     Optional,
     Set,
@@ -33,67 +32,32 @@ from ..diagnostics import Reporter
 from ..framestream import DEFAULT_MAX_FRAME_SIZE
 from ..message.message import DnstapMessage
 from ..transport.owned import close_socket
-from .connection import Closing, Connection, End, Settings
+from .closing import Closing
+from .connection import End, SenderConnection, Settings
 from .listener import Listener
 from .reports import PeerReports
+from .stats import ReceiverStats
 
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["DnstapReceiver", "ReceiverStats"]
+__all__ = ["DnstapReceiver"]
 
 ACCEPT_PAUSE = 0.1
 """Seconds until the next try when accept fails (such as with EMFILE, which stays for a while)."""
 
 LEAVING_TIME = 1.0
-"""Seconds that a connection which gives way may take to be gone: it has nothing left to do, but a
-busy machine may let its thread wait."""
-
-
-class _ReceiverStatsFields(NamedTuple):
-    connections: int
-    active: int
-    finished: int
-    interrupted: int
-    protocol_errors: int
-    refused: int
-    messages: int
-    undecodable: int
-    callback_errors: int
-    last_error: Optional[str]
-
-
-class ReceiverStats(_ReceiverStatsFields):
-    """What a receiver has done so far.
-
-    In every snapshot ``connections == active + finished + interrupted + protocol_errors``.
-
-    Attributes:
-        connections: connections served, now and before.
-        active: those that are open.
-        finished: those that ended in order, with STOP.
-        interrupted: those that ended without STOP: closed or reset by the sender, or by `close`.
-        protocol_errors: those that broke the rules of Frame Streams (a foreign protocol, another
-            content type, an oversize frame), failed at TLS, or sent no START in time or before
-            their place was needed.
-        refused: connections beyond ``max_connections``, closed at once.
-        messages: messages (or frames) handed to the callback.
-        undecodable: payloads that are no dnstap message, left out.
-        callback_errors: calls of the callback that raised; they are in ``messages`` too.
-        last_error: the latest diagnostic, or None.
-    """
-
-    __module__ = "dnstap_logging.receiver"
-    __slots__ = ()
+"""Seconds for the end of a connection that gives way: it has nothing left to do, but on a busy
+machine its thread may have to wait."""
 
 
 class DnstapReceiver:
     """Receive dnstap over Frame Streams on a unix, TCP or TLS socket.
 
-    Both directions are taken, learnt from each connection's first frame: READY is answered with
-    ACCEPT, and STOP with FINISH once everything before it was handed on. A connection may stay
-    idle for as long as it likes once it has sent START. What goes wrong is counted (`stats`) and
-    said on the logger ``dnstap_logging``.
+    Each connection's first frame decides its direction: READY is answered with ACCEPT, and STOP
+    with FINISH once everything before it was handed on. A connection may stay idle for as long as
+    it likes once it has sent START. What goes wrong is counted (`stats`) and logged on the logger
+    ``dnstap_logging``.
 
     The callback runs in the threads of the connections: for one connection in its order, for
     several at the same time. While it runs, its sender waits. What it raises is counted and
@@ -155,11 +119,11 @@ class DnstapReceiver:
         self._closing = Closing()
         self._listener: Optional[Listener] = None
         self._accept_thread: Optional[threading.Thread] = None
-        # Guards the books below, and is held for nothing else. Reentrant, because a signal
+        # Guards the counters below, and nothing else. Reentrant, because a signal
         # handler may call close or stats in the thread that holds it.
         self._lock = threading.RLock()
         self._room = threading.Condition(self._lock)  # notified when a connection has ended
-        self._connections: Set[Connection] = set()
+        self._connections: Set[SenderConnection] = set()
         self._books = ReceiverStats(0, 0, 0, 0, 0, 0, 0, 0, 0, None)
         self._last_error: Optional[str] = None
 
@@ -180,7 +144,7 @@ class DnstapReceiver:
 
         Raises:
             TransportError: the address cannot be listened on, and why: it is in use, permission
-                is denied, a file that is no socket is there.
+                is denied, a file that is not a socket is there.
             RuntimeError: it was started or closed before.
         """
         if self._listener is not None or self._closing.begun:
@@ -261,10 +225,10 @@ class DnstapReceiver:
             while not self._closing.begun:
                 try:
                     accepted = listener.accept()
-                except OSError as exc:
+                except OSError as error:
                     if self._closing.begun:
                         return
-                    self._report("accept", logging.ERROR, f"cannot accept: {exc}")
+                    self._report("accept", logging.ERROR, f"cannot accept: {error}")
                     if listener.is_lost:
                         return
                     time.sleep(ACCEPT_PAUSE)
@@ -284,22 +248,22 @@ class DnstapReceiver:
             name = f"connection {number} from {peer}" if peer else f"connection {number}"
             host = _host(peer)
             report = partial(self._report_peer, peer=host, name=name)
-            connection = Connection(
+            connection = SenderConnection(
                 sock, name, host, self._settings, self._closing, report, self._account
             )
             try:
                 connection.thread.start()
-            except RuntimeError as exc:  # no more threads, or the interpreter shuts down
-                self._refuse(sock, peer, str(exc))
+            except RuntimeError as error:  # no more threads, or the interpreter shuts down
+                self._refuse(sock, peer, str(error))
                 return
             self._connections.add(connection)
             self._books = self._books._replace(connections=number)
         self._reports.report("connected", logging.INFO, f"{name}: connected", host, name)
 
     def _make_room(self) -> bool:
-        """Tell whether a place is free; if none is, take it from who has not sent START yet.
+        """Return whether a place is free, after ending a connection without START if need be.
 
-        Otherwise a handful of silent connections would shut everybody out.
+        Otherwise a handful of silent connections would keep out everybody else.
         """
         if not self._has_room():
             by_rank = sorted(self._connections, key=lambda connection: connection.rank)
@@ -319,8 +283,8 @@ class DnstapReceiver:
         whose = f"connection from {peer}" if peer else "connection"
         self._report_peer("refused", logging.WARNING, f"{whose} refused: {why}", _host(peer), whose)
 
-    def _account(self, connection: Connection) -> None:
-        """Enter a connection that has ended into the books (its own thread's last act)."""
+    def _account(self, connection: SenderConnection) -> None:
+        """Count a connection that has ended; called last in its own thread."""
         with self._lock:
             self._connections.discard(connection)
             self._room.notify_all()
@@ -348,7 +312,7 @@ class DnstapReceiver:
 
 
 def _host(peer: str) -> str:
-    """Return whose connections have their lines limited together: a host, or a process."""
+    """Return the host or process whose lines of one kind are limited together."""
     return peer.rpartition(":")[0] or peer
 
 

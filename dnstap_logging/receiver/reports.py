@@ -1,6 +1,6 @@
-"""What a receiver says of its peers: each kind of trouble of each of them, once in an interval.
+"""A receiver's lines about its peers: each kind of trouble of each peer once in an interval.
 
-One sender that fails over and over must not keep another one's trouble from being said. Any thread.
+One sender that fails again and again must not hide another one's trouble. Any thread.
 """
 
 from __future__ import annotations
@@ -14,28 +14,28 @@ from ..diagnostics import Reporter
 __all__ = ["PeerReports"]
 
 MOST_SUBJECTS = 256
-"""Kinds of trouble of peers that are told apart in an interval; what comes from further ones is
-said together, so that a flood from many addresses takes no memory and does not fill the log."""
+"""Kinds of trouble of single peers in one interval. Further ones share one subject, so that a flood
+from many addresses neither takes memory nor fills the log."""
 
 OTHERS = "others"
 
 
 class PeerReports:
-    """Post the lines of a receiver.
+    """Report the lines of a receiver.
 
     Args:
-        reporter: says them.
-        interval: seconds between two lines of one kind of one peer; 0: all are said.
+        reporter: logs them.
+        interval: seconds between two lines of one kind of one peer; 0: all are logged.
     """
 
     def __init__(self, reporter: Reporter, interval: float) -> None:
         self._reporter = reporter
         self._interval = interval
         self._lock = threading.RLock()  # guards the subjects; a signal handler may report as well
-        self._subjects: Dict[str, float] = {}  # and when they were last said something of
+        self._subjects: Dict[str, float] = {}  # and when each was last reported
 
     def report(self, kind: str, level: int, text: str, peer: str, name: str) -> None:
-        """Post a line.
+        """Report a line.
 
         Args:
             kind: of trouble.
