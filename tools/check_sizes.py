@@ -28,7 +28,6 @@ EXCEPTIONS: Dict[str, str] = {
     "delivery/writer_thread.py": "forks, reports and closing have still to be taken apart",
     "handler.py:__init__": "the signature is what users see: a line for each argument",
     "message/snapshot.py": "fields and snapshot have still to be taken apart",
-    "transport/stream.py": "one class whose waits share their state",
 }
 
 

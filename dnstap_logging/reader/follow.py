@@ -1,8 +1,8 @@
-"""A capture that is being written: what becomes of the file behind the bytes that were read.
+"""A capture that is being written: what happens to the file after the bytes that were read.
 
-`FollowedFile` is a source like those of `reader_sources`, whose end is not the end. It knows that
-a file can grow, be continued over its STOP or over a torn frame, be emptied and be moved away; the
-reader's stream knows what the bytes are, and tells how far it got.
+`FollowedFile` is a source like those of `sources.py`, whose end is not final. A file can grow, be
+continued over its STOP or over a torn frame, be emptied and be moved away. What the bytes mean, and
+how far they were read, `stream.py` says in each look.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from .sources import BLOCK_SIZE
 __all__ = ["POLL_INTERVAL", "Change", "FollowedFile"]
 
 POLL_INTERVAL = 0.1
-"""Seconds between two looks at a file that has nothing new, and so how late a message may come, and
-how late a close by another thread is noticed: as late as in all other waits of the library. A look
-is two or three system calls, which ten times a second cost nothing that could be measured; what
-would tell of a change at once (inotify) is Linux's own, and blind on network file systems.
+"""Seconds between two looks at a file that has nothing new: how late a message may come, and how
+late a close by another thread is noticed, as in all other waits of the library. A look is two or
+three system calls; ten of them a second cost nothing measurable. inotify would report a change at
+once, but only Linux has it, and it sees nothing on network file systems.
 """
 
 TAIL_SIZE = 64
@@ -34,8 +34,8 @@ most often longer than it and shows in the size; this shows the rest.
 
 
 MOST_NEXT = 64
-"""Files that are held open to be read next: far more than a reader can be behind that keeps up at
-all, and far fewer than a process may open."""
+"""Files that are held open to be read next: far more than a reader that keeps up can be behind, and
+far fewer than a process may open."""
 
 
 class Change(enum.Enum):
@@ -54,11 +54,11 @@ class FollowedFile:
         path: of the file.
 
     Attributes:
-        name, noun, waits: as of `reader_sources.FileSource`.
+        name, noun, waits: as in `sources.FileSource`.
 
     Raises:
         OSError: it cannot be opened.
-        ValueError: it is no regular file: nobody appends to that.
+        ValueError: it is not a regular file, so nobody appends to it.
     """
 
     noun = "file"
@@ -139,10 +139,10 @@ class FollowedFile:
             pass  # moved away, and the next one is not there yet
 
     def _go_over(self, stopped: bool) -> Change:
-        """Go over to the next file, once there is nothing to come in this one."""
-        # Who rotates may make the new file before the writer knows (logrotate's `create`): the end
-        # of the stream goes into the old one still. The new one is written to only once that is
-        # done, and what was written before we saw so has to be read first.
+        """Go over to the next file, once nothing more comes in this one."""
+        # Rotation may make the new file before the writer knows (logrotate's `create`): the end of
+        # the stream still goes into the old one. Only then is the new one written to; what was
+        # written to the old one in the meantime has to be read first.
         is_written = len(self._next) > 1 or os.fstat(self._next[0].fileno()).st_size
         if not stopped and not is_written:
             return Change.NOTHING

@@ -1,9 +1,8 @@
 """Read a capture: iterate the dnstap messages of a Frame Streams file or connection.
 
-`reader_stream` gives the payloads, `decoding.decode` makes messages of them: what kdig -E,
-fstrm_capture, ``dnstap -w`` and this library's own file handler write, this reads. Nothing here
-starts a thread; a reader belongs to the thread that iterates it, and only `close` may come from
-another one.
+It reads what kdig -E, fstrm_capture, ``dnstap -w`` and this library's own file handler write.
+Nothing here starts a thread; a reader belongs to the thread that iterates it, and only `close` may
+be called by another one.
 """
 
 from __future__ import annotations
@@ -28,11 +27,11 @@ class DnstapReader:
     """Iterate the messages of a capture file or of a connection, lazily.
 
     It is an iterator and a context manager. The file is opened, and its START frame read, at
-    construction; it is closed when the iteration ends in whatever way, and by `close`.
+    construction; it is closed when the iteration ends, with or without an error, and by `close`.
 
     Every whole message before a damaged place is yielded, then the error is raised. A file that
-    ends between two frames without a STOP, as a writer that was killed leaves it, is no error:
-    `complete` tells.
+    ends between two frames without a STOP, as a writer that was killed leaves it, is not an
+    error: `complete` is False then.
 
     Where another stream follows a STOP in a file, as in captures that were joined, it is read on:
     `streams` counts them, `complete` is about the last one.
@@ -40,8 +39,9 @@ class DnstapReader:
     With ``follow`` the end of the file is not the end: the reader waits for more, looking ten
     times a second, until it is closed. A capture that is continued after its STOP goes on; a last
     frame that is cut is not whole yet. When the path names another file, the old one is read to
-    its end and the new one from its START; likewise when the file was emptied in place. A file
-    that came and went between two looks is not seen; who is behind reads all that were.
+    its end and the new one from its START; a file that was emptied in place is read from its START
+    again. A file that appeared and disappeared between two looks is not read; a reader that is
+    behind still reads every file that it saw.
 
     Args:
         source: the file, as str or PathLike; or a binary file object, which is read from where it
@@ -114,7 +114,7 @@ class DnstapReader:
 
     @property
     def complete(self) -> bool:
-        """Tell whether the STOP frame was reached: the writer ended this capture in order."""
+        """Return whether the STOP frame was reached: the writer ended this capture in order."""
         return self._stream.complete
 
     @property
@@ -139,10 +139,10 @@ class DnstapReader:
     def frames(self) -> Iterator[Tuple[int, bytes]]:
         """Iterate the data frames as they are, without decoding them: (offset, payload).
 
-        For what copies, counts or repairs captures. ``offset`` is where the frame begins in the
-        stream, with its four bytes of length; ``payload`` is what `decode` would take, and may be
-        no dnstap message at all, which is not looked at. It shares its position with the
-        iteration of messages: each frame comes out once, by the one or the other.
+        For programs that copy, count or repair captures. ``offset`` is where the frame begins in
+        the stream, with its four bytes of length; ``payload`` is what `decode` would take, and
+        need not be a dnstap message. It shares its position with the iteration of messages: each
+        frame comes out once, from the one or the other.
 
         Raises:
             DecodeError: as the iteration of messages, but not for a payload: after every whole

@@ -1,7 +1,6 @@
-"""Where a reader's bytes come from: a file, or a socket. `capture_follow` has the growing file.
+"""Where a reader's bytes come from: a file, or a socket. `follow.py` has the growing file.
 
-A source gives bytes in blocks; what they mean, `reader_stream` knows. The thread that reads owns
-it, except that `close` of the reader may come from any other one (see there).
+The thread that reads owns the source; only the reader's `close` may be called by another one.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from ..transport import StreamTransport
 __all__ = ["BLOCK_SIZE", "FileSource", "ReaderSource", "SocketSource"]
 
 BLOCK_SIZE = 65536
-"""Bytes asked of the file at once: some hundred frames, so that system calls do not count."""
+"""Bytes read at once: some hundred frames, so that system calls cost little."""
 
 ReaderSource = Union[str, os.PathLike[str], BinaryIO, socket.socket]
 """What a reader reads: a path, a binary file object, or a connected stream socket."""
@@ -124,7 +123,7 @@ class SocketSource:
         self._transport.send(data)
 
     def _until(self) -> float:
-        """Tell the time at which every wait must give up."""
+        """Return when every wait must give up."""
         return 0.0 if self._is_closed() else math.inf
 
     def close(self) -> None:

@@ -89,5 +89,5 @@ def _explain_refused(path: str) -> str:
         return "not a socket (ECONNREFUSED): something else has this path"
     return (
         "connection refused (ECONNREFUSED): the socket is there but no collector listens on it "
-        "any more; it is made anew when the collector starts"
+        "any more; the collector makes a new one when it starts"
     )

@@ -11,21 +11,29 @@ import errno
 import math
 import os
 import socket
+import struct
 import sys
 from functools import partial
 from typing import Callable, NoReturn, Optional, TypeVar
 
 from ..copies import refuse_copy
 from ..exceptions import TransportError, TransportTimeout
-from .outstanding import outstanding
 from .owned import CLOSED, close_socket, identity_of, is_still
 from .reasons import explain
 from .tcp_state import was_reset
+from .tls_errors import alert_behind, send_tls, wanted_by_tls
 from .waiting import BROKEN, READABLE, WRITABLE, Deadline, Until, never, wait_for
+
+try:
+    import fcntl
+    import termios
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 __all__ = ["StreamTransport"]
 
 _Result = TypeVar("_Result")
+_INT = struct.Struct("i")
 
 # A peer's control frame has at most 520 bytes; a whole negotiation comes in one call.
 RECEIVE_SIZE = 64 * 1024
@@ -39,7 +47,7 @@ TLS_RECORD_SIZE = 16 * 1024
 # something (session tickets).
 MAX_DISCARDED = 256 * 1024
 
-# Seconds for that: a peer that never stops sending, a byte at a time, may hold up nobody's end.
+# Seconds for that: a peer that goes on sending, a byte at a time, must not delay a close.
 DISCARD_PATIENCE = 0.25
 
 # Seconds in which the reset comes that follows an end of the stream, if one does: two packets, sent
@@ -84,7 +92,7 @@ class StreamTransport:
         self._has_shaken_hands = not self._is_tls
         self._broken = False
         self._is_unix = sock.family == getattr(socket, "AF_UNIX", None)
-        # How the peer ended, as far as it is told: each error is told once, to the first who asks.
+        # How the peer ended, as far as we know: the system reports each error only once.
         self._eof = False
         self._failed = False
         # Of unix sockets: how much the peer had not read when it was last seen alive, what was sent
@@ -133,7 +141,7 @@ class StreamTransport:
         """
         self._require_ours()
         view = memoryview(data)
-        send = self._send_tls if self._is_tls else self._sock.send
+        send = partial(send_tls, self._sock) if self._is_tls else self._sock.send
         flags = self._send_flags
         taken = 0
         while taken < len(view):
@@ -144,17 +152,8 @@ class StreamTransport:
             self._sent_since += size
             self._cut_short = size < len(portion)
 
-    def _send_tls(self, portion: memoryview, flags: int) -> int:
-        import ssl
-
-        try:
-            return self._sock.send(portion, flags)
-        except ssl.SSLEOFError as error:
-            # Python 3.10 to 3.12 take every error of TCP for an end of TLS.
-            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)) from error
-
     def look(self) -> Optional[bytes]:
-        """Look, without waiting, what the peer did.
+        """Look, without waiting, at what the peer did.
 
         Returns:
             None: it sent nothing and is there. Empty bytes: it closed. Other bytes: what it sent.
@@ -182,11 +181,11 @@ class StreamTransport:
     def unread(self) -> float:
         """Return how many of the last bytes sent the peer's program may not have read.
 
-        To be asked once, when the connection is over and before it is closed. docs/reliability.md
-        has the table of what the system tells.
+        Call it once, when the connection is over and before it is closed. docs/reliability.md has
+        the table of what the system knows.
 
         Returns:
-            An upper bound; math.inf where nothing tells.
+            An upper bound; math.inf where the system does not know.
         """
         if not self.is_ours():
             return self._seen_unread + self._sent_since if self._is_unix else math.inf
@@ -251,7 +250,7 @@ class StreamTransport:
         _quietly(partial(close_socket, self._sock))
 
     def _discard_input(self) -> bool:
-        """Throw away what the peer has sent, but not for as long as it goes on sending.
+        """Throw away what the peer has sent, up to a limit of bytes and of time.
 
         Returns:
             Whether its end was there.
@@ -280,7 +279,7 @@ class StreamTransport:
         Args:
             call: one non-blocking call on the socket.
             event: what a plain socket waits for if it would block.
-            complaint: what the peer is said to have done if the wait is too long.
+            complaint: what the error says of the peer if the wait is too long.
             taken: for the error, how many bytes of a send were taken.
             timeout: seconds; None: the transport's own.
         """
@@ -310,45 +309,34 @@ class StreamTransport:
         """Return the event to wait for before the failed call can go on; 0: it never can."""
         if isinstance(error, BlockingIOError):
             return event
-        if self._is_tls:
-            import ssl
-
-            # TLS may have to read before it can write, and the other way round.
-            if isinstance(error, ssl.SSLWantReadError):
-                return READABLE
-            if isinstance(error, ssl.SSLWantWriteError):
-                return WRITABLE
-        return 0
+        return wanted_by_tls(error) if self._is_tls else 0
 
     def _failure(self, error: OSError, taken: int = 0) -> TransportError:
         self._broken = True
-        # A unix socket tells a send that the peer is gone (EPIPE), and a receive how.
+        # On a unix socket, a send fails with EPIPE if the peer is gone; only a receive says how.
         self._failed = not (self._is_unix and isinstance(error, BrokenPipeError))
         if self._is_tls:
-            error = self._alert(error) or error
+            error = alert_behind(error, self._sock) or error
         return TransportError(self.name, explain(error), taken)
 
-    def _alert(self, error: OSError) -> Optional[OSError]:
-        """Return the alert with which a TLS peer said why, before it reset the connection.
 
-        A TLS 1.3 server refuses a client's certificate when the client has shaken hands already:
-        then a send fails first, and the reason lies unread.
-        """
-        import ssl
+def outstanding(descriptor: int) -> Optional[int]:
+    """Return the bytes that the other end's kernel, or on unix sockets its program, has not taken.
 
-        if not isinstance(error, (ConnectionError, ssl.SSLEOFError)):
-            return None
-        try:
-            self._sock.recv(1)
-        except ssl.SSLError as error:
-            # An alert has a reason; an end of the stream, or nothing to read, is not one.
-            no_alert = (
-                ssl.SSLWantReadError, ssl.SSLWantWriteError, ssl.SSLEOFError, ssl.SSLZeroReturnError
-            )  # fmt: skip
-            return None if isinstance(error, no_alert) else error
-        except OSError:
-            return None
+    On TCP, what the peer's kernel has not acknowledged; it may have acknowledged what its program
+    has not read. On a unix socket, the memory of what lies in the peer's queue, which is more than
+    its bytes; 0 once the peer is gone (tcp(7), unix(7)).
+
+    Returns:
+        None: this system does not know.
+    """
+    if fcntl is None or not sys.platform.startswith("linux"):
         return None
+    try:
+        answer = fcntl.ioctl(descriptor, termios.TIOCOUTQ, bytes(_INT.size))
+    except OSError:
+        return None
+    return int(_INT.unpack(answer)[0])
 
 
 def _or_unknown(number: Optional[int]) -> float:

@@ -12,14 +12,14 @@ _TCP_CLOSE = 7
 
 
 def was_reset(sock: socket.socket) -> bool:
-    """Tell whether a connection whose end was just read was reset, and not closed in order.
+    """Return whether a connection whose end was just read was reset, and not closed in order.
 
     After a peer's orderly end we may still send, so the state is CLOSE_WAIT. It is CLOSE only after
     a reset. One that follows an orderly end leaves its error (EPIPE) on the socket, as long as
-    nothing was sent since; one that the read has met, and not told, leaves none.
+    nothing was sent since; one that the read itself met leaves none.
 
     Returns:
-        False: it was not, or this system does not tell.
+        False: it was not, or this system does not say.
     """
     if not sys.platform.startswith("linux"):
         return False
