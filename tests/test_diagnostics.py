@@ -301,7 +301,9 @@ sys.exit(not said.wait(30))
 
 def test_a_report_needs_one_call() -> None:
     """In a process that has reported nothing yet, `report` also starts what logs the line."""
-    run_python(ONE_CALL)
+    done = run_python(ONE_CALL)
+
+    assert done.returncode == 0, done.stderr
 
 
 AT_THE_END = """
