@@ -210,12 +210,24 @@ def test_an_end_with_unsent_bytes_leaves_them_outstanding(tmp_path: Path) -> Non
         assert outstanding(peer.sock) == written - int(read) > 0
 
 
+def settled(peer: Obedient, written: int) -> int:
+    """Return what the peer's kernel holds, once nothing is on the way to it any more."""
+    seen = [-1]
+
+    def is_settled() -> bool:
+        seen.append(int(peer.do("unread")))
+        return seen[-1] == seen[-2] and seen[-1] + outstanding(peer.sock) == written
+
+    wait_until(is_settled, "all bytes in one of the two kernels")
+    return seen[-1]
+
+
 @pytest.mark.parametrize("reset", [False, True])
 def test_our_close_delivers_later_and_our_reset_does_not(reset: bool, tmp_path: Path) -> None:
     """A closed connection goes on sending its buffer; a reset leaves what was acknowledged."""
     with Obedient("tcp", tmp_path, send_buffer=SEND_BUFFER) as peer:
         written = fill(peer.sock, 65536)
-        unread = int(peer.do("unread"))
+        unread = settled(peer, written)
         assert unread < written
         if reset:
             peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
