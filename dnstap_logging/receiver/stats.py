@@ -1,7 +1,7 @@
 """The counters of a receiver, as its user sees them."""
 
-from __future__ import annotations
-
+# No "from __future__ import annotations": typing.get_type_hints looks for the names in the public
+# module, which does not import them.
 from typing import NamedTuple, Optional
 
 __all__ = ["ReceiverStats"]

@@ -80,7 +80,7 @@ LISTEN = [
     (["tcp://127.0.0.1:0", "tcp://127.0.0.1:PORT"], ["in use"]),
     (["tcp://192.0.2.1:0"], ["192.0.2.1"]),
     (["unix:///nosuchfolder/d.sock"], ["/nosuchfolder/d.sock"]),
-    (["unix:///etc/passwd"], ["no socket is there"]),
+    (["unix:///etc/passwd"], ["a file that is not a socket is there"]),
     (["tls://127.0.0.1:0"], ["--certfile"]),
     (["tls://127.0.0.1:0", "--certfile", "none.pem"], ["certfile='none.pem'", "No such file"]),
     (["tls://127.0.0.1:0", "--certfile", "text"], ["certfile='text'", "PEM"]),

@@ -184,5 +184,7 @@ def test_server_refuses_bad_arguments(tmp_path: Path, arguments: List[str], name
     done = run(tmp_path, "dns_server.py", *arguments)
 
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.count("\n") == 1, done.stderr
-    assert named in done.stderr
+    # The file may have been opened already: then the library says so, and that it was closed.
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("INFO dnstap_")]
+    assert len(lines) == 1, done.stderr
+    assert named in lines[0]

@@ -113,7 +113,7 @@ def test_a_file_that_is_no_socket_is_left_alone(make: Make, tmp_path: Path) -> N
     file = tmp_path / "precious"
     file.write_text("data")
 
-    with pytest.raises(TransportError, match="no socket"):
+    with pytest.raises(TransportError, match="not a socket"):
         make(f"unix://{file}")
 
     assert file.read_text() == "data"
