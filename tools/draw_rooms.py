@@ -35,7 +35,7 @@ CALLING_THREAD = (
 WRITER_THREAD = (
     Step("delivery", "Delivery.turn", "connects, takes a batch"),
     Step("codec", "Encoder.encode_record", "checks and encodes each record"),
-    Step("delivery", "Writer.write", "joins the frames into one write"),
+    Step("delivery", "FrameWriter.write", "joins the frames into one write"),
     Step("framestream", "WriterSession", "checks the order of frames"),
     Step("transport", "StreamTransport, FileTransport", "hands the bytes to the kernel"),
 )

@@ -20,16 +20,13 @@ from ..framestream.frames import DNSTAP_CONTENT_TYPE, STOP
 from ..interrupts import pass_on
 from ..shorten import describe_error
 from ..transport import FileTransport
-from .writer import HEADER_SIZE, Writer
+from .destination import RolloverFailed
+from .writer import HEADER_SIZE, FrameWriter
 
-__all__ = ["CaptureWriter", "RolloverFailed", "find_capture_end"]
+__all__ = ["CaptureWriter", "find_capture_end"]
 
 ROLLOVER_RETRY_INTERVAL = 5.0
 """Seconds after a failed rollover before the next: what is in its way is for people to clear."""
-
-
-class RolloverFailed(TransportError):
-    """The capture could not be moved aside; the stream goes on in it."""
 
 
 def find_capture_end(transport: FileTransport, max_frame_size: int) -> CaptureEnd:
@@ -58,7 +55,7 @@ def find_capture_end(transport: FileTransport, max_frame_size: int) -> CaptureEn
     return end
 
 
-class CaptureWriter(Writer):
+class CaptureWriter(FrameWriter):
     """Write frames of one stream to one capture file.
 
     Args:
@@ -120,6 +117,14 @@ class CaptureWriter(Writer):
             return None
         return super().stop()
 
+    def is_current(self) -> bool:
+        """Return whether the path still names this file."""
+        try:
+            self.look()
+        except TransportError:
+            return False
+        return True
+
     @property
     def can_roll_over(self) -> bool:
         """Whether a rollover that is asked for has anything to move aside."""
@@ -136,7 +141,7 @@ class CaptureWriter(Writer):
         Raises:
             PeerClosed: somebody else has moved or emptied the file; what is there is not ours.
             RolloverFailed: the file is still there; the stream goes on in it, without its STOP.
-            TransportError: STOP could not be written; likewise.
+            TransportError: STOP could not be written; the stream goes on in the file.
         """
         assert self._rotation is not None
         self.look()

@@ -6,22 +6,18 @@ puts back into it what has to go out again, and says and books what happens to t
 
 from __future__ import annotations
 
-import errno
 import logging
 import time
-from typing import List, Optional, Sequence
+from typing import List, Optional
 
 from ..diagnostics import Reporter
 from ..exceptions import DiskFull, FileLocked, FrameStreamError, PeerClosed, TransportError
 from ..transport import Until
 from .backoff import Backoff
-from .capture_writer import CaptureWriter, RolloverFailed
-from .destination import Destination
+from .destination import Destination, RolloverFailed, WriteError, Writer
 from .options import Options
 from .outbox import Outbox
 from .queue import RecordQueue
-from .resend import ResendRing
-from .writer import WriteError, Writer
 
 __all__ = ["Connection"]
 
@@ -40,9 +36,6 @@ RELOADER = (
     "; a reloader, as of Django, Flask or uvicorn, starts the program twice, and the first process "
     "holds the file although it never logs: with delay=True, only who logs opens it"
 )
-
-BROKEN = (errno.ECONNRESET, errno.ECONNABORTED, errno.EPIPE)
-"""What the system says of a connection that the peer has ended."""
 
 MOST_ROUNDS = 4
 """How many sessions in a row may end with the same frame unread before it is not sent again: one of
@@ -77,18 +70,15 @@ class Connection:
         self._destination = destination
         self._options = options
         self._reporter = reporter
-        self._is_file = destination.is_file
         self.backoff = Backoff(
             options.reconnect_interval,
-            options.max_reconnect_interval,
+            destination.max_reconnect_interval,
             options.max_reconnect_attempts,
         )
         self._writer: Optional[Writer] = None
         self.disk_full = False
         self._locked_since: Optional[float] = None
-        self._said_unlocked = False
-        self._ring = ResendRing(options.resend_bytes)
-        self._session_frames = 0
+        self._warned = False
         self._first_unread: Optional[bytes] = None
         self._rounds = 0
         self._began = 0.0
@@ -101,15 +91,15 @@ class Connection:
     # -- its beginning -------------------------------------------------------------------------
 
     def prepare(self) -> None:
-        """Open and lock a file at construction.
+        """Prepare the destination at construction.
 
         Raises:
-            TransportError: the file cannot be used, and why.
+            TransportError: it cannot be used, and why.
         """
         locked = self._destination.prepare()
         if locked is not None:
             self._wait_for_lock(locked.reason)
-        self._say_if_unlocked()
+        self._warn()
 
     def open(self, until: Until) -> bool:
         """Open a writer and shake hands; return whether frames can be written."""
@@ -125,24 +115,22 @@ class Connection:
         finally:
             if self._writer is None and writer is not None:
                 writer.close()
-        if self._options.bidirectional or self._is_file:
+        if self._destination.answers:
             self.backoff.reset()  # otherwise nothing has shown yet that somebody listens
         self.backoff.due = 0.0
         self._locked_since = None
-        self._ring.begin()
-        self._session_frames = 0
         self._began = time.monotonic()
         self._queue.book(connects=1, connected=True)
-        self._reporter.report("connected", logging.INFO, "opened" if self._is_file else "connected")
-        self._say_if_unlocked()
+        self._reporter.report("connected", logging.INFO, self._destination.opened)
+        self._warn()
         return True
 
-    def _say_if_unlocked(self) -> None:
-        """Report once that the file cannot be locked."""
+    def _warn(self) -> None:
+        """Say once that the destination cannot be locked."""
         why = self._destination.unlocked
-        if not why or self._said_unlocked:
+        if not why or self._warned:
             return
-        self._said_unlocked = True
+        self._warned = True
         self._reporter.report(
             "no lock",
             logging.WARNING,
@@ -204,32 +192,23 @@ class Connection:
         try:
             size = writer.write(payloads)
         except WriteError as error:
-            self._wrote(payloads[: error.frames], error.size)
+            if error.frames:
+                self._wrote(payloads[: error.frames], error.size)
             self.lost(error.cause)
         except (TransportError, FrameStreamError) as error:
             self.lost(error)
         else:
             self._wrote(payloads, size)
 
-    def _wrote(self, payloads: Sequence[bytes], size: int) -> None:
-        """Note that frames were taken whole.
-
-        Args:
-            payloads: of the frames; not changed afterwards.
-            size: bytes of the frames.
-        """
-        if not payloads:
-            return
-        if not self._is_file:
-            self._session_frames += len(payloads)
-            self._ring.add(payloads, size)
-        elif self.backoff.failures or self.disk_full:
+    def _wrote(self, payloads: List[bytes], size: int) -> None:
+        """Book frames that were taken whole."""
+        if self._destination.lasting and (self.backoff.failures or self.disk_full):
             self.backoff.reset()  # there is room again
             self._set_disk_full(False)
         self._outbox.wrote(payloads, size)
 
     def look(self) -> None:
-        """Notice while idle that the peer closed, or that the file was moved away."""
+        """Notice while idle that the stream has ended: closed by the peer, or moved away."""
         if self._writer is not None:
             try:
                 self._writer.look()
@@ -237,13 +216,13 @@ class Connection:
                 self.lost(error)
 
     def roll_over(self, asked: bool = False) -> None:
-        """Have the capture moved aside; the next attempt opens the next one.
+        """Have the writer move aside what it wrote; the next attempt opens the next one.
 
         Args:
             asked: not because it is time to, but because somebody wants to.
         """
         writer = self._writer
-        if not isinstance(writer, CaptureWriter) or (asked and not writer.can_roll_over):
+        if writer is None or (asked and not writer.can_roll_over):
             return
         try:
             complaint = writer.roll_over()
@@ -265,12 +244,12 @@ class Connection:
         """Account for a session that broke, and decide when the next one may begin."""
         orderly = isinstance(error, PeerClosed)
         text = _describe(error)
-        if self._may_be_tls(error):
-            text += "; if it speaks TLS, use tls://"
+        early = time.monotonic() - self._began < STABLE_SESSION
+        text += self._destination.hint(error, early)
         self._queue.book(last_error=text)
-        if self._is_file and not orderly:
-            # A file that cannot take more, a full disk, is still the same file, whole up to its
-            # last frame: keep it, and try again after a while.
+        if self._destination.lasting and not orderly:
+            # A file on a full disk is still the same file, whole up to its last frame: keep it,
+            # and try again after a while.
             self._set_disk_full(isinstance(error, DiskFull))
             self.backoff.failed(time.monotonic())
             self._reporter.report("write", logging.WARNING, f"cannot write: {text}")
@@ -279,49 +258,40 @@ class Connection:
             self._reporter.report(f"lost: {type(error).__name__}", level, f"session ended: {text}")
             self._leave_session()
 
-    def _may_be_tls(self, error: Exception) -> bool:
-        """Whether a session ended before anything showed that its peer speaks Frame Streams."""
-        if self._options.bidirectional or self._options.address.scheme != "tcp":
-            return False
-        is_close = isinstance(error, PeerClosed) or getattr(error, "errno", None) in BROKEN
-        return is_close and time.monotonic() - self._began < STABLE_SESSION
-
     def _leave_session(self) -> None:
         """Close a session that is over, and decide when the next one may begin."""
         if self._writer is not None:
-            if self._is_file:
-                self._writer.stop()  # the moved file gets its STOP
+            if self._destination.lasting:
+                self._writer.stop()  # a file that was moved away gets its STOP
             self._forget_writer(disconnects=1)
         now = time.monotonic()
-        if self._is_file:
+        if self._destination.lasting:
             self.backoff.reset()
-        elif self._options.bidirectional or now - self._began >= STABLE_SESSION:
+        elif self._destination.answers or now - self._began >= STABLE_SESSION:
             self.backoff.reset()
             self.backoff.lost(now)
         else:
             self.backoff.failed(now)
 
-    def _forget_writer(self, disconnects: int, resend: bool = True) -> None:
-        """Close the writer and book the end of its session.
+    def _forget_writer(self, disconnects: int) -> None:
+        """Close the writer, book the end of its session, and have sent again what was not read.
 
         Args:
             disconnects: 1, if it was not us who ended it.
-            resend: what may not have been read goes out again on the next session.
         """
-        assert self._writer is not None
-        self._writer.close()
-        unread = self._ring.unread(self._writer.unread)
-        confirmed = self._session_frames if self._writer.confirmed else 0
+        writer = self._writer
+        assert writer is not None
+        writer.close()
         self._writer = None
-        unconfirmed = unread.lost_sight
-        if resend and self._worth_a_round(unread.frames):
-            self._outbox.put_back(unread.frames)
+        frames, unconfirmed = writer.unread
+        if self._worth_a_round(frames):
+            self._outbox.put_back(frames)
         else:
-            unconfirmed += len(unread.frames)
+            unconfirmed += len(frames)
         self._queue.book(
             connected=False,
             disconnects=disconnects,
-            confirmed=confirmed,
+            confirmed=writer.confirmed,
             unconfirmed=unconfirmed,
         )
 
@@ -337,31 +307,18 @@ class Connection:
         if self._writer is None:
             return
         problem = self._writer.stop()
-        # Where nobody sends FINISH, what was ended in order does not go out again.
-        self._forget_writer(
-            disconnects=0, resend=problem is not None or self._options.bidirectional
-        )
+        self._forget_writer(disconnects=0)
         text = "stream ended"
         if problem is not None:
-            text += f" without {'STOP' if self._is_file else 'FINISH'}: {problem}"
+            text += f" without {self._destination.end}: {problem}"
         self._reporter.report("ended", logging.INFO, text)
 
     def renew(self) -> None:
         """Begin a new session with the next attempt, which is due at once."""
         self.backoff.reset()
-        self._destination.release_if_moved()
-        if self._is_file and not self._moved():
-            return  # the path still names the open file: the stream goes on
-        self._end()
-
-    def _moved(self) -> bool:
-        if self._writer is None:
-            return False
-        try:
-            self._writer.look()
-        except TransportError:
-            return True
-        return False
+        self._destination.renew()
+        if self._writer is not None and not self._writer.is_current():
+            self._end()
 
     def _set_disk_full(self, full: bool) -> None:
         """Count what finds no room on the queue as lost to the disk, as long as that is why."""

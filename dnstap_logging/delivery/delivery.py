@@ -17,6 +17,7 @@ from ..diagnostics import Reporter
 from ..exceptions import TransportError
 from ..shorten import describe_error
 from .connection import Connection
+from .destination import Destination
 from .intake import Intake
 from .losses import LossReport
 from .options import Options
@@ -37,6 +38,7 @@ class Delivery:
         queue: where the records come from, and the books.
         outbox: the frames under way.
         connection: writes what the outbox holds.
+        destination: says how much it takes in one go.
         options: the handler's arguments.
         reporter: says what happens.
     """
@@ -46,6 +48,7 @@ class Delivery:
         queue: RecordQueue,
         outbox: Outbox,
         connection: Connection,
+        destination: Destination,
         options: Options,
         reporter: Reporter,
     ) -> None:
@@ -53,7 +56,9 @@ class Delivery:
         self._options = options
         self._reporter = reporter
         self.losses = LossReport(queue)
-        self._intake = Intake(queue, options, reporter)
+        self._intake = Intake(
+            queue, options, reporter, destination.batch_records, destination.batch_bytes
+        )
         self._outbox = outbox
         self.connection = connection
         self._backoff = connection.backoff

@@ -1,144 +1,209 @@
-"""Where the stream goes: opens writers, one after the other, for one address.
+"""The seam between the delivery and the place that its frames go to.
 
-Belongs to the writer thread, but for `prepare`, which the handler's constructor calls before
-there is a thread.
+Above it are the connection, the outbox and the delivery, which know no scheme, no file and no
+socket. Below it, each kind of destination brings its `Destination`, which states what is special
+about it, and its `Writer`. Everything here belongs to whoever drives the delivery, which is the
+writer thread, except `Destination.prepare` and `Destination.for_child`.
 """
 
 from __future__ import annotations
 
-import os
-from typing import Optional
+from abc import ABC, abstractmethod
+from typing import List, NamedTuple, Optional
 
 from ..capture.rotation import Rotation
-from ..exceptions import FileLocked, PeerClosed, TransportError
-from ..transport import FileTransport, Resolver, Until, connect
-from .capture_writer import CaptureWriter, find_capture_end
-from .options import Options
-from .writer import Writer
+from ..exceptions import FileLocked, TransportError
+from ..transport import Until
 
-__all__ = ["Destination"]
+__all__ = ["Destination", "RolloverFailed", "Unread", "WriteError", "Writer"]
 
 
-class Destination:
-    """Open writers for the address of the options.
+class WriteError(TransportError):
+    """A write failed on the way.
 
-    Args:
-        options: the handler's arguments.
-        rotation: of a file, when to roll over and how; None: never.
+    Attributes:
+        cause: what went wrong.
+        frames: how many frames were handed over whole before that.
+        size: their bytes.
     """
 
-    def __init__(self, options: Options, rotation: Optional[Rotation] = None) -> None:
-        self._options = options
-        self.rotation = rotation
-        self._resolver = Resolver()
-        self._prepared: Optional[CaptureWriter] = None
-        self.unlocked = ""  # why the last file that was opened is not locked
-        # Of the next file to be opened. Only the first may be emptied, or must be new: what is
-        # found at the path later was put there by a rotation of somebody's.
-        self._mode = options.mode
-        self.address = options.address  # of a forked child's file, its own
+    def __init__(self, cause: TransportError, frames: int, size: int) -> None:
+        super().__init__(cause.address, cause.reason, cause.taken)
+        self.cause = cause
+        self.frames = frames
+        self.size = size
+
+
+class RolloverFailed(TransportError):
+    """What was written could not be moved aside; the stream goes on in it."""
+
+
+class Unread(NamedTuple):
+    """What of a session's records its peer may not have read.
+
+    Attributes:
+        frames: the payloads to send again on the next session, in order.
+        lost_sight: how many more records that may be, which are not sent again.
+    """
+
+    frames: List[bytes]
+    lost_sight: int
+
+
+class Writer(ABC):
+    """Write one stream; used once, from `start` to `close`.
+
+    A writer whose destination is not `lasting` is closed after any error.
+
+    Attributes:
+        confirmed: how many records the peer says it has read; known once it is closed.
+        unread: what the peer may not have read; known once it is closed.
+    """
+
+    confirmed = 0
+    unread = Unread([], 0)
+
+    @abstractmethod
+    def start(self) -> None:
+        """Begin the stream; afterwards frames can be written.
+
+        Raises:
+            TransportError, FrameStreamError: it cannot begin; the writer is then closed.
+        """
+
+    def fitting(self, payloads: List[bytes]) -> int:
+        """Return how many of the payloads may be written now; 0: it has to roll over first."""
+        return len(payloads)
+
+    @abstractmethod
+    def write(self, payloads: List[bytes]) -> int:
+        """Write a frame for each payload; return their bytes, with what frames add.
+
+        Args:
+            payloads: not changed afterwards; frames add the same number of bytes to each.
+
+        Raises:
+            WriteError: with the number of frames that were taken whole.
+            TransportError, FrameStreamError: none was.
+        """
+
+    @abstractmethod
+    def look(self) -> None:
+        """See without waiting whether the stream has ended.
+
+        Raises:
+            PeerClosed: it has, in order.
+            TransportError, FrameStreamError: it broke, and why.
+        """
+
+    def is_current(self) -> bool:
+        """Return whether a reopen() goes on with this stream; by default it begins another."""
+        return False
 
     @property
-    def is_file(self) -> bool:
-        """Whether the address is a file."""
-        return self._options.address.is_file
+    def can_roll_over(self) -> bool:
+        """Whether a rollover that is asked for has anything to move aside."""
+        return False
+
+    def roll_over(self) -> Optional[str]:
+        """End the stream and close, because no more fits; return None, or a complaint.
+
+        Raises:
+            RolloverFailed: the stream goes on.
+            TransportError, FrameStreamError: as of `look` and `write`.
+        """
+        return self.stop()
+
+    @abstractmethod
+    def stop(self) -> Optional[str]:
+        """End the stream in order and close; return None, or why its end was not confirmed."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close as it is; may be called again; never raises."""
+
+    @abstractmethod
+    def abandon(self) -> None:
+        """Let go of everything inherited across a fork; the parent's stream goes on untouched."""
+
+
+class Destination(ABC):
+    """Open writers, one after the other, and state what is special about this destination.
+
+    Args:
+        name: the address, as users see it.
+        max_reconnect_interval: seconds that no wait between two attempts exceeds.
+
+    Attributes:
+        rotation: when captures roll over and how; None: never.
+        unlocked: why the last writer's place is not locked, although it should be; or "".
+        answers: whether an opened writer shows that somebody listens. Otherwise only a session
+            that lasts does.
+        lasting: whether a stream outlasts errors: what was written stays whole, a failed write is
+            tried again on the same writer. Such a stream ends only when somebody moved it away,
+            and the next one begins at once.
+        batch_records: most records written in one go.
+        batch_bytes: no further record goes into a write once it has so many bytes of payload.
+        opened: the word for a session that began.
+        end: what the peer, or the stream, ends with.
+    """
+
+    rotation: Optional[Rotation] = None
+    unlocked = ""
+    answers = True
+    lasting = False
+    # A third of a millisecond of encoding, two where values have to be converted. That is below
+    # the interpreter's switch interval, so that a server's threads are not held up.
+    batch_records = 256
+    batch_bytes = 64 * 1024  # what a socket's buffer usually takes whole
+    opened = "connected"
+    end = "FINISH"
+
+    def __init__(self, name: str, max_reconnect_interval: float) -> None:
+        self.name = name
+        self.max_reconnect_interval = max_reconnect_interval
 
     @property
     def prepared(self) -> bool:
-        """Whether a file is open whose stream has not begun yet."""
-        return self._prepared is not None
+        """Whether a stream waits to be begun, which even without records is worth its end."""
+        return False
 
     def prepare(self) -> Optional[FileLocked]:
-        """Open, check and lock a file at construction, as FileHandler does.
+        """Do at the handler's construction what can be done then.
 
         Returns:
-            None, or that somebody else has it locked. That is no error yet: it may be an earlier
-            process, or handler, that has its last records still to write.
+            None, or that somebody else has the destination locked. That is no error yet: it may be
+            an earlier process, or handler, that has its last records still to write.
 
         Raises:
-            TransportError: the file cannot be used, and why.
+            TransportError: the destination cannot be used, and why.
         """
-        if self.is_file and not self._options.delay:
-            try:
-                self._prepared = self._open_capture()
-            except FileLocked as error:
-                return error
-            except TransportError as error:
-                argument = f"address={self._options.address.path!r}"
-                raise TransportError(argument, error.reason) from error
         return None
 
+    @abstractmethod
     def open(self, until: Until) -> Writer:
-        """Connect, or open the file; return a writer that has not begun its stream yet.
+        """Connect; return a writer that has not begun its stream yet.
 
         Raises:
-            FileLocked: somebody else writes to the file.
+            FileLocked: somebody else writes there.
             TransportError: what went wrong.
         """
-        options = self._options
-        if self.is_file:
-            writer, self._prepared = self._prepared or self._open_capture(), None
-            return writer
-        transport = connect(
-            options.address,
-            timeout=options.timeout,
-            until=until,
-            resolver=self._resolver,
-            tls=options.tls,
-            resend_bytes=options.resend_bytes,
-        )
-        return Writer(transport, options.bidirectional, options.timeout)
 
-    def release(self) -> None:
-        """Close a file whose stream has not begun."""
-        if self._prepared is not None:
-            self._prepared.close()
-            self._prepared = None
+    def hint(self, error: Exception, early: bool) -> str:
+        """Return what to add to the line about a session that broke; "" for nothing.
 
-    def release_if_moved(self) -> None:
-        """End the stream of a file that was moved away before a record came; close it."""
-        writer = self._prepared
-        if writer is None:
-            return
-        try:
-            writer.look()
-        except PeerClosed:
-            self._prepared = None
-            try:
-                writer.start()
-            except TransportError:  # no room for START: an empty file is none's loss
-                writer.close()
-            else:
-                writer.stop()
-
-    def for_child(self, pid: int) -> Destination:
-        """Let go of the parent's file; return the destination of a forked child.
-
-        A child never writes into its parent's capture: two streams in one file are none. It
-        writes to ``<name>.<pid><suffix>``.
+        Args:
+            error: what ended it.
+            early: soon after its beginning.
         """
-        if self._prepared is not None:
-            self._prepared.abandon()
-            self._prepared = None
-        child = Destination(self._options, self.rotation)
-        if self.is_file:
-            stem, suffix = os.path.splitext(self._options.address.path)
-            path = f"{stem}.{pid}{suffix}"
-            child.address = self._options.address._replace(path=path)
-            # In a container the pid, and so the file, may be that of an earlier child.
-            child._mode = "a"
-            if self.rotation is not None:
-                child.rotation = self.rotation.for_child(path)
-        return child
+        return ""
 
-    def _open_capture(self) -> CaptureWriter:
-        options = self._options
-        transport = FileTransport(self.address.path, self._mode, options.permissions)
-        try:
-            end = find_capture_end(transport, options.max_frame_size)
-        except BaseException:
-            transport.close()
-            raise
-        self._mode = "a"
-        self.unlocked = transport.unlocked
-        return CaptureWriter(transport, end, self.rotation)
+    def renew(self) -> None:  # noqa: B027 - most have nothing to do
+        """Make sure that the next writer begins another stream, because of a reopen()."""
+
+    def release(self) -> None:  # noqa: B027 - most have nothing to do
+        """Let go of what was prepared, for good."""
+
+    @abstractmethod
+    def for_child(self, pid: int) -> Destination:
+        """Let go of everything inherited across a fork; return the child's destination."""

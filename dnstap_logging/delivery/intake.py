@@ -20,14 +20,6 @@ from .tcp_length import has_length, strip_length
 
 __all__ = ["Intake"]
 
-MAX_BATCH_RECORDS = 256
-"""Records encoded in one go: a third of a millisecond, two where values have to be converted. That
-is below the interpreter's switch interval, so that a server's threads are not held up."""
-
-MAX_BATCH_BYTES = 64 * 1024
-"""Bytes of payload taken in one go: one write that a socket's buffer usually takes whole."""
-
-
 GATHER_TIME = 0.005
 """Seconds in which records may gather once some came: a first one is written at once, and under
 load a wake-up and a write are shared by all that come in this time, which is the interpreter's own
@@ -43,14 +35,25 @@ class Intake:
         queue: where the records come from, and the books.
         options: the handler's arguments.
         reporter: says what is wrong with records.
+        batch_records: most records taken in one go.
+        batch_bytes: no further record once so many bytes of payload were taken.
     """
 
-    def __init__(self, queue: RecordQueue, options: Options, reporter: Reporter) -> None:
+    def __init__(
+        self,
+        queue: RecordQueue,
+        options: Options,
+        reporter: Reporter,
+        batch_records: int,
+        batch_bytes: int,
+    ) -> None:
         self._queue = queue
+        self._batch_records = batch_records
+        self._batch_bytes = batch_bytes
         self._reporter = reporter
         # So many records are not left waiting: half of what fits.
         fit = min(options.queue_size, options.queue_bytes // MOST_BYTES)
-        self._enough = max(1, min(MAX_BATCH_RECORDS, fit // 2))
+        self._enough = max(1, min(batch_records, fit // 2))
         self._under_load = False
         self._encoder = Encoder(
             options.identity, options.version, options.full, options.max_frame_size
@@ -69,7 +72,7 @@ class Intake:
             self._queue.wait(min(timeout, GATHER_TIME), interrupted, self._enough)
         self._under_load = self._queue.wait(timeout, interrupted)
         if self._under_load:
-            self._encode(self._queue.take(MAX_BATCH_RECORDS, MAX_BATCH_BYTES), into)
+            self._encode(self._queue.take(self._batch_records, self._batch_bytes), into)
 
     def _encode(self, batch: List[Snapshot], into: List[bytes]) -> None:
         problems: List[Problem] = []

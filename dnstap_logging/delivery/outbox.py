@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import List, Sequence
 
 from .queue import RecordQueue
-from .writer import HEADER_SIZE
 
 __all__ = ["Outbox"]
 
@@ -41,7 +40,8 @@ class Outbox:
         again = min(len(payloads), self._again)
         if again:
             self._again -= again
-            size -= sum(map(len, payloads[:again])) + again * HEADER_SIZE
+            framing = size - sum(map(len, payloads))  # the same for each frame
+            size -= sum(map(len, payloads[:again])) + framing * again // len(payloads)
             self._queue.book(resent=again)
         self._queue.settle(written=len(payloads) - again, size=size)
 

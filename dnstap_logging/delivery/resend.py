@@ -1,37 +1,25 @@
 """The frames of a session that may have to go out again on the next one.
 
-Belongs to whoever drives the delivery, which is the writer thread.
+Belongs to the session's writer.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from typing import Deque, List, NamedTuple, Sequence, Tuple
+from typing import Deque, List, Sequence, Tuple
 
 from ..framestream.frames import LENGTH
+from .destination import Unread
 
-__all__ = ["ResendRing", "Unread"]
-
+__all__ = ["ResendRing"]
 
 COUNTED_BYTES = 1024 * 1024
 """Bytes of a session's end of which it is known in how many records they lie: more than a socket's
 buffer holds where ours is not bounded by what is kept."""
 
 
-class Unread(NamedTuple):
-    """What of a session's records its peer may not have read.
-
-    Attributes:
-        frames: their payloads, as far as they are still here, in order.
-        lost_sight: how many more records that may be, of which nothing is here any more.
-    """
-
-    frames: List[bytes]
-    lost_sight: int
-
-
 class ResendRing:
-    """Keep the last frames that were written to a session.
+    """Keep the last frames that were written to one session.
 
     Args:
         limit: bytes of frames to keep; 0 keeps none.
@@ -48,13 +36,6 @@ class ResendRing:
         # buffer reaches.
         self._gone: Deque[Tuple[int, int]] = deque()
         self._gone_size = 0
-
-    def begin(self) -> None:
-        """Begin with a new session."""
-        self._batches.clear()
-        self._sizes.clear()
-        self._gone.clear()
-        self._size = self._records = self._gone_size = 0
 
     def add(self, payloads: Sequence[bytes], size: int) -> None:
         """Note frames that the kernel has taken.
@@ -82,7 +63,7 @@ class ResendRing:
             self._gone_size -= self._gone.popleft()[1]
 
     def unread(self, size: float) -> Unread:
-        """Tell what lies within the last so many bytes of the stream.
+        """Return what lies within the last so many bytes of the stream.
 
         Args:
             size: bytes that the peer may not have read; math.inf: nobody knows. A frame that lies

@@ -1,4 +1,4 @@
-"""A writer: one transport and one Frame Streams session, from its first frame to its last.
+"""A writer of Frame Streams: one transport and one session, from its first frame to its last.
 
 Belongs to the writer thread. A writer is used once: when anything goes wrong it is closed and
 another one takes its place, with a stream of its own that begins with START.
@@ -6,7 +6,6 @@ another one takes its place, with a stream of its own that begins with START.
 
 from __future__ import annotations
 
-import math
 import time
 from typing import List, Optional
 
@@ -20,8 +19,9 @@ from ..exceptions import (
 from ..framestream import Direction, WriterSession
 from ..framestream.frames import DNSTAP_CONTENT_TYPE
 from ..transport import Transport
+from .destination import WriteError, Writer
 
-__all__ = ["HEADER_SIZE", "WriteError", "Writer"]
+__all__ = ["HEADER_SIZE", "FrameWriter"]
 
 MOST_ANSWERS = 16
 """How often in one look the peer may have said something: it has nothing to say but FINISH."""
@@ -30,23 +30,7 @@ HEADER_SIZE = 4
 """The bytes of the length before each data frame."""
 
 
-class WriteError(TransportError):
-    """A write failed on the way.
-
-    Attributes:
-        cause: what went wrong.
-        frames: how many frames were handed whole to the kernel or the file before that.
-        size: their bytes.
-    """
-
-    def __init__(self, cause: TransportError, frames: int, size: int) -> None:
-        super().__init__(cause.address, cause.reason, cause.taken)
-        self.cause = cause
-        self.frames = frames
-        self.size = size
-
-
-class Writer:
+class FrameWriter(Writer):
     """Write frames of one Frame Streams session to one transport.
 
     Args:
@@ -60,9 +44,6 @@ class Writer:
         self._transport = transport
         self._session = WriterSession(DNSTAP_CONTENT_TYPE, direction)
         self._timeout = timeout
-        # How many of the last bytes the peer may not have read; known once the writer is closed.
-        self.unread: float = math.inf
-        self._closed = False
 
     @property
     def name(self) -> str:
@@ -81,15 +62,6 @@ class Writer:
         while not self._session.streaming:
             answer = self._receive(deadline, "ACCEPT")
             self._transport.send(self._session.receive(answer))
-
-    @property
-    def confirmed(self) -> bool:
-        """Whether the peer's FINISH came: it has read everything."""
-        return self._session.finished and self._session.direction is Direction.BIDIRECTIONAL
-
-    def fitting(self, payloads: List[bytes]) -> int:
-        """Return how many of the payloads may be written now; a stream on a socket has no end."""
-        return len(payloads)
 
     def write(self, payloads: List[bytes]) -> int:
         """Write one data frame for each payload, in one call to the kernel if it takes them.
@@ -151,13 +123,10 @@ class Writer:
 
     def close(self) -> None:
         """Close the transport as it is; never raise."""
-        if not self._closed:
-            self._closed = True
-            self.unread = 0 if self.confirmed else self._transport.unread()
         self._transport.close()
 
     def abandon(self) -> None:
-        """Let go of a transport inherited across a fork, without a word on it."""
+        """Let go of a transport inherited across a fork; nothing is sent on it."""
         self._transport.abandon()
 
     def _receive(self, deadline: float, expected: str) -> bytes:
@@ -187,7 +156,7 @@ class Writer:
 
     @staticmethod
     def _write_error(error: TransportError, payloads: List[bytes]) -> WriteError:
-        """Tell which frames were taken whole before the error."""
+        """Return the error with which frames were taken whole before it."""
         frames = size = 0
         for payload in payloads:
             length = HEADER_SIZE + len(payload)

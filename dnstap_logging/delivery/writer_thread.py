@@ -27,11 +27,12 @@ from ..interrupts import ends_greenlet, pass_on
 from ..message.snapshot import Snapshot
 from ..process.forks import here
 from ..process.process import begin_anew, close_with_multiprocessing, instances, orphans
-from ..process.threads import become_writer, import_ahead, require_threads
+from ..process.threads import become_writer, require_threads
 from ..shorten import describe_error
 from .connection import Connection
 from .delivery import Delivery
 from .destination import Destination
+from .destinations import make_destination
 from .losses import STUCK, say_stuck
 from .options import Options
 from .outbox import Outbox
@@ -76,14 +77,12 @@ class WriterThread:
 
     def __init__(self, options: Options, rotation: Optional[Rotation] = None) -> None:
         require_threads()
-        if options.address.host:
-            import_ahead()
         self._options = options
         self.close_timeout = options.close_timeout
         self._closed = False
         # What the diagnostics' thread asks once records come: a line about the loggers, or "".
         self.look_at_loggers: Callable[[], str] = str
-        self._set_up(Destination(options, rotation))
+        self._set_up(make_destination(options, rotation))
         self._connection.prepare()
         instances.add(self)
 
@@ -91,14 +90,16 @@ class WriterThread:
         """Make everything that one process has for itself."""
         options = self._options
         self.rotation = destination.rotation  # a forked child's own
-        address = str(destination.address)
+        address = destination.name
         self._queue = RecordQueue(
             options.queue_size, options.queue_bytes, options.blocking, address
         )
         self._reporter = Reporter(address, options.report_interval)
         outbox = Outbox(self._queue)
         self._connection = Connection(self._queue, outbox, destination, options, self._reporter)
-        self._delivery = Delivery(self._queue, outbox, self._connection, options, self._reporter)
+        self._delivery = Delivery(
+            self._queue, outbox, self._connection, destination, options, self._reporter
+        )
         # Held by whoever drives the delivery: two drivers would mix their frames.
         self._driving = threading.Lock()
         # Held while a thread is started; calling threads only ever try it.

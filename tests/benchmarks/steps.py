@@ -20,9 +20,9 @@ from dnstap_logging.adapter.calls import make_plan
 from dnstap_logging.adapter.direct import direct_handlers
 from dnstap_logging.codec import proto
 from dnstap_logging.codec.encoding import Encoder
-from dnstap_logging.delivery.intake import MAX_BATCH_BYTES, MAX_BATCH_RECORDS
+from dnstap_logging.delivery.destination import Destination
 from dnstap_logging.delivery.queue import RecordQueue
-from dnstap_logging.delivery.writer import Writer
+from dnstap_logging.delivery.writer import FrameWriter
 from dnstap_logging.message.message import Problem
 from dnstap_logging.message.snapshot import SIZE, Snapshot, take_snapshot
 from dnstap_logging.transport import FileTransport
@@ -91,7 +91,7 @@ def snapshots_of_adapter() -> List[Snapshot]:
 def batches(queue: RecordQueue) -> Iterator[List[Snapshot]]:
     """Yield what the writer thread takes at a time, and settle it."""
     while queue.queue:
-        batch = queue.take(MAX_BATCH_RECORDS, MAX_BATCH_BYTES)
+        batch = queue.take(Destination.batch_records, Destination.batch_bytes)
         yield batch
         queue.settle(written=len(batch), size=sum(record[SIZE] for record in batch))
 
@@ -163,9 +163,9 @@ def frame_and_write() -> Quantities:
     encoder = Encoder(IDENTITY.encode(), VERSION.encode())
     payloads = [encoder.encode_record(snapshot, []) for snapshot in snapshots_of_adapter()]
     left = iter(payloads)
-    cut = iter(lambda: list(islice(left, MAX_BATCH_RECORDS)), [])
+    cut = iter(lambda: list(islice(left, Destination.batch_records)), [])
     with tempfile.TemporaryDirectory() as folder:
-        writer = Writer(FileTransport(Path(folder) / "capture.fstrm"), False, 0)
+        writer = FrameWriter(FileTransport(Path(folder) / "capture.fstrm"), False, 0)
         writer.start()
         written = timed(lambda: [writer.write(batch) for batch in cut])
         writer.stop()

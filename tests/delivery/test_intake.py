@@ -21,7 +21,8 @@ from tests.helpers.support import wait_until
 def make_intake(queue_size: int = 100) -> Intake:
     handler = DnstapHandler("unix:///nowhere", queue_size=queue_size)
     queue = RecordQueue(queue_size, 1 << 30, False, "unix:///nowhere")
-    made = Intake(queue, handler._options, Reporter(str(parse_address("unix:///nowhere")), 10))
+    reporter = Reporter(str(parse_address("unix:///nowhere")), 10)
+    made = Intake(queue, handler._options, reporter, 256, 64 * 1024)
     handler.close()
     return made
 

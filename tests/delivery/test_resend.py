@@ -79,16 +79,6 @@ def test_without_a_ring_all_is_unknown() -> None:
     assert ring.unread(0) == ([], 0)
 
 
-def test_a_new_session_begins_empty() -> None:
-    """The next session does not count what was written to an earlier one."""
-    ring = ResendRing(1000)
-    add(ring, payloads(0, 5))
-    ring.begin()
-    add(ring, payloads(5, 1))
-
-    assert ring.unread(math.inf) == (payloads(5, 1), 0)
-
-
 @given(
     batches=st.lists(st.lists(st.integers(1, 40), min_size=1, max_size=8), max_size=20),
     limit=st.integers(0, 400),

@@ -11,8 +11,9 @@ from typing import Dict, List, Set
 import pytest
 
 from dnstap_logging.codec.encoding import DEFAULT_MAX_PAYLOAD
-from dnstap_logging.delivery import intake, options
+from dnstap_logging.delivery import options
 from dnstap_logging.delivery.connection import MOST_ROUNDS
+from dnstap_logging.delivery.destination import Destination
 from dnstap_logging.framestream.frames import MAX_CONTROL_FRAME_SIZE
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -66,8 +67,8 @@ def test_every_path_that_is_named_exists() -> None:
     ("text", "value"),
     [
         ("last `resend_bytes` (256 KiB) of frames", options.DEFAULT_RESEND_BYTES == 256 * 1024),
-        ("| 256 records, or the record", intake.MAX_BATCH_RECORDS == 256),
-        ("with which 64 KiB are reached", intake.MAX_BATCH_BYTES == 64 * 1024),
+        ("| 256 records, or the record", Destination.batch_records == 256),
+        ("with which 64 KiB are reached", Destination.batch_bytes == 64 * 1024),
         ("`max_frame_size` (96 KiB)", DEFAULT_MAX_PAYLOAD == 96 * 1024),
         ("a control frame of 512 bytes", MAX_CONTROL_FRAME_SIZE == 512),
         ("when four sessions in a\nrow", MOST_ROUNDS == 4),

@@ -17,7 +17,7 @@ import pytest
 import dnstap_logging
 from dnstap_logging import DnstapHandler, DnstapReader, DnstapReceiver
 from dnstap_logging.address import Address
-from dnstap_logging.delivery.writer import WriteError
+from dnstap_logging.delivery.destination import WriteError
 from dnstap_logging.exceptions import DiskFull, FileLocked, PeerClosed, TransportTimeout
 from dnstap_logging.transport import FileTransport, Resolver, TlsOptions, connect, never
 from dnstap_logging.transport.file import EMPTIED

@@ -1,0 +1,175 @@
+"""The two kinds of destinations, and the choice between them."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import Optional
+
+from ..capture.rotation import Rotation
+from ..exceptions import FileLocked, PeerClosed, TransportError
+from ..process.threads import import_ahead
+from ..transport import FileTransport, Resolver, Until, connect
+from .capture_writer import CaptureWriter, find_capture_end
+from .destination import Destination
+from .options import Options
+from .stream_writer import StreamWriter
+
+__all__ = ["FileDestination", "StreamDestination", "make_destination"]
+
+BROKEN = (errno.ECONNRESET, errno.ECONNABORTED, errno.EPIPE)
+"""What the system says of a connection that the peer has ended."""
+
+
+def make_destination(options: Options, rotation: Optional[Rotation] = None) -> Destination:
+    """Return the destination for an address.
+
+    Args:
+        options: the handler's arguments.
+        rotation: of a file, when to roll over and how; None: never.
+    """
+    if options.address.is_file:
+        return FileDestination(options, rotation)
+    return StreamDestination(options)
+
+
+class StreamDestination(Destination):
+    """A collector behind a unix, TCP or TLS socket.
+
+    Args:
+        options: the handler's arguments.
+    """
+
+    def __init__(self, options: Options) -> None:
+        super().__init__(str(options.address), options.max_reconnect_interval)
+        self._options = options
+        self._address = options.address
+        self._resolver = Resolver()
+        self.answers = options.bidirectional
+
+    def prepare(self) -> Optional[FileLocked]:
+        """Import what connecting needs, before there is a thread that a fork could interrupt."""
+        if self._address.host:
+            import_ahead()
+        return None
+
+    def open(self, until: Until) -> StreamWriter:
+        """Connect; return a writer that has not begun its stream yet."""
+        options = self._options
+        transport = connect(
+            self._address,
+            timeout=options.timeout,
+            until=until,
+            resolver=self._resolver,
+            tls=options.tls,
+            resend_bytes=options.resend_bytes,
+        )
+        return StreamWriter(transport, options.bidirectional, options.timeout, options.resend_bytes)
+
+    def hint(self, error: Exception, early: bool) -> str:
+        """Say what to try if a peer ended the session before it showed what it speaks."""
+        if self.answers or not early or self._address.scheme != "tcp":
+            return ""
+        is_close = isinstance(error, PeerClosed) or getattr(error, "errno", None) in BROKEN
+        return "; if it speaks TLS, use tls://" if is_close else ""
+
+    def for_child(self, pid: int) -> StreamDestination:
+        """Return the child's destination: the same collector."""
+        return StreamDestination(self._options)
+
+
+class FileDestination(Destination):
+    """A capture file.
+
+    Args:
+        options: the handler's arguments.
+        rotation: when to roll over and how; None: never.
+    """
+
+    lasting = True
+    opened = "opened"
+    end = "STOP"
+
+    def __init__(self, options: Options, rotation: Optional[Rotation] = None) -> None:
+        super().__init__(str(options.address), options.max_reconnect_interval)
+        self._options = options
+        self._path = options.address.path
+        self.rotation = rotation
+        self._prepared: Optional[CaptureWriter] = None
+        # Of the next file to be opened. Only the first may be emptied, or must be new: what is
+        # found at the path later was put there by a rotation of somebody's.
+        self._mode = options.mode
+
+    @property
+    def prepared(self) -> bool:
+        """Whether a file is open whose stream has not begun yet."""
+        return self._prepared is not None
+
+    def prepare(self) -> Optional[FileLocked]:
+        """Open, check and lock the file, as FileHandler does."""
+        if not self._options.delay:
+            try:
+                self._prepared = self._open_capture()
+            except FileLocked as error:
+                return error
+            except TransportError as error:
+                argument = f"address={self._path!r}"
+                raise TransportError(argument, error.reason) from error
+        return None
+
+    def open(self, until: Until) -> CaptureWriter:
+        """Open the file, unless it is; return a writer that has not begun its stream yet."""
+        writer, self._prepared = self._prepared or self._open_capture(), None
+        return writer
+
+    def _open_capture(self) -> CaptureWriter:
+        options = self._options
+        transport = FileTransport(self._path, self._mode, options.permissions)
+        try:
+            end = find_capture_end(transport, options.max_frame_size)
+        except BaseException:
+            transport.close()
+            raise
+        self._mode = "a"
+        self.unlocked = transport.unlocked
+        return CaptureWriter(transport, end, self.rotation)
+
+    def renew(self) -> None:
+        """End the stream of a file that was moved away before a record came; close it."""
+        writer = self._prepared
+        if writer is None:
+            return
+        try:
+            writer.look()
+        except PeerClosed:
+            self._prepared = None
+            try:
+                writer.start()
+            except TransportError:  # no room for START: nothing is lost with an empty file
+                writer.close()
+            else:
+                writer.stop()
+
+    def release(self) -> None:
+        """Close a file whose stream has not begun."""
+        if self._prepared is not None:
+            self._prepared.close()
+            self._prepared = None
+
+    def for_child(self, pid: int) -> FileDestination:
+        """Let go of the parent's file; return the child's: ``<name>.<pid><suffix>``.
+
+        A child never writes into its parent's capture: two interleaved streams cannot be read.
+        """
+        if self._prepared is not None:
+            self._prepared.abandon()
+            self._prepared = None
+        stem, suffix = os.path.splitext(self._options.address.path)
+        path = f"{stem}.{pid}{suffix}"
+        rotation = None if self.rotation is None else self.rotation.for_child(path)
+        child = FileDestination(self._options, rotation)
+        child._path = path
+        child.name = str(self._options.address._replace(path=path))
+        # In a container the pid, and so the file, may be that of an earlier child.
+        child._mode = "a"
+        return child
