@@ -40,6 +40,10 @@ FORK_PATIENCE = 0.25
 time, unless whoever forks holds a lock that the line needs, or the console is stuck: to wait
 longer, or at each fork, would not help."""
 
+END_PATIENCE = 0.25
+"""Seconds that the main thread waits for a line at the interpreter's end; it takes no time, unless
+the console is stuck."""
+
 Text = Union[str, Callable[[], str]]
 
 
@@ -72,6 +76,7 @@ class Reporter:
     def report(self, kind: str, level: int, text: Text, after: float = 0.0) -> None:
         """Have a line logged; never block, never raise. Safe in any thread and signal handler.
 
+        Only at the interpreter's end the main thread waits for it, a moment at most (see `drain`).
         It starts the desk's thread, if that does not run yet.
 
         Args:
@@ -93,6 +98,8 @@ class Reporter:
             self._due[kind] = max(self.due(kind), time.monotonic() + after)
         self._pending[kind] = (level, text)
         _desk.mailbox.put((self, kind))
+        if not threading.main_thread().is_alive() and _is_main():
+            self.drain(END_PATIENCE)  # an exit hook logs, and nobody closes us after it
 
     def pending(self) -> Tuple[str, ...]:
         """Return the kinds of the lines that wait to be logged."""
@@ -184,6 +191,10 @@ class Reporter:
                 except BaseException as error:
                     if ends_greenlet(error):
                         raise
+
+
+def _is_main() -> bool:
+    return threading.get_ident() == threading.main_thread().ident
 
 
 def _make_reporter(name: str, interval: float, counts: bool) -> Reporter:

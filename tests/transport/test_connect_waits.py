@@ -68,7 +68,7 @@ def test_a_silent_address_times_out() -> None:
         error = error_of(address_of(silent), timeout=SHORT)
 
     assert isinstance(error, TransportTimeout)
-    assert "no answer in 0.3 s" in error.reason
+    assert re.search(r"no answer in 0\.[23]\d* s", error.reason), error.reason
 
 
 @pytest.mark.skipif(not linux_only, reason="other systems answer when their queue is full")
