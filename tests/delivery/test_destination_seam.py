@@ -108,6 +108,7 @@ class PairWriter(Writer):
         for number, payload in enumerate(payloads):
             frame = PREFIX.pack(len(payload), zlib.crc32(payload)) + payload
             try:
+                self.look()  # or the acknowledgements would fill their way, and stop the reader
                 self._sock.sendall(frame)
             except OSError as error:
                 raise WriteError(TransportError(NAME, str(error)), number, size) from error
