@@ -1,6 +1,6 @@
 """What an operator's policy did to an answer: `Policy`, and the converter of `dns_policy`.
 
-Between `values.py`, whose converters it uses, and `extras.py`. Policies are immutable: any thread
+Between `values.py`, whose converters it uses, and `snapshot.py`. Policies are immutable: any thread
 may use them.
 """
 
