@@ -1,8 +1,4 @@
-"""Refusing copies: what owns a thread, a socket or a file exists once, in one process.
-
-Copying such an object would share what one of the two then closes, and pickling it fails somewhere
-inside with a sentence about a lock. Any thread may ask.
-"""
+"""Refuse to copy or pickle what owns a thread, a socket or a file."""
 
 from __future__ import annotations
 
@@ -16,7 +12,7 @@ def refuse_copy(value: object, owns: str, instead: str) -> NoReturn:
 
     Args:
         value: the object.
-        owns: what it owns, which cannot be in two places.
-        instead: what to do.
+        owns: what it owns.
+        instead: what the user can do instead.
     """
     raise TypeError(f"{value!r} owns {owns}: it cannot be copied or pickled; {instead}")

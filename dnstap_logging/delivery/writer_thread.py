@@ -26,7 +26,7 @@ from ..diagnostics import Reporter, Text
 from ..interrupts import ends_greenlet, pass_on
 from ..message.snapshot import Snapshot
 from ..process.forks import here
-from ..process.process import begin_anew, close_with_multiprocessing, instances, orphans
+from ..process.process import close_with_multiprocessing, instances, orphans, reset_child
 from ..process.threads import become_writer, require_threads
 from ..shorten import describe_error
 from .connection import Connection
@@ -124,7 +124,7 @@ class WriterThread:
             patient: a reopen does not send it away while it waits.
         """
         if not here[0]:  # where no at-fork hook ran, as in some uWSGI set-ups
-            begin_anew()
+            reset_child()
         accepted = self._queue.offer(snapshot, patient)
         try:
             if not accepted:

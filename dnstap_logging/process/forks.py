@@ -1,9 +1,8 @@
-"""Tell a forked child from its parent, for every record, without a system call.
+"""Find out, at each record and without a system call, whether the process is a new fork.
 
-At-fork hooks tell it too, but not every fork runs them: a server that embeds Python may fork by
-itself. So every record has to ask. os.getpid() is a system call of a tenth of a microsecond, a
-tenth of what a record costs its caller; a page of memory that the kernel clears in a forked child
-(MADV_WIPEONFORK, madvise(2)) is read in a third of that.
+A fork in C, as by a server that embeds Python, runs no at-fork hook, so each record has to check.
+os.getpid() is a system call and takes a tenth of a record's time; reading a page that the kernel
+clears in forked children (MADV_WIPEONFORK, madvise(2)) takes a third of that.
 """
 
 from __future__ import annotations
@@ -13,14 +12,14 @@ import os
 import sys
 from typing import Union
 
-__all__ = ["here", "settle_here"]
+__all__ = ["here", "mark_here"]
 
 MADV_WIPEONFORK = 18
-"""Of Linux since 4.14; Python's mmap does not name it."""
+"""Linux 4.14 and newer; not in Python's mmap."""
 
 
 class _Process:
-    """What stands in for the page where there is none: asks for the process id."""
+    """Compares process ids, on systems without such a page."""
 
     def __init__(self) -> None:
         self._pid = os.getpid()
@@ -44,12 +43,12 @@ def _make_page() -> Union[mmap.mmap, _Process]:
 
 
 here = _make_page()
-"""``here[0]`` is true, except in a forked child that `settle_here` was not called in yet."""
+"""``here[0]`` is false in a forked child until it calls `mark_here`."""
 
 
-def settle_here() -> None:
-    """Note that this process knows of itself."""
+def mark_here() -> None:
+    """Make ``here[0]`` true in this process."""
     here[0] = 1
 
 
-settle_here()
+mark_here()

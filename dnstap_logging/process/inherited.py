@@ -1,10 +1,8 @@
-"""What a forked child must not keep: descriptors of its parent's connections and files.
+"""Close in a forked child the descriptors of its parent's connections and files.
 
-Whoever forks does not know what the writer threads are doing. A connection that one of them is just
-making would be held by the child for as long as it lives: the collector would never see its end,
-and one that shakes hands with one sender after the other would wait for it. A capture would stay
-locked. So every descriptor is known here while it is open, and no fork may come between the system
-call that opens or closes it and the note of that.
+If the child kept them, the collector would not see the parent's connection end, and a capture would
+stay locked. So all open descriptors are registered here, and forks wait while one is opened and
+registered, or closed.
 """
 
 from __future__ import annotations
@@ -19,11 +17,11 @@ from typing import Any, Callable, Dict, Iterator, Tuple, TypeVar
 __all__ = ["close_in_child", "no_fork"]
 
 FORK_PATIENCE = 0.5
-"""Seconds from its beginning for which a fork waits for an open or a close. They take microseconds,
-unless a file system hangs; then there is no descriptor yet that a child could inherit."""
+"""Seconds that an open or close can delay a fork. It takes microseconds, unless a file system
+hangs; then there is no descriptor yet that a child could inherit."""
 
 OPEN_PATIENCE = 2.0
-"""Seconds for which an open or a close waits for forks: a program may fork without a pause."""
+"""Seconds that an open or close waits for forks: a program may fork all the time."""
 
 POLL_INTERVAL = 0.0005
 
@@ -31,34 +29,31 @@ _Owner = TypeVar("_Owner")
 
 _closers: weakref.WeakKeyDictionary[Any, Callable[[Any], None]] = weakref.WeakKeyDictionary()
 
-# Plain dicts instead of a lock, as each operation on them is atomic: a lock would have to survive
-# signal handlers, forks and a file system that hangs, which may hold up no other handler.
-_changes: Dict[object, Tuple[int, float]] = {}  # under way: the thread of each, and its beginning
-_forks: Dict[int, int] = {}  # under way: the thread of each
+# Dicts, whose operations are atomic. A lock would have to survive signal handlers and forks, and a
+# file system that hangs would block all other handlers.
+_changes: Dict[object, Tuple[int, float]] = {}  # opens and closes now: thread and start time
+_forks: Dict[int, int] = {}  # threads that are forking
 
 
 def close_in_child(owner: _Owner, close: Callable[[_Owner], None]) -> None:
-    """Have a forked child close its copy of a descriptor at once.
+    """Have forked children call ``close(owner)``, which must not write, unlock or wait.
 
-    Args:
-        owner: of the descriptor; it is not kept alive.
-        close: called with the owner in the child; must neither write, unlock nor wait.
+    The owner is not kept alive.
     """
     _closers[owner] = close
 
 
 @contextlib.contextmanager
 def no_fork() -> Iterator[None]:
-    """Have forks wait while a descriptor is opened and noted, or closed.
+    """Have forks wait while a descriptor is opened and registered, or closed.
 
-    Not for anything else: no waiting, and no code of the user's.
+    The block must not wait or call user code.
     """
     change = object()
     thread = threading.get_ident()
     give_up = monotonic() + OPEN_PATIENCE
     while True:
-        # In this order, while a fork announces itself first and then looks: one of the two sees
-        # the other.
+        # First announce, then look, as a fork does: so at least one of the two sees the other.
         _changes[change] = thread, monotonic()
         if not _others(_forks, thread) or monotonic() >= give_up:
             break
@@ -80,7 +75,7 @@ def _before_fork() -> None:
     while True:
         oldest = monotonic() - FORK_PATIENCE
         changes = list(_changes.values())
-        # A signal handler that forks may have interrupted a change of its own thread.
+        # Not for its own thread: a signal handler that forks may have interrupted an open there.
         if not any(thread != mine and began > oldest for thread, began in changes):
             return
         sleep(POLL_INTERVAL)
@@ -97,7 +92,7 @@ def _after_fork_in_child() -> None:
         try:
             close(owner)
         except OSError:
-            pass  # the descriptor is gone in any case
+            pass  # it is closed even so
     _closers.clear()
 
 

@@ -1,7 +1,4 @@
-"""What happens to all writer threads at once: a fork, and the end of the process.
-
-Each `WriterThread` is known here from its beginning, by a weak reference.
-"""
+"""What all writer threads do after a fork and at the end of the process."""
 
 from __future__ import annotations
 
@@ -13,37 +10,37 @@ from _thread import RLock
 from typing import Callable, Protocol, Set
 
 from ..diagnostics import renew_desk
-from .forks import here, settle_here
+from .forks import here, mark_here
 
-__all__ = ["Member", "begin_anew", "close_with_multiprocessing", "instances", "orphans"]
+__all__ = ["Member", "close_with_multiprocessing", "instances", "orphans", "reset_child"]
 
-RENEW_PATIENCE = 1.0
-"""Seconds that a thread of a forked child waits while another one begins anew there. That takes no
-time, unless the parent was just at it itself when it forked: then waiting does not help."""
+RESET_PATIENCE = 1.0
+"""Seconds that a thread of a forked child waits for another one that resets it. That takes no time;
+but if the lock was held when the parent forked, nobody in the child will release it."""
 
 
 class Member(Protocol):
-    """A `WriterThread`, as far as it is known here."""
+    """What is used of a `WriterThread` here."""
 
     def reset_in_child(self) -> None:
-        """Begin anew in a forked child."""
+        """Drop in a forked child what belongs to the parent."""
 
     def join(self) -> None:
-        """Wait for the end of a delivery that was asked to stop, at most until its deadline."""
+        """Wait for the end of a delivery that was told to stop, at most until its deadline."""
 
 
 instances: weakref.WeakSet[Member] = weakref.WeakSet()
-# Threads that drain the queue of a handler that is gone; discarded as they are joined.
+# Threads that drain the queue of a deleted handler; discarded when joined.
 orphans: Set[Member] = set()
 
-# Held while a forked child begins anew: where no hook ran, several of its threads may come at once,
-# and none may go on with what is still the parent's. The C one, since a signal handler may log.
-_renewing = RLock()
+# Where no at-fork hook ran, several threads of the child may come at once, and none may go on
+# before the reset is done. The C one, since a signal handler may log.
+_resetting = RLock()
 
 
-def begin_anew() -> None:
-    """Begin anew in a forked child, once for all instances, and all its threads."""
-    held = _renewing.acquire(timeout=RENEW_PATIENCE)
+def reset_child() -> None:
+    """Reset all writer threads and the diagnostics in a forked child, once."""
+    held = _resetting.acquire(timeout=RESET_PATIENCE)
     try:
         if here[0]:
             return
@@ -52,17 +49,17 @@ def begin_anew() -> None:
         for instance in list(instances):
             instance.reset_in_child()
     finally:
-        settle_here()
+        mark_here()
         if held:
-            _renewing.release()
+            _resetting.release()
 
 
 def close_with_multiprocessing(owner: object, close: Callable[[], None]) -> None:
     """Have a function called at the end of a multiprocessing child, where atexit does not run.
 
     Args:
-        owner: whom it closes. It is not kept alive; once it is gone, nothing is left of this.
-        close: called when the owner is gone, too, and must not keep it alive.
+        owner: what it closes. It is not kept alive, and the registration ends with it.
+        close: called also when the owner is deleted; must not keep it alive.
     """
     process = sys.modules.get("multiprocessing.process")
     util = sys.modules.get("multiprocessing.util")
@@ -76,5 +73,5 @@ def _join_orphans() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=begin_anew)
+    os.register_at_fork(after_in_child=reset_child)
 atexit.register(_join_orphans)

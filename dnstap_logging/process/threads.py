@@ -1,4 +1,4 @@
-"""What a thread of ours is: a daemon, with a signal mask of its own; under gevent, a greenlet."""
+"""What the writer thread needs: a daemon thread, SIGPIPE blocked; under gevent, a greenlet."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ __all__ = ["become_writer", "import_ahead", "require_threads"]
 
 
 def require_threads() -> None:
-    """Make sure that daemon threads are possible here.
+    """Check that daemon threads are possible here.
 
     Raises:
-        DnstapLoggingError: they are not, as in an isolated subinterpreter (PEP 684, from Python
-            3.12 on; before, the first start of a thread tells).
+        DnstapLoggingError: they are not, as in an isolated subinterpreter (PEP 684, Python 3.12 and
+            newer).
     """
     try:
         threading.Thread(daemon=True)
@@ -27,27 +27,26 @@ def require_threads() -> None:
 
 
 def import_ahead() -> None:
-    """Import what socket functions import on their first call with a host: its encoding.
+    """Import what socket functions import at their first call with a host name.
 
-    A process that forks while the writer thread is in the middle of an import leaves that module's
-    lock held for ever in the child, whose writer thread would wait for it.
+    If the process forked while the writer thread did that, the import lock would stay locked in the
+    child, and its writer thread would wait for ever.
     """
     codecs.lookup("idna")
 
 
 def become_writer(starter: int) -> bool:
-    """Prepare the calling thread for writing; tell whether it is a greenlet.
+    """Prepare the calling thread for writing; return whether it is a greenlet.
 
-    A greenlet is not a thread: the signal mask is that of the whole program, and nobody else runs
-    until it waits.
+    A greenlet shares its thread's signal mask with the whole program, and nothing else runs until
+    it waits.
 
     Args:
-        starter: the native id of the thread that has started this one.
+        starter: the native id of the thread that started this one.
     """
     if threading.get_native_id() == starter:
         return True
     if hasattr(signal, "pthread_sigmask"):
-        # TLS writes cannot be told MSG_NOSIGNAL: a program that set SIGPIPE back to its default
-        # action would die with its collector.
+        # ssl cannot use MSG_NOSIGNAL, and a program may have reset SIGPIPE, which would kill it.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGPIPE})
     return False

@@ -176,7 +176,7 @@ def test_all_threads_of_a_child_whose_fork_ran_no_hook_wait_for_the_reset(tmp_pa
             handler = attach(sys.argv[1])
             log(0)
             assert handler.flush()
-            begin_anew = WriterThread.reset_in_child
+            reset = WriterThread.reset_in_child
             begun, logged = threading.Event(), threading.Event()
             def log_too():
                 assert begun.wait(60)
@@ -185,8 +185,8 @@ def test_all_threads_of_a_child_whose_fork_ran_no_hook_wait_for_the_reset(tmp_pa
             def seen(self):
                 begun.set()
                 waits = lambda: sys._current_frames()[second.ident].f_code.co_name
-                wait_until(lambda: logged.is_set() or waits() == "begin_anew")
-                begin_anew(self)
+                wait_until(lambda: logged.is_set() or waits() == "reset_child")
+                reset(self)
             child = os.fork()
             if child == 0:
                 WriterThread.reset_in_child = seen
