@@ -24,8 +24,9 @@ from .delivery.writer_thread import WriterThread
 from .diagnostics import LOGGER_NAME
 from .interrupts import pass_on
 from .loggers import SilentMistakes, deaf_kinds, describe_refusal
+from .message.fields import has_dns_keys
 from .message.nested import lift
-from .message.snapshot import PAYLOAD, Unusable, has_dns_keys, take_snapshot
+from .message.snapshot import PAYLOAD, Unusable, take_snapshot
 from .shorten import describe_error, shorten, type_name
 from .transport import DEFAULT_PERMISSIONS
 

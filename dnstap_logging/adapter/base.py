@@ -30,18 +30,8 @@ from ..diagnostics import LOGGER_NAME, Reporter
 from ..interrupts import pass_on
 from ..loggers import describe_unheard
 from ..message.enums import MessageType
-from ..message.snapshot import (
-    FIELDS,
-    NOT_PLAIN,
-    PREFIX,
-    KeySet,
-    Snapshot,
-    Unusable,
-    convert,
-    key_set,
-    plain_size,
-    take_snapshot,
-)
+from ..message.fields import FIELDS, PREFIX, KeySet, key_set
+from ..message.snapshot import NOT_PLAIN, Snapshot, Unusable, convert, plain_size, take_snapshot
 from ..text.lazy import LINE_FRAMES, LazyLine, Line, LineWay, takes_lines
 from .calls import Plan, make_extras, make_plan
 from .direct import direct_handlers

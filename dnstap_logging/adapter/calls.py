@@ -9,7 +9,8 @@ from typing import Any, Dict, Mapping, NamedTuple, Optional, Tuple
 
 from ..interrupts import pass_on
 from ..message.enums import MessageType
-from ..message.snapshot import FIELDS, NOT_PLAIN, KeySet, plain_size
+from ..message.fields import FIELDS, KeySet
+from ..message.snapshot import NOT_PLAIN, plain_size
 from ..message.values import as_message_type
 
 __all__ = ["Plan", "make_extras", "make_plan"]

@@ -3,8 +3,8 @@
 The bytes are those that the protobuf library writes: each field that has a value, in the order of
 the numbers (`wire_table.py`). `Encoder.encode` takes a message. `Encoder.encode_record` takes the
 snapshot of a record, and joins the same pieces without making a message first (`record_code.py`).
-A record with a value that is not usual is left to `message.check`, which converts the value or says
-what is wrong with it.
+A record with a value that is not usual is left to `message_from_snapshot`, which converts the value
+or says what is wrong with it.
 
 The writer thread owns an `Encoder`. Framing is not done here: a payload is what one data frame
 holds.
@@ -15,8 +15,10 @@ from __future__ import annotations
 from typing import Any, Dict, List, Optional, Union
 
 from ..exceptions import InvalidMessage, MessageTooLarge
-from ..message.message import DnstapMessage, Problem, check
-from ..message.snapshot import PAYLOAD, KeySet, Snapshot
+from ..message.check import Problem, message_from_snapshot
+from ..message.fields import KeySet
+from ..message.message import DnstapMessage
+from ..message.snapshot import PAYLOAD, Snapshot
 from ..message.values import NS, as_text_octets
 from ..shorten import describe_error, shorten
 from .pieces import Memo
@@ -76,7 +78,7 @@ class Encoder:
             pass
         if snapshot[1] is PAYLOAD:
             return self._checked(snapshot[2][0])
-        return self.encode(check(snapshot, problems), problems)
+        return self.encode(message_from_snapshot(snapshot, problems), problems)
 
     def _checked(self, payload: Any) -> bytes:
         """Return a ready payload, if it can be a frame."""

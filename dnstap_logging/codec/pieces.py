@@ -45,8 +45,8 @@ MAX_REMEMBERED = 4096
 that come again, a hostile one sends from new ones each time."""
 
 PLAIN_SECONDS = 10**9
-"""Times before this (2001) are left to `message.check`: float seconds hold fractions there that
-could be rounded up to a whole second, and an int is most likely not of nanoseconds."""
+"""Times before this (2001) are left to `message_from_snapshot`: float seconds hold fractions there
+that could be rounded up to a whole second, and an int is most likely not of nanoseconds."""
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")

@@ -7,7 +7,7 @@ snippets below; no value and no name of a user's is part of it.
 
 A snippet reads the variable that is named as the field, and sets the field's piece, which has an
 underscore behind its name. Snippets of fixed fields run once. For a value that is not usual a
-snippet may raise anything: `message.check` then takes the record. Used by writer threads.
+snippet may raise anything: `message_from_snapshot` then takes the record. Used by writer threads.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from functools import lru_cache
 from textwrap import indent
 from typing import AbstractSet, Any, Callable, Dict, FrozenSet, Iterator, List, Tuple
 
+from ..message.fields import KeySet
 from ..message.policy import as_policy
-from ..message.snapshot import Converted, KeySet, Snapshot
+from ..message.snapshot import Converted, Snapshot
 from ..message.values import NS, as_http_protocol, as_port, as_socket_family
 from . import pieces as wire_pieces
 from .pieces import Unusual
@@ -27,7 +28,7 @@ from .table import MESSAGE, TYPE_IS_MESSAGE
 __all__ = ["Encode", "compile_encode"]
 
 Encode = Callable[[Snapshot], bytes]
-"""Returns the payload of a record, or raises: then `message.check` has to take it."""
+"""Returns the payload of a record, or raises: then `message_from_snapshot` has to take it."""
 
 MAX_COMPILED = 1024
 """Compiled sources that are kept, of some 5 kB each. To compile one takes a millisecond, in which

@@ -11,7 +11,7 @@ from typing import Callable, Dict, List
 from ..codec.encoding import Encoder
 from ..diagnostics import Reporter
 from ..exceptions import InvalidMessage, MessageTooLarge
-from ..message.message import Problem
+from ..message.check import Problem
 from ..message.snapshot import Snapshot
 from ..shorten import describe_error
 from .options import Options

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import List
 
 from ..dnswire.message import HEADER_SIZE, read_body, read_header
-from ..message.message import Problem
+from ..message.check import Problem
 from ..message.snapshot import Converted, Snapshot
 
 __all__ = ["has_length", "strip_length"]

@@ -9,8 +9,9 @@ from typing import Any, Callable, Dict, Optional, Tuple, Union
 
 from ..arguments import DEFAULT, Default, integer
 from ..message.enums import PolicyMatch, SocketFamily
+from ..message.fields import FIELDS
 from ..message.policy import Policy
-from ..message.snapshot import FIELDS, Unusable
+from ..message.snapshot import Unusable
 from ..message.values import MAPPED, MAX_WIRE_MESSAGE, Endpoint
 from ..shorten import type_name
 from ..text.lazy import Line

@@ -1,6 +1,6 @@
 """What filters share: the dns extras of a record, lists as arguments, the line about a wrong place.
 
-Values are converted by the converters of `snapshot.FIELDS`, so a filter accepts what the handler
+Values are converted by the converters of `FIELDS`, so a filter accepts what the handler
 accepts. Runs in the threads that log; nothing raises for any value.
 """
 
@@ -14,9 +14,10 @@ from typing import Callable, FrozenSet, Iterable, Iterator, List, Optional, Type
 from ..diagnostics import Reporter
 from ..dnswire.message import Question, read_question, read_questions
 from ..interrupts import pass_on
+from ..message.fields import FIELDS
+from ..message.fields import has_dns_keys as _has_dns_keys
 from ..message.nested import nested_extras
-from ..message.snapshot import FIELDS, convert
-from ..message.snapshot import has_dns_keys as _has_dns_keys
+from ..message.snapshot import convert
 from ..message.values import reason
 from ..shorten import shorten
 

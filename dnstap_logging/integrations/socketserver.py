@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Callable, ClassVar, Dict, Optional
 
 from ..interrupts import pass_on
 from ..message.enums import SocketProtocol
-from ..message.snapshot import FIELDS
+from ..message.fields import FIELDS
 from .serving import log_query, log_response
 from .tap import LoggerLike, ProtocolLike, Tap, as_adapter, as_protocol, as_role, report
 

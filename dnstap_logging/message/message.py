@@ -1,59 +1,24 @@
 """A dnstap message: the dns extras, checked once and made immutable.
 
-`DnstapMessage` is what readers hand out, what the encoder takes, and what programs may build
-themselves: its constructor is strict and raises. `check` makes one out of a log record's snapshot
-in the writer thread; it is lenient, leaves out what cannot be used and collects the reasons. Both
-use the converters of `snapshot.FIELDS` and the rules of `_settle`.
+`DnstapMessage` is what readers return, what the encoder takes, and what programs may build
+themselves: its constructor is strict and raises.
 """
 
 from __future__ import annotations
 
-from typing import (
-    TYPE_CHECKING,
-    Any,
-    Callable,
-    Dict,
-    List,
-    NamedTuple,
-    Optional,
-    Tuple,
-    Type,
-    Union,
-    cast,
-)
+from typing import TYPE_CHECKING, Any, Callable, Dict, NamedTuple, Optional, Tuple, Type, Union
 
-from ..exceptions import InvalidMessage, MessageTooLarge
 from ..interrupts import pass_on
-from ..shorten import printable, shorten
-from .enums import (
-    HttpProtocol,
-    MessageType,
-    SocketFamily,
-    SocketProtocol,
-)
+from ..shorten import shorten
+from .enums import HttpProtocol, MessageType, SocketFamily, SocketProtocol
+from .fields import FIELDS
 from .policy import Policy
-from .snapshot import (
-    FIELDS,
-    Converted,
-    Field,
-    KeySet,
-    Snapshot,
-    Unusable,
-    convert,
-    created_ns,
-)
 from .values import AddressSource, Endpoint, NameSource, Octets, TimeSource, WireSource, reason
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Address, IPv6Address
 
-__all__ = ["DnstapMessage", "Problem", "check"]
-
-Problem = Tuple[str, str]
-"""Why a field was left out: a kind that is stable for each field, and the text."""
-
-MAX_PROBLEM = 400  # characters of one problem: key, value and reason of any converter fit
-UNKNOWN_KEY = "unknown key"  # the kind of problem of all unknown keys
+__all__ = ["DnstapMessage", "reconcile"]
 
 
 class _MessageFields(NamedTuple):
@@ -152,7 +117,7 @@ class DnstapMessage(_MessageFields):
                 pass_on(error)
                 kind = TypeError if isinstance(error, TypeError) else ValueError
                 refuse(name, reason(error), kind)
-        _settle(found, refuse)
+        reconcile(found, refuse)
         return cls._make(map(found.get, cls._fields))
 
     def __reduce__(self) -> Tuple[Any, ...]:
@@ -183,96 +148,19 @@ def _ip_address(packed: Optional[bytes]) -> Union[IPv4Address, IPv6Address, None
     return None if packed is None else ipaddress.ip_address(packed)
 
 
-def check(snapshot: Snapshot, problems: List[Problem]) -> DnstapMessage:
-    """Make a dnstap message of a record's snapshot; runs in the writer thread.
-
-    Args:
-        snapshot: what `take_snapshot` returned.
-        problems: gets one problem for each optional field that is left out.
-
-    Raises:
-        InvalidMessage: there is no message type, or an unknown one.
-        MessageTooLarge: a DNS message is longer than 65,535 bytes.
-    """
-    created, keys, own_values, extra, _ = snapshot
-    values = keys.fixed + own_values
-
-    def refuse(name: str, why: str) -> None:
-        field = FIELDS[name]
-        value = values[keys.names.index(field.key)]
-        _leave_out(field, Unusable(why, _shown(value)), problems)
-
-    message_type = _message_type(keys, values)
-    found: Dict[str, Any] = {}
-    for field, value in zip(keys.fields, values):
-        if value is not None:
-            found[field.name] = _canonical(field, value, problems)
-    found["message_type"] = message_type
-    # A field that was given and is unusable is in `found` as None, and nothing takes its place; but
-    # the time of the message's own side is known as it is where none was given.
-    own_time = "query_time" if message_type.is_query else "response_time"
-    if found.get(own_time) is None:
-        found[own_time] = created_ns(created)
-    if extra is not None and "extra" not in found:
-        found["extra"] = _canonical(FIELDS["extra"], extra, problems)
-    if keys.unknown:
-        problems.extend([(UNKNOWN_KEY, keys.complaint or "")] * len(keys.unknown))
-    _settle(found, refuse)
-    return DnstapMessage._make(map(found.get, DnstapMessage._fields))
-
-
-def _message_type(keys: KeySet, values: Tuple[object, ...]) -> MessageType:
-    value = None if keys.type_at is None else values[keys.type_at]
-    if value is None:
-        about = f" ({keys.complaint})" if keys.unknown else ""
-        raise InvalidMessage(f"dns_message_type is missing; every dnstap message has one{about}")
-    outcome = _outcome(FIELDS["message_type"], value)
-    if isinstance(outcome, Unusable):
-        raise InvalidMessage(f"dns_message_type={outcome.shown}: {outcome.reason}")
-    return cast(MessageType, outcome)
-
-
-def _canonical(field: Field, value: object, problems: List[Problem]) -> object:
-    """Return the canonical value, or None and a problem."""
-    outcome = _outcome(field, value)
-    if isinstance(outcome, Unusable):
-        _leave_out(field, outcome, problems)
-        return None
-    return outcome
-
-
-def _outcome(field: Field, value: object) -> object:
-    """Return what a value of a snapshot is converted to, or an `Unusable`."""
-    if type(value) is Converted:
-        return value.value
-    return value if type(value) is Unusable else convert(field, value)
-
-
-def _leave_out(field: Field, unusable: Unusable, problems: List[Problem]) -> None:
-    about = field.key if unusable.shown is None else f"{field.key}={unusable.shown}"
-    if unusable.too_large:
-        raise MessageTooLarge(f"{about}: {unusable.reason}")
-    # the reason may have come from a user's formatter
-    problems.append((field.key, printable(f"{about} left out: {unusable.reason}", MAX_PROBLEM)))
-
-
-def _shown(value: object) -> str:
-    return shorten(value.value if type(value) is Converted else value)
-
-
 # -- what fields say about each other ----------------------------------------------------------
 
 
-def _settle(found: Dict[str, Any], refuse: Callable[[str, str], None]) -> None:
+def reconcile(found: Dict[str, Any], refuse: Callable[[str, str], None]) -> None:
     """Make the fields of one message agree; `refuse` is told what is left out, and why."""
     found["extra"] = found.get("extra") or None
-    _settle_addresses(found, refuse)
+    _reconcile_addresses(found, refuse)
     if found.get("http_protocol") and found.get("socket_protocol") is not SocketProtocol.DOH:
         found["http_protocol"] = None
         refuse("http_protocol", "has a meaning with socket protocol DOH only")
 
 
-def _settle_addresses(found: Dict[str, Any], refuse: Callable[[str, str], None]) -> None:
+def _reconcile_addresses(found: Dict[str, Any], refuse: Callable[[str, str], None]) -> None:
     """Take endpoints apart; both are the ends of one socket and so of one family."""
     query: Optional[Endpoint] = found.get("query_address")
     response: Optional[Endpoint] = found.get("response_address")

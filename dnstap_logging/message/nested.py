@@ -12,7 +12,7 @@ import logging
 from typing import Dict, Mapping, Optional
 
 from ..interrupts import pass_on
-from .snapshot import PREFIX
+from .fields import PREFIX
 
 __all__ = ["lift", "nested_extras"]
 

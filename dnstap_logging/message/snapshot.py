@@ -1,99 +1,38 @@
-"""The dns extras of a log record: their names, and the snapshot that the calling thread takes.
+"""The snapshot that the calling thread takes of a record's dns extras.
 
-Everything here runs in the thread that logs (`KeySet.complaint` alone in the writer thread), so it
-is quick, takes no lock and raises nothing. Values that cannot change and do not run the caller's
-code go into the snapshot as they are, and `message.check` converts them in the writer thread. All
-others could change, or belong to the calling thread: they are converted here and now, by the same
-converters.
+Everything here runs in the thread that logs, so it is quick, takes no lock and raises nothing.
+Values that cannot change and do not run the caller's code go into the snapshot as they are, and
+`message_from_snapshot` converts them in the writer thread. All others could change, or belong to
+the calling thread: they are converted here and now, by the same converters.
 """
 
 from __future__ import annotations
 
-import operator
 import socket
 import sys
 import time
 from datetime import datetime
-from functools import lru_cache
-from typing import Callable, Dict, Final, Mapping, NamedTuple, Optional, Set, Tuple, Union
+from typing import Final, Mapping, NamedTuple, Optional, Set, Tuple, Union
 
 from ..interrupts import pass_on
 from ..shorten import shorten
 from . import enums
-from .policy import Policy, as_policy
-from .values import (
-    TooLong,
-    as_domain_name,
-    as_endpoint,
-    as_http_protocol,
-    as_message_type,
-    as_port,
-    as_socket_family,
-    as_socket_protocol,
-    as_text_octets,
-    as_time_ns,
-    as_wire_message,
-    ns_from_seconds,
-    reason,
-)
+from .fields import FIELDS, NO_KEYS, Field, KeySet, key_set, known_key_sets
+from .policy import Policy
+from .values import TooLong, ns_from_seconds, reason
 
 __all__ = [
     "Converted",
-    "FIELDS",
-    "Field",
-    "KeySet",
     "NOT_PLAIN",
     "PAYLOAD",
-    "PREFIX",
     "SIZE",
     "Snapshot",
     "Unusable",
     "convert",
     "created_ns",
-    "has_dns_keys",
-    "key_set",
     "plain_size",
     "take_snapshot",
 ]
-
-PREFIX = "dns_"
-MAX_KEY_SETS = 1024  # remembered sets of keys: a program has a few, a hostile one ever new ones
-MAX_COMPLAINTS = 64  # remembered texts about unknown keys, for the same reason
-MAX_NAMED_KEYS = 3  # unknown keys named in one complaint
-MAX_KEY = 64  # characters of a key for which a similar one is sought; that takes quadratic time
-SIMILAR = 0.5  # difflib's ratio: "type" still finds "message_type"
-
-Converter = Callable[[object], object]
-
-
-class Field(NamedTuple):
-    """A field of `DnstapMessage`: its name, its key in a record, and what converts its values."""
-
-    name: str
-    key: str
-    convert: Converter
-
-
-_CONVERTERS: Dict[str, Converter] = {
-    "query_message": as_wire_message,
-    "response_message": as_wire_message,
-    "query_zone": as_domain_name,
-    "extra": as_text_octets,
-    "identity": as_text_octets,
-    "version": as_text_octets,
-    "message_type": as_message_type,
-    "query_address": as_endpoint,
-    "response_address": as_endpoint,
-    "query_port": as_port,
-    "response_port": as_port,
-    "query_time": as_time_ns,
-    "response_time": as_time_ns,
-    "socket_family": as_socket_family,
-    "socket_protocol": as_socket_protocol,
-    "http_protocol": as_http_protocol,
-    "policy": as_policy,
-}
-FIELDS = {name: Field(name, PREFIX + name, convert) for name, convert in _CONVERTERS.items()}
 
 SHORT = 255  # characters of a text that does not count: a name, an address, no payload
 NOT_PLAIN = -1  # in place of a size: values that may not be kept as they are
@@ -106,120 +45,6 @@ _PLAIN: Set[type] = {
     socket.AddressFamily, socket.SocketKind,
 }  # fmt: skip
 
-# -- keys --------------------------------------------------------------------------------------
-
-
-class KeySet:
-    """The dns keys of a record, worked out once for all records with the same keys.
-
-    Never changed, and compared by identity, so that others can keep by it what they work out.
-
-    Args:
-        fields: the known fields, in the order of their values.
-        unknown: keys that begin with ``dns_`` and are none of ours.
-        fixed: the values of the first fields, where they are the same in all records: plain ones,
-            `Converted` or `Unusable`.
-
-    Attributes:
-        names: the keys of `fields`.
-        read: reads the values that are not fixed out of a record's dict, as a tuple.
-        type_at: where the message type is among `fields`, or None.
-        messages_at: where DNS messages are among the values that are not fixed.
-    """
-
-    __slots__ = ("fields", "fixed", "messages_at", "names", "read", "type_at", "unknown")
-
-    def __init__(
-        self,
-        fields: Tuple[Field, ...],
-        unknown: Tuple[str, ...] = (),
-        fixed: Tuple[object, ...] = (),
-    ) -> None:
-        self.fields = fields
-        self.unknown = unknown
-        self.fixed = fixed
-        self.names = tuple(field.key for field in fields)
-        self.read = _reader(self.names[len(fixed) :])
-        at = [number for number, field in enumerate(fields) if field.name == "message_type"]
-        self.type_at = at[0] if at else None
-        own = enumerate(fields[len(fixed) :])
-        self.messages_at = tuple(at for at, field in own if field.convert is as_wire_message)
-
-    def __repr__(self) -> str:
-        return f"KeySet({', '.join((*self.names, *self.unknown))})"
-
-    @property
-    def complaint(self) -> Optional[str]:
-        """What is to be said about the unknown keys, naming the nearest known ones."""
-        return _complaint(self.unknown) if self.unknown else None
-
-
-_key_sets: Dict[Tuple[object, ...], Optional[KeySet]] = {}
-
-
-def _reader(names: Tuple[str, ...]) -> Callable[[Mapping[str, object]], Tuple[object, ...]]:
-    if len(names) > 1:
-        return operator.itemgetter(*names)  # returns a tuple for two and more only
-    return lambda record_dict: tuple([record_dict[name] for name in names])
-
-
-def key_set(record_dict: Mapping[str, object]) -> Optional[KeySet]:
-    """Return the dns keys of a record's dict, or None if it has none at all."""
-    shape = tuple(record_dict)
-    try:
-        return _key_sets[shape]
-    except KeyError:
-        pass
-    except BaseException as error:  # noqa: BLE001 - a key whose __eq__ raises
-        pass_on(error)
-        return _read_keys(shape)
-    keys = _read_keys(shape)
-    if len(_key_sets) >= MAX_KEY_SETS:
-        _key_sets.clear()
-    _key_sets[shape] = keys
-    return keys
-
-
-def has_dns_keys(record_dict: Mapping[str, object]) -> bool:
-    """Tell whether a record is meant for dnstap: whether any of its keys begins with ``dns_``."""
-    try:
-        return "dns_message_type" in record_dict or key_set(record_dict) is not None
-    except BaseException as error:  # noqa: BLE001 - a key whose __hash__ or __eq__ raises
-        pass_on(error)
-        return False
-
-
-def _read_keys(shape: Tuple[object, ...]) -> Optional[KeySet]:
-    seen = {str.__str__(key) for key in shape if issubclass(type(key), str)}
-    fields = tuple(field for field in FIELDS.values() if field.key in seen)
-    known = {field.key for field in fields}
-    unknown = tuple(sorted(key for key in seen - known if key.startswith(PREFIX)))
-    if not fields and not unknown:
-        return None
-    return KeySet(fields, unknown)
-
-
-@lru_cache(maxsize=MAX_COMPLAINTS)
-def _complaint(unknown: Tuple[str, ...]) -> str:
-    named = "; ".join(_complain(key) for key in unknown[:MAX_NAMED_KEYS])
-    more = len(unknown) - MAX_NAMED_KEYS
-    return f"{named}; and {more} more" if more > 0 else named
-
-
-def _complain(key: str) -> str:
-    import difflib  # here, for it is seldom needed and slow to import
-
-    near = []
-    if len(key) <= MAX_KEY:
-        near = difflib.get_close_matches(key[len(PREFIX) :], FIELDS, n=1, cutoff=SIMILAR)
-    shown = shorten(key)[1:-1]
-    if not near:
-        return f"{shown} left out: unknown key, no dns extra has a similar name"
-    return f"{shown} left out: unknown key, did you mean {PREFIX}{near[0]}?"
-
-
-# -- snapshots ---------------------------------------------------------------------------------
-
 
 class Converted(NamedTuple):
     """A value that the calling thread has converted already."""
@@ -228,7 +53,7 @@ class Converted(NamedTuple):
 
 
 class Unusable(NamedTuple):
-    """A value that the calling thread could not convert; `message.check` makes a problem of it.
+    """A value that the calling thread could not convert; `check.py` makes a problem of it.
 
     Attributes:
         reason: what went wrong, or what would be right.
@@ -257,9 +82,8 @@ A bare tuple, since to make one of named fields costs as much as all the rest of
 """
 SIZE: Final = 4  # the place of the size in a snapshot
 
-_NO_KEYS = KeySet(())
 PAYLOAD = KeySet(())
-"""The keys of what is no record, but a ready dnstap payload, its one value: it is only framed."""
+"""Marks a snapshot that holds an encoded payload, as its one value."""
 
 
 def take_snapshot(
@@ -267,7 +91,7 @@ def take_snapshot(
     created: float,
     extra: Union[str, bytes, Unusable, None] = None,
 ) -> Snapshot:
-    """Take the dns extras out of a record's dict; raises for no value whatever.
+    """Take the dns extras out of a record's dict; never raises.
 
     Args:
         record_dict: the ``__dict__`` of a log record, or the extras alone.
@@ -275,7 +99,7 @@ def take_snapshot(
         extra: what the handler's formatter rendered, or why it could not.
     """
     try:
-        keys = _key_sets.get(tuple(record_dict)) or key_set(record_dict) or _NO_KEYS
+        keys = known_key_sets.get(tuple(record_dict)) or key_set(record_dict) or NO_KEYS
         values = keys.read(record_dict)
         size = plain_size(values)
         if size != NOT_PLAIN and type(created) is float:
@@ -291,7 +115,7 @@ def take_snapshot(
 def plain_size(values: Tuple[object, ...]) -> int:
     """Return the size of a snapshot of these values; NOT_PLAIN if one may not be kept as it is.
 
-    Raises for no value whatever.
+    Never raises.
     """
     # Types are compared one by one, the usual ones first: cheaper than looking each up in a set.
     size = 0
@@ -327,10 +151,10 @@ def _are_numbers(values: Tuple[object, ...]) -> bool:
 def _take_carefully(record_dict: Mapping[str, object], created: float, extra: object) -> Snapshot:
     """Take a snapshot value by value, converting those that are not plain."""
     try:
-        keys = key_set(record_dict) or _NO_KEYS
+        keys = key_set(record_dict) or NO_KEYS
     except BaseException as error:  # noqa: BLE001 - keys that cannot be compared
         pass_on(error)
-        keys = _NO_KEYS
+        keys = NO_KEYS
     values = tuple([_freeze(field, record_dict) for field in keys.fields])
     if extra is not None and type(extra) not in (str, bytes, Unusable):
         extra = convert(FIELDS["extra"], extra)
@@ -367,7 +191,7 @@ def _freeze(field: Field, record_dict: Mapping[str, object]) -> object:
 
 
 def convert(field: Field, value: object) -> object:
-    """Convert a value, or tell in an `Unusable` why that cannot be done."""
+    """Convert a value, or return an `Unusable` that says why that cannot be done."""
     try:
         return field.convert(value)
     except BaseException as error:  # noqa: BLE001 - also what the value's own methods raise

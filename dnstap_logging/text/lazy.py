@@ -13,7 +13,7 @@ from logging import Logger
 from typing import Any, Dict, List, Mapping, Tuple
 
 from ..exceptions import InvalidMessage, MessageTooLarge
-from ..message.message import Problem, check
+from ..message.check import Problem, message_from_snapshot
 from ..message.snapshot import take_snapshot
 from .line import format_summary
 
@@ -45,7 +45,9 @@ class LazyLine:
     def __str__(self) -> str:
         problems: List[Problem] = []
         try:
-            return format_summary(check(take_snapshot(self._extras, time.time()), problems))
+            return format_summary(
+                message_from_snapshot(take_snapshot(self._extras, time.time()), problems)
+            )
         except (InvalidMessage, MessageTooLarge) as error:
             return f"not a dnstap message: {error}"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dnstap_logging.cli.template import FIELDS, Template
-from dnstap_logging.message.snapshot import FIELDS as EXTRAS
+from dnstap_logging.message.fields import FIELDS as EXTRAS
 from tests.cli.samples import dns_wire, query, response
 
 

@@ -16,7 +16,8 @@ from dnstap_logging.codec import decoding
 from dnstap_logging.codec.decoding import decode, decode_plainly
 from dnstap_logging.codec.encoding import Encoder
 from dnstap_logging.exceptions import DecodeError
-from dnstap_logging.message.message import DnstapMessage, check
+from dnstap_logging.message.check import message_from_snapshot
+from dnstap_logging.message.message import DnstapMessage
 from dnstap_logging.message.snapshot import take_snapshot
 from tests.benchmarks.reading import traffic
 from tests.codec.strategies import extras
@@ -143,7 +144,9 @@ def test_unusual_payloads(data: bytes) -> None:
 @given(extras())
 def test_messages_of_every_kind(values: Dict[str, Any]) -> None:
     """Both ways give the same fields, of the same types, for good extras of any kind."""
-    assert_the_same(Encoder(b"ns1", b"").encode(check(take_snapshot(values, 0.0), []), []))
+    assert_the_same(
+        Encoder(b"ns1", b"").encode(message_from_snapshot(take_snapshot(values, 0.0), []), [])
+    )
 
 
 PIECES: List[bytes] = [

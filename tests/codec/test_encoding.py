@@ -20,8 +20,9 @@ from dnstap_logging.codec.encoding import DEFAULT_MAX_PAYLOAD, Encoder
 from dnstap_logging.codec.table import WireField
 from dnstap_logging.exceptions import DecodeError, InvalidMessage, MessageTooLarge
 from dnstap_logging.framestream.frames import DNSTAP_CONTENT_TYPE
+from dnstap_logging.message.check import Problem, message_from_snapshot
 from dnstap_logging.message.enums import SocketFamily
-from dnstap_logging.message.message import DnstapMessage, Problem, check
+from dnstap_logging.message.message import DnstapMessage
 from dnstap_logging.message.policy import Policy
 from dnstap_logging.message.snapshot import take_snapshot
 from tests.codec.strategies import extras
@@ -185,7 +186,7 @@ def assert_what_was_written(message: DnstapMessage, values: Dict[str, Any], crea
 def test_what_goes_in_comes_out(values: Dict[str, Any]) -> None:
     """Good extras of every form come out of independent decoders as they were written."""
     problems: List[Problem] = []
-    message = check(take_snapshot(values, 1_700_000_000.5), problems)
+    message = message_from_snapshot(take_snapshot(values, 1_700_000_000.5), problems)
     payload = Encoder(b"", b"").encode(message, problems)
 
     assert problems == []
@@ -197,7 +198,7 @@ def test_what_goes_in_comes_out(values: Dict[str, Any]) -> None:
 @given(extras())
 def test_decode_undoes_encode(values: Dict[str, Any]) -> None:
     """Our own decoder returns the very message; an empty identity is the same as none there."""
-    message = check(take_snapshot(values, 0.0), [])
+    message = message_from_snapshot(take_snapshot(values, 0.0), [])
     payload = Encoder(b"", b"").encode(message, [])
     left_out = {"identity": message.identity or None, "version": message.version or None}
 
@@ -213,7 +214,7 @@ def test_an_encoder_keeps_nothing(several: List[Dict[str, Any]]) -> None:
     """A message leaves nothing behind for the next one in the encoder's reused object."""
     encoder = Encoder(b"ns1", b"1.0")
     for values in several:
-        message = check(take_snapshot(values, 0.0), [])
+        message = message_from_snapshot(take_snapshot(values, 0.0), [])
         assert encoder.encode(message, []) == Encoder(b"ns1", b"1.0").encode(message, [])
 
 
@@ -467,7 +468,9 @@ def test_random_bytes(payload: bytes) -> None:
 @given(extras(), st.data())
 def test_damaged_payloads(values: Dict[str, Any], data: st.DataObject) -> None:
     """So is a payload with changed bytes; what is decoded and known can be encoded again."""
-    payload = bytearray(Encoder(b"ns1", b"").encode(check(take_snapshot(values, 0.0), []), []))
+    payload = bytearray(
+        Encoder(b"ns1", b"").encode(message_from_snapshot(take_snapshot(values, 0.0), []), [])
+    )
     for _ in range(data.draw(st.integers(1, 3))):
         at = data.draw(st.integers(0, len(payload) - 1))
         payload[at] = data.draw(st.integers(0, 255))

@@ -18,10 +18,11 @@ from hypothesis import strategies as st
 from dnstap_logging.codec import encoding, record_code
 from dnstap_logging.codec import pieces as wire_pieces
 from dnstap_logging.codec.encoding import Encoder
+from dnstap_logging.message.check import Problem, message_from_snapshot
 from dnstap_logging.message.enums import HttpProtocol, MessageType, SocketFamily, SocketProtocol
-from dnstap_logging.message.message import Problem, check
+from dnstap_logging.message.fields import FIELDS, KeySet
 from dnstap_logging.message.policy import Policy
-from dnstap_logging.message.snapshot import FIELDS, KeySet, Snapshot, take_snapshot
+from dnstap_logging.message.snapshot import Snapshot, take_snapshot
 from tests.helpers.protobuf_oracle import Oracle, outcome_of
 
 WIRE = bytes.fromhex("12340100000100000000000003777777076578616d706c6503636f6d0000010001")
@@ -29,14 +30,14 @@ NOW = 1_700_000_000_123_456_789
 
 
 def count_checked(monkeypatch: pytest.MonkeyPatch) -> List[Snapshot]:
-    """Return a list that gets every record that is left to `message.check`."""
+    """Return a list that gets every record that is left to `message_from_snapshot`."""
     left: List[Snapshot] = []
 
     def counted(snapshot: Snapshot, problems: List[Problem]) -> Any:
         left.append(snapshot)
-        return check(snapshot, problems)
+        return message_from_snapshot(snapshot, problems)
 
-    monkeypatch.setattr(encoding, "check", counted)
+    monkeypatch.setattr(encoding, "message_from_snapshot", counted)
     return left
 
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from dnstap_logging import DnstapAdapter, DnstapHandler
 from dnstap_logging.delivery.tcp_length import has_length, strip_length
 from dnstap_logging.dnswire.message import read_body
-from dnstap_logging.message.message import Problem
+from dnstap_logging.message.check import Problem
 from dnstap_logging.message.snapshot import take_snapshot
 from tests.helpers.hostile_messages import HOSTILE, hostile_message
 from tests.helpers.hostile_messages import with_length as hostile_with_length

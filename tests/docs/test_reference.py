@@ -27,7 +27,7 @@ from dnstap_logging import (
     TimedRotatingDnstapHandler,
 )
 from dnstap_logging.delivery.stats import CAUSES
-from dnstap_logging.message.snapshot import FIELDS
+from dnstap_logging.message.fields import FIELDS
 from tests.helpers.pages import DOCS, names, rows_of
 
 REFERENCE = DOCS / "reference"

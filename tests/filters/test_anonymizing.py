@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from dnstap_logging import DnstapHandler, DnstapMessage, MessageType, Policy
 from dnstap_logging.filters import AnonymizingFilter
-from dnstap_logging.message.message import check
+from dnstap_logging.message.check import message_from_snapshot
 from dnstap_logging.message.snapshot import take_snapshot
 from tests.filters.traffic import (
     CLIENT,
@@ -42,7 +42,7 @@ def anonymized(each: AnonymizingFilter, **extras: Any) -> DnstapMessage:
     changed = each.dnstap_filter(record)
     assert isinstance(changed, logging.LogRecord)
     assert record.__dict__ == before, "the original was changed"
-    return check(take_snapshot(changed.__dict__, changed.created), [])
+    return message_from_snapshot(take_snapshot(changed.__dict__, changed.created), [])
 
 
 def shown(packed: Optional[bytes]) -> Optional[str]:

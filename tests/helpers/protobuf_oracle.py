@@ -7,7 +7,8 @@ from typing import Any, List, Optional, Tuple
 from dnstap_logging.codec import proto
 from dnstap_logging.codec.encoding import DEFAULT_MAX_PAYLOAD, Encoder
 from dnstap_logging.exceptions import EncodeError
-from dnstap_logging.message.message import DnstapMessage, Problem, check
+from dnstap_logging.message.check import Problem, message_from_snapshot
+from dnstap_logging.message.message import DnstapMessage
 from dnstap_logging.message.snapshot import Snapshot
 
 NS = 10**9
@@ -68,7 +69,7 @@ class Oracle:
         """Return the payload of a record, its problems, and what it was refused for."""
         problems: List[Problem] = []
         try:
-            message = check(snapshot, problems)
+            message = message_from_snapshot(snapshot, problems)
             payload = payload_of(message, *self._arguments)
             if len(payload) > self._max_frame_size:
                 payload = self._encoder.encode(message, problems)

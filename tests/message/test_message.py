@@ -1,4 +1,4 @@
-"""DnstapMessage and check(): every accepted form, every refused form, and what fields settle."""
+"""DnstapMessage, built and from a snapshot: what is accepted and refused, and how fields agree."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dnstap_logging.exceptions import InvalidMessage, MessageTooLarge
+from dnstap_logging.message.check import Problem, message_from_snapshot
 from dnstap_logging.message.enums import (
     HttpProtocol,
     MessageType,
@@ -29,7 +30,7 @@ from dnstap_logging.message.enums import (
     SocketFamily,
     SocketProtocol,
 )
-from dnstap_logging.message.message import DnstapMessage, Problem, check
+from dnstap_logging.message.message import DnstapMessage
 from dnstap_logging.message.policy import Policy
 from dnstap_logging.message.snapshot import Unusable, take_snapshot
 
@@ -97,7 +98,7 @@ def checked(
 ) -> Tuple[DnstapMessage, List[Problem]]:
     """Take the way of a record: snapshot, then check."""
     problems: List[Problem] = []
-    message = check(take_snapshot(extras, created, formatted), problems)
+    message = message_from_snapshot(take_snapshot(extras, created, formatted), problems)
     return message, problems
 
 

@@ -1,10 +1,9 @@
-"""The snapshot of the calling thread: what is a key, what is copied, and that nothing raises."""
+"""The snapshot of the calling thread: what is copied, and that nothing raises."""
 
 from __future__ import annotations
 
 import enum
 import ipaddress
-import logging
 import threading
 from array import array
 from datetime import datetime, timezone, tzinfo
@@ -16,20 +15,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dnstap_logging.exceptions import EncodeError
-from dnstap_logging.message import snapshot as extras
+from dnstap_logging.message.check import Problem, message_from_snapshot
 from dnstap_logging.message.enums import MessageType
-from dnstap_logging.message.message import DnstapMessage, Problem, check
+from dnstap_logging.message.fields import FIELDS, has_dns_keys
+from dnstap_logging.message.message import DnstapMessage
 from dnstap_logging.message.policy import Policy
-from dnstap_logging.message.snapshot import (
-    FIELDS,
-    SIZE,
-    Converted,
-    Unusable,
-    created_ns,
-    has_dns_keys,
-    key_set,
-    take_snapshot,
-)
+from dnstap_logging.message.snapshot import SIZE, Converted, Unusable, created_ns, take_snapshot
 
 # A busy machine says nothing about the code.
 relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -41,79 +32,9 @@ KEYS = [field.key for field in FIELDS.values()]
 def checked(values: Mapping[str, object]) -> DnstapMessage:
     """Take the way of a record that has no problem."""
     problems: List[Problem] = []
-    message = check(take_snapshot(values, 1.0), problems)
+    message = message_from_snapshot(take_snapshot(values, 1.0), problems)
     assert problems == []
     return message
-
-
-# -- keys --------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("names", "expected"),
-    [
-        ([], False),
-        (["message", "dns", "DNS_query_port", "xdns_a", "_dns_a"], False),
-        (["dns_message_type"], True),
-        (["message", "dns_query_port"], True),
-        (["dns_unheard_of"], True),
-        ([5, None, b"dns_query_port", ("dns_query_port",)], False),
-    ],
-)
-def test_which_records_are_ours(names: List[Any], expected: bool) -> None:
-    """A record is for dnstap if and only if a key begins with dns_; other keys may be anything."""
-    record_dict = dict.fromkeys(names)
-
-    assert has_dns_keys(record_dict) is expected
-    assert (key_set(record_dict) is not None) is expected
-
-
-def test_an_ordinary_record_is_not_ours() -> None:
-    """The attributes that logging itself gives to a record are not dns extras."""
-    record = logging.LogRecord("name", logging.INFO, "path", 1, "message", (), None)
-
-    assert not has_dns_keys(record.__dict__)
-
-
-def test_key_sets_are_shared() -> None:
-    """Records with the same keys share one KeySet, whatever the order of the extras."""
-    first = key_set({"dns_query_port": 1, "dns_message_type": 5})
-    second = key_set({"dns_query_port": 2, "dns_message_type": 6})
-
-    assert first is second
-    assert first is not None
-    assert first.names == ("dns_message_type", "dns_query_port")
-    assert (first.unknown, first.complaint) == ((), None)
-    other = key_set({"dns_message_type": 5, "dns_query_port": 1})
-    assert other is not None
-    assert (other.names, other.fields) == (first.names, first.fields)
-
-
-def test_key_sets_are_bounded() -> None:
-    """A program that always invents new keys does not fill the memory, and gets right answers."""
-    for number in range(3 * extras.MAX_KEY_SETS):
-        keys = key_set({"dns_message_type": 5, f"request_{number}": 1, f"dns_odd_{number}": 1})
-        assert keys is not None
-        assert keys.unknown == (f"dns_odd_{number}",)
-
-    assert len(extras._key_sets) <= extras.MAX_KEY_SETS
-
-
-def test_unknown_keys() -> None:
-    """Unknown keys are listed, and the complaint names the nearest known one."""
-    keys = key_set({"dns_query_adress": 1, "dns_message_type": 5})
-
-    assert keys is not None
-    assert keys.names == ("dns_message_type",)
-    assert keys.unknown == ("dns_query_adress",)
-    text = "dns_query_adress left out: unknown key, did you mean dns_query_address?"
-    assert keys.complaint == text
-
-
-def test_every_field_has_a_key() -> None:
-    """The table of extras and the fields of a message are the same."""
-    assert {field.name for field in FIELDS.values()} == set(DnstapMessage._fields)
-    assert sorted(KEYS) == sorted(f"dns_{name}" for name in DnstapMessage._fields)
 
 
 # -- what goes into a snapshot -----------------------------------------------------------------
@@ -164,7 +85,7 @@ def test_receive_buffers_may_be_used_again() -> None:
     buffer[:] = b"\xee" * len(buffer)
     view[:] = b"\xee" * len(view)
     values["dns_query_address"][0] = 7  # type: ignore[index]
-    message = check(snapshot, [])
+    message = message_from_snapshot(snapshot, [])
 
     assert (message.query_message, message.response_message) == (WIRE, WIRE)
     assert message.query_address == bytes([192, 0, 2, 1])
@@ -182,7 +103,7 @@ def test_containers_may_change() -> None:
     inside[0][0] = 7
     policy["value"][0] = 7
     policy["type"] = None
-    message = check(snapshot, [])
+    message = message_from_snapshot(snapshot, [])
 
     assert (message.query_address, message.query_port) == (bytes([192, 0, 2, 1]), 53)
     assert message.response_address == bytes([192, 0, 2, 1])
@@ -199,12 +120,12 @@ def test_objects_are_rendered_in_the_calling_thread() -> None:
             return WIRE
 
     snapshot = take_snapshot({"dns_message_type": 5, "dns_query_message": Message()}, 1.0)
-    other = threading.Thread(target=check, args=(snapshot, []))
+    other = threading.Thread(target=message_from_snapshot, args=(snapshot, []))
     other.start()
     other.join(20)
 
     assert callers == [threading.get_ident()]
-    assert check(snapshot, []).query_message == WIRE
+    assert message_from_snapshot(snapshot, []).query_message == WIRE
 
 
 @pytest.mark.parametrize(
@@ -342,7 +263,7 @@ def survives(values: Mapping[str, Any], created: Any = 1.0, formatted: Any = Non
     problems: List[Problem] = []
     message = None
     try:
-        message = check(snapshot, problems)
+        message = message_from_snapshot(snapshot, problems)
     except EncodeError as error:
         problems.append(("record", str(error)))
     assert all(text.isprintable() for _, text in problems), ascii(problems)

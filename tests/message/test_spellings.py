@@ -18,8 +18,8 @@ from dnstap_logging.message.enums import (
     SocketFamily,
     SocketProtocol,
 )
+from dnstap_logging.message.fields import FIELDS
 from dnstap_logging.message.policy import Policy
-from dnstap_logging.message.snapshot import FIELDS
 from dnstap_logging.text import mnemonic
 from tests.helpers.pages import DOCS, names, rows_of
 
