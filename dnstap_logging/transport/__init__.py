@@ -1,12 +1,8 @@
 """Transports: bytes to a file, or to and from a stream socket.
 
-The writer (above) owns one transport at a time and is the only one that touches it, in the writer
-thread; the receiver uses the same stream class for the sockets that it accepts, each in that
-connection's thread. Nothing here knows Frame Streams: a transport moves bytes, says how many the
-kernel took, and never waits longer than it was allowed to.
-
-Unix, TCP and TLS differ only in how they are connected (``connect.py``); a file is the other class
-(``file.py``). This is the face of the folder: other rooms import these names from here.
+A transport belongs to one thread: the writer thread, or that of a receiver's connection. It knows
+nothing of Frame Streams, and no call takes longer than its timeout. Unix, TCP and TLS differ only
+in how they are connected.
 """
 
 from __future__ import annotations
@@ -35,54 +31,33 @@ __all__ = [
 
 
 class Transport(Protocol):
-    """What the writer asks of every transport.
+    """What files and streams have in common; `StreamTransport` says it in detail.
 
     Attributes:
         name: the address as text, for diagnostics.
-        end: what it means when `look` or `receive` returns empty bytes, in words.
+        end: what it means that `look` or `receive` returned empty bytes, in words.
     """
 
     name: str
     end: str
 
     def send(self, data: bytes) -> None:
-        """Hand all of it to the kernel.
-
-        Raises:
-            TransportTimeout: nothing was taken for the transport's timeout.
-            TransportError: anything else; in both, ``taken`` says how many bytes were taken.
-        """
+        """Hand all of it to the kernel."""
 
     def look(self) -> Optional[bytes]:
-        """Look at the other end without waiting.
-
-        Returns:
-            None: it is there and sent nothing. Empty bytes: it closed (a file: it was moved or
-            deleted). Other bytes: what it sent.
-
-        Raises:
-            TransportError: the connection is broken.
-        """
+        """Return what the other end did, without waiting; None: nothing; empty: it ended."""
 
     def receive(self, timeout: Optional[float] = None) -> bytes:
-        """Wait for bytes of the peer; empty bytes are its end. Files have none to wait for.
-
-        Args:
-            timeout: seconds; None: the transport's own.
-
-        Raises:
-            TransportTimeout: nothing came in time.
-            TransportError: the connection is broken.
-        """
+        """Wait for bytes of the peer; empty bytes are its end."""
 
     def unread(self) -> float:
-        """Return how many of the last bytes sent may not have been read; asked before `close`."""
+        """Return how many of the last bytes sent may not have been read; called before `close`."""
 
     def close(self) -> None:
         """Close it in order; may be called again; never raises."""
 
     def abandon(self) -> None:
-        """Let go of the descriptor in a forked child; the parent's stream goes on untouched."""
+        """Close only the descriptor, in a forked child."""
 
 
 if TYPE_CHECKING:

@@ -1,18 +1,17 @@
-"""Connecting: an address becomes a `StreamTransport`, in one of three ways.
+"""Connect to a collector (writer thread).
 
-Called by the writer, in the writer thread. ``timeout`` bounds name resolution and all addresses of
-the name together, and the TLS handshake once more; ``until`` can end both sooner. Whatever fails,
-the socket is closed and the error says which address, and why.
+Whatever fails, the socket is closed and the error says which address, and why.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
 from functools import partial
 from time import sleep
-from typing import TYPE_CHECKING, List, Optional
+from typing import TYPE_CHECKING, Callable, Iterator, List, Optional, Tuple
 
 from ..exceptions import TransportError, TransportTimeout
 from ..process.inherited import no_fork
@@ -28,24 +27,23 @@ if TYPE_CHECKING:
 
 __all__ = ["connect"]
 
-# A unix socket whose queue of waiting connections is full answers EAGAIN and cannot be polled for
-# room in it. Long enough to cost nothing, short enough for a collector that starts.
+# Seconds between tries while a unix socket's queue of waiting connections is full: connect fails
+# with EAGAIN, and there is nothing to poll.
 BACKLOG_RETRY_INTERVAL = 0.02
 
-# Keepalive finds half-open connections, on which nothing of ours waits for an answer: after 60 s
-# of silence six probes, 10 s apart. (TCP_USER_TIMEOUT would also fire on a peer that is merely
-# stopped, and throw away what our kernel holds.)
+# Keepalive finds half-open connections: after 60 s of silence six probes, 10 s apart.
+# (TCP_USER_TIMEOUT would also end a connection to a peer that is only stopped.)
 KEEPALIVE_IDLE = 60
 KEEPALIVE_INTERVAL = 10
 KEEPALIVE_COUNT = 6
 
-# By how much a TCP socket was seen to overshoot its send buffer, rounded up: one offload segment.
+# How much more than its send buffer a TCP socket may hold: one offload segment, as measured.
 SEGMENT_SIZE = 64 * 1024
 
-# Below this the system takes no number.
+# The kernel takes no smaller value.
 SMALLEST_SEND_BUFFER = 4608
 
-# Not EAGAIN, which is EWOULDBLOCK elsewhere than on Windows: of TCP it means that ports ran out.
+# Not EAGAIN, which for TCP means that no port is free.
 _IN_PROGRESS = (errno.EINPROGRESS, getattr(errno, "WSAEWOULDBLOCK", errno.EINPROGRESS))
 
 
@@ -67,8 +65,8 @@ def connect(
         until: when to give up at the latest, here and in the transport.
         resolver: resolves the host.
         tls: how to speak TLS; None: the defaults of `TlsOptions`.
-        resend_bytes: bytes that the kernel may hold which the peer has not taken; 0: as many as the
-            system likes.
+        resend_bytes: bytes that the kernel may hold which the peer has not taken; 0: the system's
+            default.
 
     Raises:
         TransportTimeout: there was no connection, or no TLS handshake, in time.
@@ -77,22 +75,38 @@ def connect(
     deadline = Deadline(timeout, until)
     if address.scheme == "unix":
         sock = _connect_unix(address, deadline, resend_bytes)
-        return StreamTransport(sock, str(address), timeout, until)
-    if address.scheme == "tcp":
-        sock = _connect_host(address, deadline, until, resolver, resend_bytes)
-        return StreamTransport(sock, str(address), timeout, until)
-    if address.scheme == "tls":
-        tls = tls or TlsOptions()
-        return _connect_tls(address, deadline, until, resolver, tls, resend_bytes)
-    raise ValueError(f"{address} is not the address of a socket")
+    elif address.scheme == "tcp":
+        sock = _connect_host(address, deadline, resolver, resend_bytes)
+    elif address.scheme == "tls":
+        return _connect_tls(address, deadline, resolver, tls or TlsOptions(), resend_bytes)
+    else:
+        raise ValueError(f"{address} is not the address of a socket")
+    return StreamTransport(sock, str(address), timeout, until)
+
+
+@contextlib.contextmanager
+def _opened(
+    name: str, kind: Tuple[int, ...], resend_bytes: int, why: Callable[[OSError], str] = explain
+) -> Iterator[socket.socket]:
+    """Open a socket; if the block fails, close it and raise a TransportError that says why."""
+    sock: Optional[socket.socket] = None
+    try:
+        sock = open_socket(*kind)
+        _bound_send_buffer(sock, resend_bytes)
+        sock.setblocking(False)
+        yield sock
+    except BaseException as error:
+        if sock is not None:
+            close_socket(sock)
+        if isinstance(error, OSError) and not isinstance(error, TransportError):
+            raise TransportError(name, why(error)) from error
+        raise
 
 
 def _connect_unix(address: Address, deadline: Deadline, resend_bytes: int) -> socket.socket:
-    sock: Optional[socket.socket] = None
-    try:
-        sock = open_socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        _bound_send_buffer(sock, resend_bytes)
-        sock.setblocking(False)
+    why = partial(explain_unix_connect, path=address.path)
+    kind = (socket.AF_UNIX, socket.SOCK_STREAM)
+    with _opened(str(address), kind, resend_bytes, why) as sock:
         while not _try_unix(sock, address.path):
             left = deadline.remaining()
             if not left:
@@ -103,13 +117,6 @@ def _connect_unix(address: Address, deadline: Deadline, resend_bytes: int) -> so
                 )
             sleep(min(left, BACKLOG_RETRY_INTERVAL))
             _require_ours(sock, str(address))
-    except BaseException as error:
-        if sock is not None:
-            close_socket(sock)
-        if isinstance(error, OSError) and not isinstance(error, TransportError):
-            reason = explain_unix_connect(error, address.path)
-            raise TransportError(str(address), reason) from error
-        raise
     return sock
 
 
@@ -123,13 +130,14 @@ def _try_unix(sock: socket.socket, path: str) -> bool:
 
 
 def _connect_host(
-    address: Address, deadline: Deadline, until: Until, resolver: Resolver, resend_bytes: int
+    address: Address, deadline: Deadline, resolver: Resolver, resend_bytes: int
 ) -> socket.socket:
     """Connect to the first address of the host that answers.
 
-    The time that is left is shared out evenly among the addresses that are left, so that a silent
-    one cannot use up the time of those behind it.
+    Each address gets an equal share of the time that is left, so that a silent one leaves time for
+    those behind it.
     """
+    until = deadline.until
     try:
         candidates = resolver.resolve(address.host, address.port, deadline.remaining(), until)
     except TransportError as error:
@@ -158,24 +166,13 @@ def _all_failed(address: Address, failures: List[TransportError]) -> TransportEr
 
 def _connect_one(candidate: AddressInfo, deadline: Deadline, resend_bytes: int) -> socket.socket:
     family, kind, protocol, _, socket_address = candidate
-    host = str(socket_address[0])
-    sock: Optional[socket.socket] = None
-    try:
-        sock = open_socket(family, kind, protocol)
+    with _opened(str(socket_address[0]), (family, kind, protocol), resend_bytes) as sock:
         _set_options(sock)
-        _bound_send_buffer(sock, resend_bytes)
         _finish_connect(sock, socket_address, deadline)
-    except BaseException as error:
-        if sock is not None:
-            close_socket(sock)
-        if isinstance(error, OSError) and not isinstance(error, TransportError):
-            raise TransportError(host, explain(error)) from error
-        raise
     return sock
 
 
 def _finish_connect(sock: socket.socket, socket_address: SockAddr, deadline: Deadline) -> None:
-    sock.setblocking(False)
     code = sock.connect_ex(socket_address)
     if code in _IN_PROGRESS:
         answered = wait_for(sock.fileno(), WRITABLE, deadline, partial(is_ours, sock))
@@ -199,23 +196,21 @@ def _require_ours(sock: socket.socket, name: str) -> None:
 
 
 def is_connected_to_itself(sock: socket.socket) -> bool:
-    """Whether TCP joined the socket to itself (simultaneous open, RFC 9293, 3.5).
+    """Return whether TCP connected the socket to itself (simultaneous open, RFC 9293, 3.5).
 
-    This happens when a local port on which nothing listens is tried again and again until the
-    kernel picks the same one to connect from. Left open, the collector could not bind it any more.
+    This happens when a local port on which nothing listens is tried again and again, until the
+    kernel picks the same port to connect from. The collector could then not bind it.
     """
     try:
         return bool(sock.getsockname() == sock.getpeername())
     except OSError:
-        return False  # reset already; the first read will tell
+        return False  # reset already; the first read fails
 
 
 def _set_options(sock: socket.socket) -> None:
-    # Without Nagle's algorithm, by measurement. The writer sends a whole batch in one call, so
-    # there is nothing for it to gather: throughput of batches and the time of a single frame after
-    # idleness are the same with and without. But a small write behind another that is not
-    # acknowledged yet (data after START, STOP after data) waits for the peer's delayed
-    # acknowledgement, 40 ms and more, instead of a fraction of one, and each close with it.
+    # Nagle's algorithm gains nothing, as the writer sends whole batches. But with it a small write
+    # after an unacknowledged one (data after START, STOP after data) waits 40 ms or more for the
+    # peer's delayed acknowledgement, and so does each close. Both were measured.
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for names, value in (
@@ -229,9 +224,9 @@ def _set_options(sock: socket.socket) -> None:
 
 
 def _bound_send_buffer(sock: socket.socket, resend_bytes: int) -> None:
-    """Have what the kernel holds fit into what is kept to be sent again.
+    """Have the kernel hold no more than is kept to be sent again.
 
-    The system doubles the number, for its own books, and may take one segment more than that.
+    The system doubles the number, and may take one segment more than that.
     """
     if resend_bytes:
         size = max(SMALLEST_SEND_BUFFER, (resend_bytes - SEGMENT_SIZE) // 2)
@@ -239,41 +234,35 @@ def _bound_send_buffer(sock: socket.socket, resend_bytes: int) -> None:
 
 
 def _connect_tls(
-    address: Address,
-    deadline: Deadline,
-    until: Until,
-    resolver: Resolver,
-    tls: TlsOptions,
-    resend_bytes: int,
+    address: Address, deadline: Deadline, resolver: Resolver, tls: TlsOptions, resend_bytes: int
 ) -> StreamTransport:
-    # Before connecting: no collector is to be kept waiting while files are read.
+    # Before connecting: the collector must not wait while files are read.
     name = tls.server_hostname or _certified_name(address.host)
     try:
         context = tls.make_context()
         check_host_name(name, context)
     except ValueError as error:
         raise TransportError(str(address), str(error)) from error
-    sock = _connect_host(address, deadline, until, resolver, resend_bytes)
+    sock = _connect_host(address, deadline, resolver, resend_bytes)
     try:
         with no_fork():
             _require_ours(sock, str(address))
             sock = own(
                 context.wrap_socket(sock, do_handshake_on_connect=False, server_hostname=name)
             )
-        transport = StreamTransport(sock, str(address), deadline.timeout, until)
+        transport = StreamTransport(sock, str(address), deadline.timeout, deadline.until)
         _shake_hands(transport)
     except BaseException as error:
         close_socket(sock)
-        if isinstance(error, OSError) and not isinstance(
-            error, TransportError
-        ):  # of wrap_socket: reset in the meantime
+        # wrap_socket raises if the connection was reset meanwhile.
+        if isinstance(error, OSError) and not isinstance(error, TransportError):
             raise TransportError(str(address), explain(error)) from error
         raise
     return transport
 
 
 def _shake_hands(transport: StreamTransport) -> None:
-    """Shake hands for TLS; a peer that says nothing of TLS itself may not speak it."""
+    """Do the TLS handshake; if it fails otherwise than in TLS, the peer may not speak it."""
     try:
         transport.handshake()
     except TransportError as error:
@@ -284,5 +273,5 @@ def _shake_hands(transport: StreamTransport) -> None:
 
 
 def _certified_name(host: str) -> str:
-    """Return the host as certificates have it: without an IPv6 scope, without a final dot."""
+    """Return the host as in certificates: without an IPv6 scope or a final dot."""
     return host.partition("%")[0].rstrip(".")

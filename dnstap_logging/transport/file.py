@@ -1,8 +1,7 @@
-"""A capture file: opened, checked and locked, then written to.
+"""A capture file: open, checked and locked.
 
-Made by the handler's constructor (as `logging.FileHandler` opens its file), by the writer thread
-when it is reopened; used by the writer thread only. What the bytes mean is not known here: where
-an existing capture ends, `CaptureWriter` finds out and says by `keep`.
+Opened by the handler's constructor, reopened and used by the writer thread only. The content of the
+file is not known here: `CaptureWriter` finds out where a capture ends, and calls `keep`.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from typing import Dict, NoReturn, Optional, Union
+from typing import Dict, Mapping, NoReturn, Optional, Union
 
 from ..copies import refuse_copy
 from ..exceptions import DiskFull, FileLocked, PeerClosed, TransportError
@@ -25,11 +24,11 @@ except ImportError:  # Windows: no advisory locks
 __all__ = ["FileTransport"]
 
 DEFAULT_PERMISSIONS = 0o640
-"""Captures hold client addresses, which are personal data: not for everybody to read."""
+"""Not readable by everybody: client addresses are personal data."""
 
-# O_APPEND even for "w": should something else truncate the file, no hole of zeros follows.
-# O_NONBLOCK: a fifo that takes the path's place in the last moment must not hang the open. Neither
-# has O_TRUNC: a file is emptied only once it is locked. O_RDWR: to find the end of a capture.
+# O_APPEND even for "w": if something else truncates the file, no hole of zeros follows. O_NONBLOCK:
+# opening must not hang if the path has just become a fifo. No O_TRUNC: a file is emptied only once
+# it is locked. O_RDWR: to find the end of a capture.
 _FLAGS = (
     os.O_RDWR
     | os.O_CREAT
@@ -41,7 +40,7 @@ _FLAGS = (
 )
 _MODE_FLAGS: Dict[str, int] = {"a": 0, "w": 0, "x": os.O_EXCL}
 
-# Some network file systems have no locks; captures must be possible there all the same.
+# Some network file systems have no locks; there the capture is written without one.
 _NO_LOCKS_HERE = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL)
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
@@ -66,18 +65,17 @@ EMPTIED = "the file was emptied by another program"
 class FileTransport:
     """Bytes to a regular file, which no other process writes at the same time.
 
-    Symbolic links are followed. An existing file keeps its permissions, and its content unless
-    the mode is "w"; `size` tells whether it has any.
+    Symbolic links are followed. An existing file keeps its permissions.
 
     Args:
         path: of the file.
-        mode: "a" continues a file, "w" starts it anew, "x" refuses an existing one.
+        mode: "a" continues a file, "w" empties it, "x" refuses an existing one.
         permissions: of a new file, before the umask.
 
     Attributes:
         name: the address as text.
         size: where the last whole send ends, in bytes from the beginning of the file.
-        unlocked: why the file is not locked, where its file system has no locks; else empty.
+        unlocked: why the file is not locked, if its file system has no locks; else empty.
 
     Raises:
         ValueError: there is no such mode.
@@ -100,8 +98,8 @@ class FileTransport:
             self._path = os.path.abspath(self._path)
         self.name = f"file://{self._path}"
         self.size = 0
-        # Whether there may be bytes behind `size`, which the next send cuts off before it writes:
-        # the part of a send that failed, or a STOP that the stream goes on over.
+        # Whether the next send has to cut off bytes behind `size`: of a send that failed, or a
+        # STOP.
         self._loose = False
         self._emptied = False
         self.unlocked = ""
@@ -116,7 +114,7 @@ class FileTransport:
         except BaseException as error:
             self.close()
             if isinstance(error, OSError) and not isinstance(error, TransportError):
-                raise self._error(error) from error
+                raise self._error(error, _OPEN_REASONS) from error
             raise
 
     def __reduce__(self) -> NoReturn:
@@ -131,7 +129,7 @@ class FileTransport:
         return os.pread(self._descriptor, length, offset)
 
     def keep(self, size: int) -> None:
-        """Keep so many bytes: what is behind them is cut off by the next send."""
+        """Have the next send cut off what is behind the first ``size`` bytes."""
         self.size = size
         self._loose = True
 
@@ -140,7 +138,7 @@ class FileTransport:
 
         Raises:
             PeerClosed: the descriptor is not ours any more.
-            TransportError: it could not be cut off; the next send tries again.
+            TransportError: it failed; the next send tries again.
         """
         try:
             self._cut_off()
@@ -150,18 +148,12 @@ class FileTransport:
             raise self._error(error) from error
 
     def send(self, data: bytes) -> None:
-        """Write all of it, or nothing.
-
-        What was written before an error, such as the part that still fitted on a full disk, is
-        cut off again: the file ends with the last whole send, and the same data can be sent again
-        later.
+        """Write all of it, or nothing: what was written before an error is cut off again.
 
         Raises:
-            PeerClosed: another program emptied the file, or this one closed the descriptor; none
-                of the data is in it.
+            PeerClosed: another program emptied the file, or this one closed the descriptor.
             DiskFull: there was no room for all of it.
-            TransportError: not all could be written for another reason. In all three cases, none
-                of it is in the file.
+            TransportError: it failed for another reason.
         """
         if self._fstat() is None:
             raise PeerClosed(self.name, CLOSED)
@@ -185,9 +177,8 @@ class FileTransport:
         written = os.write(self._descriptor, data)
         while written < len(data):
             written += os.write(self._descriptor, memoryview(data)[written:])
-        # After a write with O_APPEND the descriptor stands at its end. This tells for certain, and
-        # costs less than the write by far, that nobody truncated the file under us: the stream
-        # would go on without its START.
+        # After a write with O_APPEND the offset is the end of what was written. If it is less than
+        # expected, somebody has truncated the file, and the stream would go on without its START.
         end = os.lseek(self._descriptor, 0, os.SEEK_CUR)
         if end < self.size + written:
             os.ftruncate(self._descriptor, max(0, end - written))
@@ -206,10 +197,10 @@ class FileTransport:
             self._loose = False
 
     def look(self) -> Optional[bytes]:
-        """Look whether the path still names this file, and the file what was written to it.
+        """Check that the path still names this file, and that it was not emptied.
 
         Returns:
-            None: they do. Empty bytes: the file was moved, deleted or emptied; `end` tells which.
+            None: so it is. Empty bytes: it was moved, deleted or emptied; `end` says which.
         """
         opened = self._fstat()
         if opened is None:
@@ -219,8 +210,8 @@ class FileTransport:
         except (FileNotFoundError, NotADirectoryError):
             return b""
         except OSError:
-            # Out of sight, as after a program gave up its privileges; what is open can be written,
-            # but what is deleted is nobody's to read.
+            # The path cannot be seen, as after a program gave up its privileges. The open file can
+            # still be written, unless it is deleted.
             return None if opened.st_nlink else b""
         if not os.path.samestat(found, opened):
             return b""
@@ -233,33 +224,31 @@ class FileTransport:
     def _fstat(self) -> Optional[os.stat_result]:
         """Return the state of the open file; None: the descriptor is not ours any more.
 
-        Some programs close all descriptors when they become daemons, and the number may be another
-        file's by now: not one byte to that, and it is not ours to cut, unlock or close.
+        As with sockets (`owned`), the number may belong to another file by now.
         """
         try:
             opened = os.fstat(self._descriptor)
-        except OSError:
-            pass
-        else:
             if (opened.st_dev, opened.st_ino) == self._identity:
                 return opened
+        except OSError:
+            pass
         self._descriptor = -1
         self.end = CLOSED
         return None
 
     def unread(self) -> float:
-        """Return 0: what is in the file is in the file."""
+        """Return 0: nothing is lost on the way to a file."""
         return 0
 
     def receive(self, timeout: Optional[float] = None) -> bytes:
-        """Return the end at once: a file answers nothing."""
+        """Return the end: a file answers nothing."""
         return b""
 
     def close(self) -> None:
         """Unlock and close the file; may be called again; never raises."""
         if self._fstat() is not None and fcntl is not None:
             try:
-                # Closing would do, were there no forked child that holds the same open file.
+                # A forked child may hold the same open file, so closing is not enough.
                 fcntl.flock(self._descriptor, fcntl.LOCK_UN)
             except OSError:
                 pass  # a file system without locks
@@ -273,17 +262,17 @@ class FileTransport:
                 try:
                     os.close(descriptor)
                 except OSError:
-                    pass  # the descriptor is gone in any case
+                    pass  # it is closed even so
 
     # -- opening -------------------------------------------------------------------------------
 
     def _open_locked(self, flags: int, permissions: int) -> None:
         """Open and lock the file that the path names."""
         while True:
-            # Opening a fifo or a device can have effects of its own, so look first.
+            # First, because opening a fifo or a device can have effects.
             self._refuse_other_kinds(self._stat_path())
             with no_fork():
-                self._descriptor = self._open(flags, permissions)
+                self._descriptor = os.open(self._path, flags, permissions)
                 opened = os.fstat(self._descriptor)
                 self._identity = opened.st_dev, opened.st_ino
             self._refuse_other_kinds(opened)
@@ -291,23 +280,13 @@ class FileTransport:
             found = self._stat_path()
             if found is None or os.path.samestat(found, opened):
                 return
-            self.close()  # its last writer moved it away before the lock was ours: once more
+            self.close()  # its last writer moved it away before we had the lock: try again
 
     def _stat_path(self) -> Optional[os.stat_result]:
         try:
             return os.stat(self._path)
         except OSError:
-            return None  # open() will say what is wrong, if anything is
-
-    def _open(self, flags: int, permissions: int) -> int:
-        try:
-            return os.open(self._path, flags, permissions)
-        except OSError as error:
-            template = _OPEN_REASONS.get(error.errno or 0)
-            if template is None:
-                raise
-            code = errno.errorcode.get(error.errno or 0, "")
-            raise TransportError(self.name, template.format(code=code)) from error
+            return None  # open() raises, if anything is wrong
 
     def _refuse_other_kinds(self, found: Optional[os.stat_result]) -> None:
         if found is None or stat.S_ISREG(found.st_mode):
@@ -336,6 +315,6 @@ class FileTransport:
                 raise TransportError(self.name, f"cannot be locked: {explain(error)}") from error
             self.unlocked = explain(error)
 
-    def _error(self, error: OSError) -> TransportError:
+    def _error(self, error: OSError, special: Mapping[int, str] = {}) -> TransportError:
         kind = DiskFull if error.errno in _NO_ROOM else TransportError
-        return kind(self.name, explain(error))
+        return kind(self.name, explain(error, special))

@@ -1,11 +1,8 @@
-"""Sockets of ours, and whether their descriptors are still ours.
+"""Our sockets, and whether their descriptors are still ours.
 
-Some programs close all descriptors when they become daemons, or one of them twice, and open files
-and sockets of their own, which get the numbers. Not one byte may be read from those or written to
-them, and they are not ours to shut down or to close. A socket, like a file, has an inode of its
-own; so it is asked for before each use.
-
-Any thread may call this; a socket belongs to one at a time.
+Some programs close all descriptors when they become daemons, or close one twice, and then open
+files and sockets that get the same numbers. Those must not be read, written, shut down or closed.
+So before each use the descriptor's inode is compared with the socket's.
 """
 
 from __future__ import annotations
@@ -37,7 +34,7 @@ _identities = weakref.WeakKeyDictionary()
 
 
 def is_still(descriptor: int, identity: Optional[Identity]) -> bool:
-    """Return whether a descriptor is open, and for what it was."""
+    """Return whether a descriptor is open, and still has this identity."""
     try:
         opened = os.fstat(descriptor)
     except OSError:
@@ -52,14 +49,14 @@ def open_socket(family: int, kind: int, protocol: int = 0) -> socket.socket:
 
 
 def own(sock: socket.socket) -> socket.socket:
-    """Note that a socket is ours; the caller forbids forks from its opening until then."""
+    """Register a socket of ours; the caller holds `no_fork` since it was opened."""
     note(sock)
     close_in_child(sock, close_socket)
     return sock
 
 
 def note(sock: socket.socket) -> None:
-    """Note what the descriptor of a socket is open for now."""
+    """Store the identity that the descriptor of a socket has now."""
     try:
         opened = os.fstat(sock.fileno())
     except OSError:
@@ -69,21 +66,19 @@ def note(sock: socket.socket) -> None:
 
 
 def identity_of(sock: socket.socket) -> Optional[Identity]:
-    """Return what was noted for a socket; of one that is the user's, note it first."""
+    """Return the identity of a socket; that of the user's is stored at the first call."""
     if sock not in _identities:
         note(sock)
     return _identities[sock]
 
 
 def is_ours(sock: socket.socket) -> bool:
-    """Return whether the socket is open, and its descriptor still what was noted."""
+    """Return whether the socket is open, and its descriptor still has the stored identity."""
     return is_still(sock.fileno(), _identities.get(sock))
 
 
 def close_socket(sock: socket.socket) -> None:
-    """Close a socket of ours; of one whose descriptor is not ours any more, forget that.
-
-    May be called again.
+    """Close a socket, but not a descriptor that is not ours any more; may be called again.
 
     Raises:
         OSError: as `socket.close` does; the descriptor is closed.

@@ -1,7 +1,4 @@
-"""What an OSError means here, in words that help whoever reads the log.
-
-Used by all modules of this folder. Each text ends up behind the address in a TransportError.
-"""
+"""Explain OSErrors in words; each text follows the address in a TransportError."""
 
 from __future__ import annotations
 
@@ -9,7 +6,7 @@ import errno
 import os
 import stat
 import sys
-from typing import Dict
+from typing import Dict, Mapping
 
 from .tls import explain_tls
 
@@ -47,8 +44,13 @@ _UNIX_CONNECT_REASONS: Dict[int, str] = {
 }
 
 
-def explain(error: OSError) -> str:
-    """Say what an error of the system, or of TLS, means for a connection or a file."""
+def explain(error: OSError, special: Mapping[int, str] = {}) -> str:
+    """Return what an error of the system, or of TLS, means for a connection or a file.
+
+    Args:
+        error: what the system raised.
+        special: what some numbers mean here, with ``{code}`` for their names.
+    """
     # Errors of TLS are OSErrors whose numbers are not errnos.
     if "ssl" in sys.modules:
         text = explain_tls(error)
@@ -57,22 +59,21 @@ def explain(error: OSError) -> str:
     if error.errno is None:
         return str(error) or type(error).__name__
     code = errno.errorcode.get(error.errno, str(error.errno))
+    if error.errno in special:
+        return special[error.errno].format(code=code)
     return f"{_REASONS.get(error.errno) or os.strerror(error.errno)} ({code})"
 
 
 def explain_unix_connect(error: OSError, path: str) -> str:
-    """Say why a unix socket cannot be connected.
+    """Return why a unix socket cannot be connected.
 
     Args:
-        error: what connect answered.
+        error: what connect raised.
         path: the socket's path, or an abstract name with its NUL.
     """
     if error.errno == errno.ECONNREFUSED:
         return _explain_refused(path)
-    template = _UNIX_CONNECT_REASONS.get(error.errno or 0)
-    if template is None:
-        return explain(error)
-    return template.format(code=errno.errorcode[error.errno or 0])
+    return explain(error, _UNIX_CONNECT_REASONS)
 
 
 def _explain_refused(path: str) -> str:

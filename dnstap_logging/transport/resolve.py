@@ -1,9 +1,8 @@
-"""Names to addresses, without ever blocking the writer thread for longer than allowed.
+"""Resolve names without blocking the writer thread for longer than allowed.
 
-getaddrinfo cannot be interrupted, and the DNS server it asks may be the very program that we log
-for. So a name is looked up in a short-lived daemon thread, which is left behind when it takes too
-long, and the last good answer is kept for that case. Each handler's writer thread has a `Resolver`
-of its own and is the only one to call it; the lookup thread touches only its own `_Lookup`.
+getaddrinfo cannot be interrupted, and the DNS server it asks may be the program that we log for. So
+it runs in a daemon thread, which is left alone when it takes too long; then the last good answer is
+used. Only one writer thread calls a `Resolver`, and the lookup's thread changes only its `_Lookup`.
 """
 
 from __future__ import annotations
@@ -25,13 +24,11 @@ AddressInfo = Tuple[int, int, int, str, SockAddr]
 
 GetAddrInfo = Callable[..., List[Any]]
 
-# Of the time that a connect has: with good addresses in hand, a silent DNS must leave time for
-# trying them.
+# Of a connect's time: if the DNS is silent, there must be time left to try the known addresses.
 SHARE_WITH_KNOWN_ADDRESSES = 0.5
 
-# A lookup that is older is not waited for again, but replaced by a new one. Longer than resolvers
-# need for all their retries; doubled each time, so that a lookup that hangs for ever leaves only a
-# handful of threads behind in a year.
+# Seconds after which a lookup is replaced by a new one: longer than all retries of resolvers.
+# Doubled each time, so that lookups that hang for ever leave only a few threads in a year.
 FIRST_PATIENCE = 60.0
 
 _FAMILIES = (socket.AF_INET, socket.AF_INET6)
@@ -54,13 +51,13 @@ class _Lookup:
         try:
             host, port = self.host_port
             self.result = _usable(self._getaddrinfo(host, port, 0, socket.SOCK_STREAM))
-        except Exception as error:  # noqa: BLE001 - handed to the thread that waits for it
+        except Exception as error:  # noqa: BLE001 - raised by the thread that waits
             self.error = error
         finally:
             self.done.set()
 
     def wait(self, deadline: Deadline) -> bool:
-        """Wait for the answer; False: it did not come in time."""
+        """Wait for the answer; return whether it came in time."""
         while not self.done.wait(min(deadline.remaining(), WAIT_SLICE)):
             if not deadline.remaining():
                 return self.done.is_set()
@@ -73,10 +70,10 @@ class _Known(NamedTuple):
 
 
 class Resolver:
-    """Resolves the host of an address and remembers its last good addresses.
+    """Resolve hosts, and remember the last good addresses.
 
     Args:
-        getaddrinfo: what to ask instead of `socket.getaddrinfo`.
+        getaddrinfo: called instead of `socket.getaddrinfo`.
     """
 
     def __init__(self, getaddrinfo: Optional[GetAddrInfo] = None) -> None:
@@ -86,18 +83,17 @@ class Resolver:
         self._patience = FIRST_PATIENCE
 
     def resolve(self, host: str, port: int, timeout: float, until: Until) -> List[AddressInfo]:
-        """Return the addresses of a host, in the order in which they are to be tried.
+        """Return the addresses of a host, in the order in which to try them.
 
         Args:
-            host: a name or a numeric address, which is answered at once.
+            host: a name or a numeric address.
             port: the port that the socket addresses get.
-            timeout: seconds that a name may take. Half of that, if there is a last good answer to
-                fall back on.
+            timeout: seconds that a name may take; half of that, if an answer is remembered.
             until: when to give up at the latest.
 
         Raises:
-            TransportTimeout: no answer came in time and none is remembered.
-            TransportError: there is no such name, it cannot be asked for, and none is remembered.
+            TransportTimeout: no answer came in time, and none is remembered.
+            TransportError: the name cannot be resolved, and no answer is remembered.
         """
         numeric = _numeric(host, port)
         if numeric:
@@ -107,8 +103,7 @@ class Resolver:
         try:
             addresses = self._look_up(host, port, Deadline(timeout * share, until))
         except TransportError:
-            # The lookup may have ended late, with an answer, or failed for now: the addresses of
-            # yesterday are better than none.
+            # Old addresses are better than none.
             if known:
                 return known
             raise
@@ -138,19 +133,19 @@ class Resolver:
         return lookup.result
 
     def _lookup_under_way(self, host: str, port: int) -> _Lookup:
-        """Return the lookup that still runs, or start one: never two for the same name."""
+        """Return the lookup that still runs, or start one."""
         lookup = self._lookup
         if lookup is not None and self._may_still_answer(lookup, host, port):
             return lookup
         try:
             self._lookup = _Lookup(self._getaddrinfo or socket.getaddrinfo, host, port)
         except RuntimeError as error:
-            # Python 3.12 and newer start no thread once the interpreter shuts down.
+            # Python 3.12 and newer start no thread at the interpreter's end.
             raise TransportError(host, f"the name cannot be resolved now: {error}") from error
         return self._lookup
 
     def _may_still_answer(self, lookup: _Lookup, host: str, port: int) -> bool:
-        # After a fork the lookup's thread runs in the parent only.
+        # After a fork its thread runs only in the parent.
         if lookup.host_port != (host, port) or lookup.process != os.getpid():
             return False
         if lookup.done.is_set():
@@ -162,7 +157,7 @@ class Resolver:
 
 
 def _numeric(host: str, port: int) -> List[AddressInfo]:
-    """Return the address if the host is one, asking no name service; empty: it is a name."""
+    """Return the address if the host is one, without a lookup; empty: it is a name."""
     try:
         return _usable(
             socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM, 0, socket.AI_NUMERICHOST)
@@ -180,6 +175,5 @@ def _usable(results: List[Any]) -> List[AddressInfo]:
 
 
 def _explain(error: Exception) -> str:
-    if isinstance(error, socket.gaierror):
-        return f"the name cannot be resolved: {error.strerror or error}"
-    return f"the name cannot be resolved: {error}"
+    text = error.strerror if isinstance(error, socket.gaierror) else None
+    return f"the name cannot be resolved: {text or error}"

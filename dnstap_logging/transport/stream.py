@@ -1,6 +1,5 @@
 """A stream socket: the one class for unix, TCP and TLS connections.
 
-``connect.py`` makes them for the writer, the receiver makes them of the sockets that it accepts.
 The socket is non-blocking; every wait is bounded by ``timeout`` and by ``until``. One thread uses
 a transport at a time, except that a forked child calls `abandon`.
 """
@@ -38,26 +37,25 @@ _INT = struct.Struct("i")
 # A peer's control frame has at most 520 bytes; a whole negotiation comes in one call.
 RECEIVE_SIZE = 64 * 1024
 
-# The largest TLS record (RFC 8446, 5.1). OpenSSL reports a write only when all its records are
-# out; written record by record, we know how many bytes the kernel took, and see progress.
+# The largest TLS record (RFC 8446, 5.1). OpenSSL returns only when all records of a write are out;
+# with one record for each write we know how many bytes the kernel took, and see progress.
 TLS_RECORD_SIZE = 16 * 1024
 
-# How much unread input close() throws away. Closing a TCP socket with unread input resets the
-# connection, and a reset may destroy what the peer has not read yet. TLS 1.3 peers always send
-# something (session tickets).
+# Bytes of unread input that close() discards. Closing a TCP socket with unread input resets the
+# connection, and the peer may lose what it has not read yet. TLS 1.3 peers always send something
+# (session tickets).
 MAX_DISCARDED = 256 * 1024
 
-# Seconds for that: a peer that goes on sending, a byte at a time, must not delay a close.
+# Seconds for that: a peer that keeps sending, byte by byte, must not delay a close.
 DISCARD_PATIENCE = 0.25
 
-# Seconds in which the reset comes that follows an end of the stream, if one does: two packets, sent
-# one after the other. Waited for once, at the end of a connection.
+# Seconds to wait, once, for a reset that may follow an end of the stream in the next packet.
 RESET_PATIENCE = 0.05
 
-# How much more than its send buffer a unix socket takes: the last send may overshoot.
+# Bytes that a unix socket takes beyond its send buffer: the last send may exceed it.
 ONE_SEND = 64 * 1024
 
-# A program may have set SIGPIPE to its default, which ends the process: a lost collector must not.
+# A program may have reset SIGPIPE, which would end the process when a collector goes.
 SEND_FLAGS: int = getattr(socket, "MSG_NOSIGNAL", 0)
 
 
@@ -65,8 +63,8 @@ class StreamTransport:
     """Bytes to and from a connected stream socket.
 
     Args:
-        sock: the connected socket, which it owns from now on; an ``ssl.SSLSocket`` needs
-            `handshake` before anything else.
+        sock: the connected socket, now owned by the transport; an ``ssl.SSLSocket`` needs
+            `handshake` first.
         name: the address as text, for diagnostics.
         timeout: seconds that each wait may take without any progress.
         until: when every wait must give up at the latest.
@@ -85,19 +83,19 @@ class StreamTransport:
         self.timeout = timeout
         self._until = until
         self._sock = sock
-        # Asked of the object and not of its class: a plain socket must not import ssl.
+        # No isinstance: a plain socket must not import ssl.
         self._is_tls = hasattr(sock, "do_handshake")
         self._send_size = TLS_RECORD_SIZE if self._is_tls else sys.maxsize
         self._send_flags = 0 if self._is_tls else SEND_FLAGS
         self._has_shaken_hands = not self._is_tls
         self._broken = False
         self._is_unix = sock.family == getattr(socket, "AF_UNIX", None)
-        # How the peer ended, as far as we know: the system reports each error only once.
+        # How the peer ended; kept, because the system reports each error only once.
         self._eof = False
         self._failed = False
-        # Of unix sockets: how much the peer had not read when it was last seen alive, what was sent
-        # since, and whether the last send was cut short, which may swallow the error of a reset.
-        # Once the peer is dead, the kernel has forgotten what it had not read.
+        # Of unix sockets: what the peer had not read when it was last seen alive, what was sent
+        # since, and whether the last send was cut short, which may hide the error of a reset. Once
+        # the peer is gone, the kernel does not know what it had not read.
         self._seen_unread = 0
         self._sent_since = 0
         self._cut_short = False
@@ -117,7 +115,7 @@ class StreamTransport:
         return is_still(self._sock.fileno(), self._identity)
 
     def handshake(self) -> None:
-        """Shake hands for TLS, as either side; a plain socket has nothing to do here.
+        """Do the TLS handshake, as either side; nothing on a plain socket.
 
         Raises:
             TransportTimeout: the peer did not finish it in time.
@@ -132,12 +130,12 @@ class StreamTransport:
     def send(self, data: bytes) -> None:
         """Hand all of it to the kernel.
 
-        A transport that raised is to be closed: the peer has a part of a frame.
+        After an error it has to be closed: the peer may have a part of a frame.
 
         Raises:
-            TransportTimeout: the kernel took nothing for the timeout, as the peer does not read.
-            TransportError: the connection is broken. In both, ``taken`` says how many bytes were
-                taken; of TLS, how many in whole records.
+            TransportTimeout: the kernel took nothing for the timeout; the peer does not read.
+            TransportError: the connection is broken. In both, ``taken`` is the number of bytes
+                that the kernel took; with TLS, in whole records.
         """
         self._require_ours()
         view = memoryview(data)
@@ -146,17 +144,17 @@ class StreamTransport:
         taken = 0
         while taken < len(view):
             portion = view[taken : taken + self._send_size]
-            # Each portion has a deadline of its own: what counts is time without progress.
+            # Each portion has its own deadline: what counts is time without progress.
             size = self._repeat(partial(send, portion, flags), WRITABLE, "took nothing", taken)
             taken += size
             self._sent_since += size
             self._cut_short = size < len(portion)
 
     def look(self) -> Optional[bytes]:
-        """Look, without waiting, at what the peer did.
+        """Check what the peer did, without waiting.
 
         Returns:
-            None: it sent nothing and is there. Empty bytes: it closed. Other bytes: what it sent.
+            None: nothing, it is there. Empty bytes: it closed. Other bytes: what it sent.
 
         Raises:
             TransportError: the connection is broken.
@@ -164,7 +162,7 @@ class StreamTransport:
         self._require_ours()
         seen = None
         if self._is_unix and (self._sent_since or self._seen_unread):
-            # In this order: what was seen counts only if the peer was alive even afterwards.
+            # First, because the number counts only if the peer is alive even after it.
             seen = outstanding(self._sock.fileno())
         try:
             data = self._read_now()
@@ -182,10 +180,10 @@ class StreamTransport:
         """Return how many of the last bytes sent the peer's program may not have read.
 
         Call it once, when the connection is over and before it is closed. docs/reliability.md has
-        the table of what the system knows.
+        a table of what the system knows.
 
         Returns:
-            An upper bound; math.inf where the system does not know.
+            An upper bound; math.inf if the system does not know.
         """
         if not self.is_ours():
             return self._seen_unread + self._sent_since if self._is_unix else math.inf
@@ -193,8 +191,8 @@ class StreamTransport:
             return self._unread_of_unix()
         if self._is_tls or self._failed or not self._eof:
             return math.inf
-        # An end of the stream says that the peer had read all that its kernel has acknowledged,
-        # unless it had shut the connection down before: then a reset follows, in another packet.
+        # After an end of the stream the peer had read all that its kernel acknowledged, unless it
+        # had shut down the connection before: then a reset follows in the next packet.
         if wait_for(self._sock.fileno(), BROKEN, Deadline(RESET_PATIENCE, self._until)):
             return math.inf
         return _or_unknown(outstanding(self._sock.fileno()))
@@ -203,14 +201,14 @@ class StreamTransport:
         unread = outstanding(self._sock.fileno())
         at_end = False
         try:
-            # A send that failed has left the reason behind what the peer sent.
+            # After a failed send, the reason comes behind what the peer sent.
             at_end = self._discard_input()
         except BlockingIOError:
-            return _or_unknown(unread)  # it lives: we are the ones who end this
+            return _or_unknown(unread)  # it is alive: we end the connection
         except OSError:
             self._failed = True
         if at_end and not self._failed and not self._cut_short:
-            return _or_unknown(unread)  # 0, but for a peer that lives on and has shut down only
+            return _or_unknown(unread)  # 0, unless the peer is alive and has only shut down
         most = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) + ONE_SEND
         return min(self._seen_unread + self._sent_since, most)
 
@@ -230,18 +228,18 @@ class StreamTransport:
     def _read_now(self) -> bytes:
         data = self._sock.recv(RECEIVE_SIZE)
         if not data and self._is_tls and was_reset(self._sock):
-            # Python 3.10 to 3.12 take a reset for an end of TLS.
+            # Python 3.10 to 3.12 return a reset as an end of TLS.
             raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
         self._eof = not data
         return data
 
     def close(self) -> None:
-        """Close the connection; TLS with its own end, unless the connection is broken."""
-        # Before the handshake, reading would make OpenSSL begin it.
+        """Close the connection; end TLS first, unless the connection is broken."""
+        # Not before the handshake: reading would begin it.
         if self._has_shaken_hands and self.is_ours():
             _quietly(self._discard_input)
             if self._is_tls and not self._broken:
-                # Sends our end at once and does not wait for the peer's.
+                # Sends our end and does not wait for the peer's.
                 _quietly(self._sock.unwrap)  # type: ignore[attr-defined]
         self.abandon()
 
@@ -250,13 +248,13 @@ class StreamTransport:
         _quietly(partial(close_socket, self._sock))
 
     def _discard_input(self) -> bool:
-        """Throw away what the peer has sent, up to a limit of bytes and of time.
+        """Discard what the peer has sent, up to a limit of bytes and of time.
 
         Returns:
             Whether its end was there.
 
         Raises:
-            OSError: as recv does, where nothing more is there.
+            OSError: as recv does, if there is nothing more.
         """
         deadline = Deadline(DISCARD_PATIENCE, self._until)
         discarded = 0
@@ -274,13 +272,13 @@ class StreamTransport:
         taken: int = 0,
         timeout: Optional[float] = None,
     ) -> _Result:
-        """Call until it no longer asks to wait.
+        """Repeat a call until it need not wait.
 
         Args:
-            call: one non-blocking call on the socket.
+            call: a non-blocking call on the socket.
             event: what a plain socket waits for if it would block.
-            complaint: what the error says of the peer if the wait is too long.
-            taken: for the error, how many bytes of a send were taken.
+            complaint: what the timeout's text says of the peer.
+            taken: for the error, the bytes of a send that were taken.
             timeout: seconds; None: the transport's own.
         """
         deadline = Deadline(self.timeout if timeout is None else timeout, self._until)
@@ -306,14 +304,14 @@ class StreamTransport:
             raise TransportError(self.name, CLOSED, taken)
 
     def _wanted(self, error: OSError, event: int) -> int:
-        """Return the event to wait for before the failed call can go on; 0: it never can."""
+        """Return the event to wait for before the failed call is repeated; 0: it cannot be."""
         if isinstance(error, BlockingIOError):
             return event
         return wanted_by_tls(error) if self._is_tls else 0
 
     def _failure(self, error: OSError, taken: int = 0) -> TransportError:
         self._broken = True
-        # On a unix socket, a send fails with EPIPE if the peer is gone; only a receive says how.
+        # On a unix socket, a send fails with EPIPE if the peer is gone; only a receive shows how.
         self._failed = not (self._is_unix and isinstance(error, BrokenPipeError))
         if self._is_tls:
             error = alert_behind(error, self._sock) or error
@@ -321,14 +319,11 @@ class StreamTransport:
 
 
 def outstanding(descriptor: int) -> Optional[int]:
-    """Return the bytes that the other end's kernel, or on unix sockets its program, has not taken.
+    """Return the bytes that the peer's kernel, or on a unix socket its program, has not taken.
 
-    On TCP, what the peer's kernel has not acknowledged; it may have acknowledged what its program
-    has not read. On a unix socket, the memory of what lies in the peer's queue, which is more than
-    its bytes; 0 once the peer is gone (tcp(7), unix(7)).
-
-    Returns:
-        None: this system does not know.
+    On TCP, what the peer's kernel has not acknowledged; its program may have read less. On a unix
+    socket, the memory of the peer's queue, which is more than its bytes; 0 once the peer is gone
+    (tcp(7), unix(7)). None: this system does not know.
     """
     if fcntl is None or not sys.platform.startswith("linux"):
         return None
@@ -347,4 +342,4 @@ def _quietly(call: Callable[[], object]) -> None:
     try:
         call()
     except (OSError, ValueError):
-        pass  # closing: the peer was faster, or its own end has not come yet; both are all right
+        pass  # closing: the peer was faster, or its end has not come yet

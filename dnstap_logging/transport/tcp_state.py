@@ -1,4 +1,4 @@
-"""How a TCP connection ended, where the library above it does not say: TCP_INFO, on Linux."""
+"""How a TCP connection ended, from TCP_INFO, on Linux."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ import sys
 
 __all__ = ["was_reset"]
 
-# TCP_CLOSE in linux/tcp_states.h, which tcpi_state, the first byte of TCP_INFO, is one of.
-_TCP_CLOSE = 7
+_TCP_CLOSE = 7  # in linux/tcp_states.h; a value of tcpi_state, the first byte of TCP_INFO
 
 
 def was_reset(sock: socket.socket) -> bool:
     """Return whether a connection whose end was just read was reset, and not closed in order.
 
-    After a peer's orderly end we may still send, so the state is CLOSE_WAIT. It is CLOSE only after
-    a reset. One that follows an orderly end leaves its error (EPIPE) on the socket, as long as
-    nothing was sent since; one that the read itself met leaves none.
+    After an orderly end we may still send, so the state is CLOSE_WAIT; after a reset it is CLOSE. A
+    reset that came after an orderly end leaves its error (EPIPE) on the socket, as long as nothing
+    was sent since; a reset that the read itself returned leaves none.
 
     Returns:
         False: it was not, or this system does not say.

@@ -1,8 +1,7 @@
 """TLS: the options of ``tls://`` addresses, and what its errors mean.
 
-The handler checks the options in its constructor; the writer thread makes a context of them for
-each connect, so that renewed certificates are read again. The ssl module is imported only once
-somebody uses TLS: it is the largest import that this library would have.
+The handler's constructor checks the options; the writer thread makes a context of them for each
+connect, so renewed certificates are read. ssl, a large import, is imported when TLS is used.
 """
 
 from __future__ import annotations
@@ -33,14 +32,14 @@ _Loaded = TypeVar("_Loaded")
 _UNKNOWN_ISSUER_CODES = (2, 18, 19, 20, 21)
 _HOSTNAME_CODES = (62, 64)  # X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH
 
-# How PEM marks what a file holds, whatever kind of key or certificate it is (RFC 7468).
+# The ends of PEM's labels for all kinds of certificates and keys (RFC 7468).
 _CERTIFICATE, _KEY = b"CERTIFICATE-----", b"PRIVATE KEY-----"
-MAX_PEM = 1 << 20  # bytes that are searched for them: more than any chain of certificates has
+MAX_PEM = 1 << 20  # bytes that are searched for them: more than any chain has
 
 _NOT_TLS = "the peer does not speak TLS on this port: use tcp://, or TLS on both sides"
 _NO_COMMON_VERSION = "the peer and this side have no TLS version in common; 1.2 or newer is needed"
 
-# By the end of OpenSSL's name for the reason: the beginnings changed from release to release.
+# By the end of OpenSSL's name for the reason: the beginnings differ between releases.
 _REASONS: Dict[str, str] = {
     "WRONG_VERSION_NUMBER": _NOT_TLS,
     "RECORD_LAYER_FAILURE": _NOT_TLS,
@@ -64,7 +63,7 @@ class TlsOptions(NamedTuple):
     """How to speak TLS with a collector.
 
     Attributes:
-        context: the caller's own context, used as it is; None: one is made of the rest.
+        context: the user's own context, used as it is; None: make one of the rest.
         cafile: PEM file of the authorities to trust instead of the system's.
         certfile: PEM file of our own certificate (and its chain), for collectors that ask for one.
         keyfile: PEM file of its key, if that is not in certfile.
@@ -79,10 +78,10 @@ class TlsOptions(NamedTuple):
     server_hostname: Optional[str] = None
 
     def make_context(self) -> ssl.SSLContext:
-        """Return the caller's context, or a new one with the files as they are now.
+        """Return the user's context, or a new one with the files as they are now.
 
-        A new one verifies the collector's certificate and its host name and speaks TLS 1.2 or
-        newer (RFC 8996 and BCP 195).
+        A new one verifies the collector's certificate and host name, and speaks TLS 1.2 or newer
+        (RFC 8996 and BCP 195).
 
         Raises:
             ValueError: a file cannot be loaded; the text names the argument, the file and why.
@@ -111,8 +110,8 @@ def make_server_context(
     Args:
         certfile: PEM file of its certificate (and chain).
         keyfile: PEM file of the key, if that is not in certfile.
-        client_ca: PEM file of the authorities one of which must have issued a client's certificate;
-            None: clients need none.
+        client_ca: PEM file of the authorities that clients' certificates must come from; None:
+            clients need no certificate.
 
     Raises:
         ValueError: a file cannot be loaded; the text names the argument, the file and why.
@@ -131,13 +130,13 @@ def make_server_context(
 def load_own_certificate(
     context: ssl.SSLContext, certfile: PathArgument, keyfile: PathArgument
 ) -> None:
-    """Load our certificate and its key, as they are now; those of earlier handshakes stay.
+    """Load our certificate and its key, as the files are now, for the next handshakes.
 
     Raises:
         ValueError: one of the files cannot be loaded; the text names the argument and why.
     """
     if keyfile is not None:
-        # OpenSSL's error would not tell which of the two files is missing.
+        # OpenSSL's error does not say which of the two files is missing.
         _load("keyfile", keyfile, lambda: open(keyfile, "rb").close())
     assert certfile is not None
     try:
@@ -154,7 +153,7 @@ def load_own_certificate(
 
 
 def _missing_part(certfile: PathArgument, keyfile: PathArgument) -> Optional[str]:
-    """Say which file lacks the certificate or the key, which OpenSSL does not say."""
+    """Return which file lacks the certificate or the key; None: neither. OpenSSL does not say."""
     own = _pem_of(certfile)
     other = own if keyfile is None else _pem_of(keyfile)
     if _CERTIFICATE in own and _KEY not in other:
@@ -170,7 +169,7 @@ def _missing_part(certfile: PathArgument, keyfile: PathArgument) -> Optional[str
 
 
 def _pem_of(path: PathArgument) -> bytes:
-    """Return the content of a file, as far as there is one that ends."""
+    """Return the content of a regular file; empty if it cannot be read."""
     assert path is not None
     try:
         with no_fork():
@@ -183,7 +182,7 @@ def _pem_of(path: PathArgument) -> bytes:
 
 
 def check_tls(options: TlsOptions) -> None:
-    """Check the options once, when a handler is made.
+    """Check the options, when a handler is made.
 
     Raises:
         TypeError: an argument is of the wrong type.
@@ -203,15 +202,11 @@ def check_tls(options: TlsOptions) -> None:
 
 
 def check_host_name(name: str, context: ssl.SSLContext) -> None:
-    """Check that a certificate can be asked for by this name.
-
-    Raises:
-        ValueError: it cannot.
-    """
+    """Raise ValueError if a certificate cannot have this host name."""
     import ssl
 
     try:
-        # Without a socket, which some Pythons leave open when they dislike the name.
+        # Without a socket, which some Pythons do not close after this error.
         context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname=name)
     except (ssl.SSLError, ValueError, TypeError) as error:  # TypeError: a NUL in it
         raise ValueError(f"{name!r} is not a host name: {error}") from error
@@ -270,12 +265,12 @@ def _why(error: Exception) -> str:
 
 
 def _refuse_passphrase() -> NoReturn:
-    # Without this OpenSSL asks on the terminal, and the writer thread would wait for a typist.
+    # Without this OpenSSL asks on the terminal, and the writer thread would wait.
     raise ValueError("its key has a passphrase; load it into an ssl_context of your own")
 
 
 def explain_tls(error: OSError) -> Optional[str]:
-    """Say what an error of TLS means; None: it is not one."""
+    """Return what an error of TLS means; None: it is another error."""
     import ssl
 
     if not isinstance(error, ssl.SSLError):
@@ -294,7 +289,7 @@ def explain_tls(error: OSError) -> Optional[str]:
 
 
 def is_tls_failure(cause: Optional[BaseException]) -> bool:
-    """Tell whether TLS itself failed: a foreign protocol, a certificate, not a mere close."""
+    """Return whether TLS itself failed, as by a foreign protocol or a certificate; not a close."""
     ssl = sys.modules.get("ssl")
     return (
         ssl is not None
@@ -304,7 +299,7 @@ def is_tls_failure(cause: Optional[BaseException]) -> bool:
 
 
 def _reason_of(error: ssl.SSLError) -> str:
-    # Those that the ssl module itself raises, not OpenSSL, have no such attribute.
+    # Errors that the ssl module itself raises have no such attribute.
     return getattr(error, "reason", None) or str(error)
 
 

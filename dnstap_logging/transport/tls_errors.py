@@ -1,7 +1,4 @@
-"""What the errors of an ``ssl.SSLSocket`` mean for the transport that uses it.
-
-``ssl`` is imported only once a TLS socket has failed: a plain connection must not need it.
-"""
+"""What the errors of an ``ssl.SSLSocket`` mean for its transport; imports ssl late, as `tls`."""
 
 from __future__ import annotations
 
@@ -16,18 +13,18 @@ __all__ = ["alert_behind", "send_tls", "wanted_by_tls"]
 
 
 def send_tls(sock: socket.socket, portion: memoryview, flags: int) -> int:
-    """Send on a TLS socket, with the errors of a plain one."""
+    """Send on a TLS socket; a broken connection raises what a plain socket raises."""
     import ssl
 
     try:
         return sock.send(portion, flags)
     except ssl.SSLEOFError as error:
-        # Python 3.10 to 3.12 take every error of TCP for an end of TLS.
+        # Python 3.10 to 3.12 raise this for every error of TCP.
         raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)) from error
 
 
 def wanted_by_tls(error: OSError) -> int:
-    """Return the event that TLS waits for; 0: the call cannot go on.
+    """Return the event that TLS waits for; 0: the call failed.
 
     TLS may have to read before it can write, and the other way round.
     """
@@ -39,10 +36,10 @@ def wanted_by_tls(error: OSError) -> int:
 
 
 def alert_behind(error: OSError, sock: socket.socket) -> Optional[OSError]:
-    """Return the alert with which a TLS peer said why, before it reset the connection.
+    """Return the alert that a TLS peer sent before it reset the connection.
 
-    A TLS 1.3 server refuses a client's certificate when the client has shaken hands already:
-    then a send fails first, and the reason lies unread.
+    A TLS 1.3 server refuses a client's certificate after the client's handshake is over: then a
+    send fails first, and the alert is still unread.
     """
     import ssl
 
@@ -51,7 +48,7 @@ def alert_behind(error: OSError, sock: socket.socket) -> Optional[OSError]:
     try:
         sock.recv(1)
     except ssl.SSLError as answer:
-        # An alert has a reason; an end of the stream, or nothing to read, is not one.
+        # Not an end of the stream, or nothing to read.
         no_alert = (
             ssl.SSLWantReadError, ssl.SSLWantWriteError, ssl.SSLEOFError, ssl.SSLZeroReturnError
         )  # fmt: skip

@@ -1,7 +1,7 @@
-"""Waiting for a descriptor, with a deadline that somebody else may bring forward.
+"""Wait for a descriptor, with a deadline that another thread may bring forward.
 
-Every wait of the transports goes through here. Who closes a handler sets a deadline in another
-thread and cannot interrupt a poll; so each wait is cut in slices and asks after every slice.
+A thread that closes a handler cannot interrupt another one's poll, so waits are cut into slices,
+and the deadline is checked after each.
 """
 
 from __future__ import annotations
@@ -14,39 +14,39 @@ from typing import Callable, List
 __all__ = ["BROKEN", "READABLE", "WAIT_SLICE", "WRITABLE", "Deadline", "Until", "never", "wait_for"]
 
 Until = Callable[[], float]
-"""The monotonic time after which everything must give up; asked again in each slice of a wait."""
+"""Returns the monotonic time when all waits end; called in each slice of a wait."""
 
-# How late a wait may notice that its deadline was brought forward: short beside any close_timeout,
-# long enough that ten wake-ups a second cost nothing.
+# Seconds after which a wait notices an earlier deadline: short for a close_timeout, and ten
+# wake-ups a second cost nothing.
 WAIT_SLICE = 0.1
 
-BROKEN = 0  # nothing else than what every wait tells: an error, or the end of both directions
+BROKEN = 0  # only an error, or the end of both directions, which end every wait
 READABLE = 1
 WRITABLE = 2
 
 
 def never() -> float:
-    """Answer as an Until that never asks to give up."""
+    """An `Until` without an end."""
     return math.inf
 
 
 class Deadline:
-    """The end of one operation: after its own timeout, or when ``until`` says so, if sooner."""
+    """The end of one operation: after its timeout, or at ``until()`` if that is sooner."""
 
-    __slots__ = ("_end", "_until", "timeout")
+    __slots__ = ("_end", "timeout", "until")
 
     def __init__(self, timeout: float, until: Until) -> None:
         self.timeout = timeout
-        self._until = until
+        self.until = until
         self._end = monotonic() + timeout
 
     def remaining(self) -> float:
         """Return the seconds left, at least 0."""
-        return max(0.0, min(self._end, self._until()) - monotonic())
+        return max(0.0, min(self._end, self.until()) - monotonic())
 
     def describe(self) -> str:
-        """Say, after the deadline, how long was waited, or why no longer."""
-        if self._until() < self._end:
+        """Return for an error text how long it was waited."""
+        if self.until() < self._end:
             return "in the time that closing left"
         return f"in {self.timeout:.3g} s"
 
@@ -58,16 +58,16 @@ def _always() -> bool:
 def wait_for(
     descriptor: int, event: int, deadline: Deadline, goes_on: Callable[[], bool] = _always
 ) -> bool:
-    """Wait until a descriptor is ready, or broken, which the next call on it will tell.
+    """Wait until a descriptor is ready or broken; the next call on it shows which.
 
     Args:
         descriptor: to wait for.
-        event: what to wait for.
-        deadline: the end of the wait.
-        goes_on: asked after every slice: whether the wait still makes sense.
+        event: BROKEN, READABLE or WRITABLE.
+        deadline: the end of the wait; if it is over, the descriptor is still checked once.
+        goes_on: called after every slice; False ends the wait.
 
     Returns:
-        False: the deadline passed first. A deadline in the past still gets one look.
+        False: the deadline passed first.
     """
     while True:
         left = deadline.remaining()
@@ -78,7 +78,7 @@ def wait_for(
 
 
 def _poll(descriptor: int, event: int, seconds: float) -> bool:
-    # Looked up at each call, because gevent may replace it after this module was imported.
+    # Looked up at each call: gevent may have removed it since this module was imported.
     make_poll = getattr(select, "poll", None)
     if make_poll is None:
         return _select(descriptor, event, seconds)
@@ -92,5 +92,5 @@ def _select(descriptor: int, event: int, seconds: float) -> bool:
     watched: List[int] = [descriptor]
     readers = watched if event == READABLE else []
     writers = watched if event == WRITABLE else []
-    # Windows tells a failed connect as an exceptional condition.
+    # Windows reports a failed connect as an exceptional condition.
     return any(select.select(readers, writers, watched, seconds))

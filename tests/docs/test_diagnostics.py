@@ -140,7 +140,7 @@ def raised() -> Iterator[Tuple[str, str]]:
     """Yield the reasons that are written where a transport's error is raised: place and text."""
     errors = {"TransportError", "TransportTimeout", "PeerClosed", "FileLocked", "DiskFull"}
     for name, tree in source_files():
-        if not name.startswith(("transport/", "writer.py", "capture_writer.py", "delivery.py")):
+        if not name.startswith(("transport/", "delivery/")):
             continue
         for node in ast.walk(tree):
             if not isinstance(node, ast.Call) or len(node.args) < 2:
