@@ -15,7 +15,6 @@ from .shorten import shorten
 
 __all__ = [
     "DEFAULT",
-    "MAX_FRAME_SIZE",
     "Default",
     "callback",
     "choice",
@@ -27,9 +26,6 @@ __all__ = [
     "refuse",
     "seconds",
 ]
-
-MAX_FRAME_SIZE = 0xFFFFFFFF
-"""What the 32-bit length of a Frame Streams data frame can say."""
 
 MAX_DURATION = 86400.0 * 366
 """A bound for times: above a year somebody meant another unit, and thread waits overflow."""

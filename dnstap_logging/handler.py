@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, List, NoReturn, Optional, Union
 
 from .arguments import DEFAULT, Default
 from .arguments import level as checked_level
+from .codec.encoding import DEFAULT_MAX_PAYLOAD
 from .copies import refuse_copy
 from .delivery.options import DEFAULT_RESEND_BYTES, make_options
 from .delivery.stats import Stats
@@ -103,7 +104,7 @@ class DnstapHandler(logging.Handler):
         max_reconnect_interval: Optional[float] = None,
         max_reconnect_attempts: Optional[int] = None,
         close_timeout: float = 5.0,
-        max_frame_size: int = 98304,
+        max_frame_size: int = DEFAULT_MAX_PAYLOAD,
         report_interval: float = 10.0,
         ssl_context: Optional[ssl.SSLContext] = None,
         cafile: Optional[str] = None,

@@ -34,7 +34,7 @@ from .tail import search_tail
 
 __all__ = ["find_end"]
 
-BLOCK_SIZE = 1024 * 1024
+SCAN_SIZE = 1024 * 1024
 """Bytes read at once from the beginning on: system calls no longer count, nor does the memory."""
 
 FORWARD_UP_TO = 64 * 1024 * 1024
@@ -112,7 +112,7 @@ def _wrong_opening(opening: bytes) -> str:
 def _read_forward(capture: CaptureFrames, at: int) -> int:
     """Follow all frames from `at` on; return where the last one begins, as `settle` wants it."""
     while at < capture.data_end:
-        block = capture.read(at, BLOCK_SIZE)
+        block = capture.read(at, SCAN_SIZE)
         place = 0
         while True:
             last, place = _skip_data_frames(block, place, capture.limit)

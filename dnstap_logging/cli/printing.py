@@ -12,7 +12,7 @@ from ..text.json import format_json
 from ..text.quiet import format_quiet
 from ..text.yaml import format_yaml
 from .dns_content import dns_text
-from .template import FIELDS, Template
+from .template import VALUES, Template
 
 __all__ = ["Printer", "add_arguments", "make_printer", "prepare_output"]
 
@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         dest="form",
         metavar="TEMPLATE",
         type=_template,
-        help=f"a line of your own, such as '{{qname}} {{rcode}}'; fields: {', '.join(FIELDS)}",
+        help=f"a line of your own, such as '{{qname}} {{rcode}}'; fields: {', '.join(VALUES)}",
     )
 
 

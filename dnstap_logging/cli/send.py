@@ -13,11 +13,11 @@ import time
 from typing import Callable, List, NamedTuple, Optional
 
 from ..address import parse_address
-from ..arguments import MAX_FRAME_SIZE
 from ..codec.encoding import DEFAULT_MAX_PAYLOAD
+from ..delivery.options import MIN_FRAME_SIZE
 from ..delivery.stats import Stats
 from ..exceptions import DecodeError
-from ..framestream import DEFAULT_MAX_FRAME_SIZE
+from ..framestream import DEFAULT_MAX_FRAME_SIZE, MAX_FRAME_SIZE
 from ..handler import DnstapHandler
 from ..reader.reader import DnstapReader
 from . import numbers
@@ -91,7 +91,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--max-frame-size",
-        type=numbers.count(512, MAX_FRAME_SIZE),
+        type=numbers.count(MIN_FRAME_SIZE, MAX_FRAME_SIZE),
         default=DEFAULT_MAX_PAYLOAD,
         metavar="BYTES",
         help="larger messages are left out: usual collectors do not take them (%(default)s)",

@@ -17,7 +17,7 @@ from ..text.line import UNKNOWN, address_text, own_wire
 from ..text.octets import plain
 from ..text.quiet import quiet_columns
 
-__all__ = ["FIELDS", "Template"]
+__all__ = ["VALUES", "Template"]
 
 _TOO_WIDE = re.compile(r"\d{5}")  # a slip of the finger, and gigabytes for each message
 _PREFIX = "dns_"  # of the extras; fields may be written with it or without
@@ -76,7 +76,7 @@ def _id(message: DnstapMessage) -> Optional[str]:
     return str(int.from_bytes(wire[:2], "big")) if len(wire) > 1 else None
 
 
-FIELDS: Dict[str, Callable[[DnstapMessage], Optional[str]]] = {
+VALUES: Dict[str, Callable[[DnstapMessage], Optional[str]]] = {
     **{name: _enum(name) for name in ("message_type", "socket_family", "socket_protocol")},
     "http_protocol": _enum("http_protocol"),
     "query_address": _octets("query_address", address_text),
@@ -126,7 +126,7 @@ class Template:
         """Return the template, filled with the fields of a message."""
         values = {}
         for name in self._fields:
-            value = FIELDS[name[len(_PREFIX) :] if name.startswith(_PREFIX) else name](message)
+            value = VALUES[name[len(_PREFIX) :] if name.startswith(_PREFIX) else name](message)
             values[name] = UNKNOWN if value is None else value
         return self._fill(values)
 
@@ -142,8 +142,8 @@ def _replacements(text: str) -> List[Tuple[str, str]]:
 
 def _checked(replacement: Tuple[str, str]) -> str:
     name, spec = replacement
-    if name not in FIELDS and (not name.startswith(_PREFIX) or name[len(_PREFIX) :] not in FIELDS):
-        raise ValueError(f"{{{name}}} is no field; the fields are {', '.join(FIELDS)}")
+    if name not in VALUES and (not name.startswith(_PREFIX) or name[len(_PREFIX) :] not in VALUES):
+        raise ValueError(f"{{{name}}} is no field; the fields are {', '.join(VALUES)}")
     if _TOO_WIDE.search(spec):
         raise ValueError(f"{{{name}:{spec}}}: a field has at most 9999 columns")
     if "{" in spec:

@@ -27,7 +27,7 @@ from .table import DNSTAP, MESSAGE, TYPE_IS_MESSAGE, varint
 
 __all__ = ["DEFAULT_MAX_PAYLOAD", "Encoder"]
 
-MAX_KEY_SETS = 256  # functions kept by one encoder: a program has a few sets of keys
+MAX_FUNCTIONS = 256  # kept by one encoder, one for each set of keys: a program has a few
 DEFAULT_MAX_PAYLOAD = 98304  # what the dnstap tool reads, the smallest limit of common readers
 
 
@@ -55,7 +55,7 @@ class Encoder:
         # What stands before the body of a message, by the body's length.
         heads: Memo[int, bytes] = Memo(lambda length: self._head(None, None, None, length))
         self._by_keys: Memo[KeySet, Encode] = Memo(
-            lambda keys: compile_encode(keys, full, heads, self._head_of_text), MAX_KEY_SETS
+            lambda keys: compile_encode(keys, full, heads, self._head_of_text), MAX_FUNCTIONS
         )
 
     def encode_record(self, snapshot: Snapshot, problems: List[Problem]) -> bytes:

@@ -10,18 +10,17 @@ from __future__ import annotations
 import time
 from typing import List, Optional
 
-from ..arguments import MAX_FRAME_SIZE
 from ..capture.end import find_end
 from ..capture.frames import CaptureEnd
 from ..capture.rotation import Rotation
 from ..exceptions import DecodeError, TransportError
-from ..framestream import DEFAULT_MAX_FRAME_SIZE, Direction, WriterSession
-from ..framestream.frames import DNSTAP_CONTENT_TYPE, STOP
+from ..framestream import DEFAULT_MAX_FRAME_SIZE, MAX_FRAME_SIZE, Direction, WriterSession
+from ..framestream.frames import DNSTAP_CONTENT_TYPE, LENGTH, STOP
 from ..interrupts import pass_on
 from ..shorten import describe_error
 from ..transport import FileTransport
 from .destination import RolloverFailed
-from .writer import HEADER_SIZE, FrameWriter
+from .writer import FrameWriter
 
 __all__ = ["CaptureWriter", "find_capture_end"]
 
@@ -96,7 +95,7 @@ class CaptureWriter(FrameWriter):
         size = self._file.size + len(STOP)
         has_frames = self._has_frames
         for number, payload in enumerate(payloads):
-            frame = HEADER_SIZE + len(payload)
+            frame = LENGTH.size + len(payload)
             if has_frames and rotation.due(size, frame):
                 return number
             size += frame

@@ -17,7 +17,7 @@ from .stream_writer import StreamWriter
 
 __all__ = ["FileDestination", "StreamDestination", "make_destination"]
 
-BROKEN = (errno.ECONNRESET, errno.ECONNABORTED, errno.EPIPE)
+RESET = (errno.ECONNRESET, errno.ECONNABORTED, errno.EPIPE)
 """What the system says of a connection that the peer has ended."""
 
 
@@ -70,7 +70,7 @@ class StreamDestination(Destination):
         """Say what to try if a peer ended the session before it showed what it speaks."""
         if self.answers or not early or self._address.scheme != "tcp":
             return ""
-        is_close = isinstance(error, PeerClosed) or getattr(error, "errno", None) in BROKEN
+        is_close = isinstance(error, PeerClosed) or getattr(error, "errno", None) in RESET
         return "; if it speaks TLS, use tls://" if is_close else ""
 
     def for_child(self, pid: int) -> StreamDestination:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, NamedTuple, Opti
 
 from .._version import __version__
 from ..address import Address, parse_address
-from ..arguments import MAX_FRAME_SIZE, choice, flag, integer, permissions, refuse, seconds
+from ..arguments import choice, flag, integer, permissions, refuse, seconds
+from ..framestream import MAX_FRAME_SIZE
 from ..transport import DEFAULT_PERMISSIONS, TlsOptions, check_tls
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ __all__ = [
     "CHECKS",
     "DEFAULT_RESEND_BYTES",
     "FOR_FILES",
+    "MIN_FRAME_SIZE",
     "Options",
     "TLS_ARGUMENTS",
     "make_options",

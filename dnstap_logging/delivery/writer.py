@@ -17,17 +17,14 @@ from ..exceptions import (
     TransportTimeout,
 )
 from ..framestream import Direction, WriterSession
-from ..framestream.frames import DNSTAP_CONTENT_TYPE
+from ..framestream.frames import DNSTAP_CONTENT_TYPE, LENGTH
 from ..transport import Transport
 from .destination import WriteError, Writer
 
-__all__ = ["HEADER_SIZE", "FrameWriter"]
+__all__ = ["FrameWriter"]
 
 MOST_ANSWERS = 16
 """How often in one look the peer may have said something: it has nothing to say but FINISH."""
-
-HEADER_SIZE = 4
-"""The bytes of the length before each data frame."""
 
 
 class FrameWriter(Writer):
@@ -159,7 +156,7 @@ class FrameWriter(Writer):
         """Return the error with which frames were taken whole before it."""
         frames = size = 0
         for payload in payloads:
-            length = HEADER_SIZE + len(payload)
+            length = LENGTH.size + len(payload)
             if size + length > error.taken:
                 break
             frames += 1

@@ -22,7 +22,7 @@ from functools import partial
 from typing import Callable, Optional
 
 from ..capture.rotation import Rotation
-from ..diagnostics import Reporter, Text
+from ..diagnostics import START_RETRY_INTERVAL, Reporter, Text
 from ..interrupts import ends_greenlet, pass_on
 from ..message.snapshot import Snapshot
 from ..process.forks import here
@@ -40,9 +40,6 @@ from .queue import RecordQueue
 from .stats import Stats
 
 __all__ = ["WriterThread"]
-
-START_RETRY_INTERVAL = 1.0
-"""Seconds before a thread that could not be started is tried again."""
 
 START_PATIENCE = 1.0
 """Seconds that close() waits for a thread that is being started. That takes no time, unless close()

@@ -17,7 +17,10 @@ __all__ = [
     "HEADER_SIZE",
     "OPCODES",
     "OPT",
+    "OPTION",
+    "OPT_TYPE",
     "RCODES",
+    "TCP_LENGTH",
     "TYPES",
     "Header",
     "Option",
@@ -52,12 +55,13 @@ RCODES = {
 
 OPT = 41  # the type of EDNS's pseudo-record (RFC 6891, 6.1.1)
 HEADER_SIZE = 12
+OPTION = struct.Struct("!HH")  # code and length, before an option's data (RFC 6891, 6.1.2)
+OPT_TYPE = OPT.to_bytes(2, "big")
+TCP_LENGTH = struct.Struct("!H")  # before each message on a stream (RFC 1035, 4.2.2)
 _END_OF_NAME = HEADER_SIZE + MAX_NAME  # where the first question's name ends at the latest
-_OPT_TYPE = OPT.to_bytes(2, "big")
 _HEADER = struct.Struct("!6H")  # RFC 1035, 4.1.1
 _QUESTION = struct.Struct("!HH")  # RFC 1035, 4.1.2, after the name
 _RECORD = struct.Struct("!HHIH")  # RFC 1035, 4.1.3, after the name
-_OPTION = struct.Struct("!HH")  # RFC 6891, 6.1.2
 
 
 class Header(NamedTuple):
@@ -230,10 +234,10 @@ def read_options(wire: bytes, record: Record) -> List[Option]:
     """
     options, position = [], record.data
     while position < record.end:
-        data = position + _OPTION.size
+        data = position + OPTION.size
         if data > record.end:
             raise ValueError("the record ends inside an option")
-        code, length = _OPTION.unpack_from(wire, position)
+        code, length = OPTION.unpack_from(wire, position)
         options.append(Option(code, position, data, data + length))
         position = data + length
     if position > record.end:
@@ -248,7 +252,7 @@ def read_rcode(wire: bytes) -> int:
         ValueError: there is no header.
     """
     code = read_header(wire).rcode
-    if _OPT_TYPE not in wire:
+    if OPT_TYPE not in wire:
         return code
     try:
         records, _ = read_body(wire)

@@ -10,7 +10,8 @@ from __future__ import annotations
 import struct
 from typing import Callable, List, Optional, Tuple
 
-from ..dnswire.message import OPT, Option, Record, read_body, read_options
+from ..dnswire.compression import POINTER
+from ..dnswire.message import OPT, OPT_TYPE, OPTION, Option, Record, read_body, read_options
 from .umbrella import UMBRELLA, hide_umbrella
 
 __all__ = ["Hide", "hide_client_subnets"]
@@ -47,13 +48,10 @@ PADDING = 12  # option code (RFC 7830, 3)
 TSIG = 250  # record type (RFC 8945, 4.1)
 _ADDRESS_SIZE = {1: 4, 2: 16}  # by family (RFC 7871, 6)
 _SUBNET = struct.Struct("!HBB")  # family, source and scope prefix lengths
-_OPTION = struct.Struct("!HH")  # code, length
 _LENGTH = struct.Struct("!H")  # of a record's data, just before it
-_OPT_TYPE = OPT.to_bytes(2, "big")
 _XPF_TYPE = XPF.to_bytes(2, "big")
 _CODES = [code.to_bytes(2, "big") for code in sorted((*SUBNETS, *REMOVED, UMBRELLA))]
 _FIXED_FIELDS = 10  # octets between a record's owner name and its data (RFC 1035, 4.1.3)
-_POINTER = 0xC0  # the first bits of a compression pointer (RFC 1035, 4.1.4)
 
 
 def hide_client_subnets(wire: bytes, hide: Hide) -> Optional[bytes]:
@@ -90,10 +88,10 @@ def _may_hold_address(wire: bytes) -> bool:
     """Return whether any way to read the message could find an address."""
     if _XPF_TYPE in wire:
         return True
-    opt = wire.find(_OPT_TYPE)
+    opt = wire.find(OPT_TYPE)
     if opt < 0:
         return False
-    after = opt + len(_OPT_TYPE)  # an option is after the first octets that could be OPT's type
+    after = opt + len(OPT_TYPE)  # an option is after the first octets that could be OPT's type
     return any(wire.find(code, after) >= 0 for code in _CODES)
 
 
@@ -140,7 +138,7 @@ def _rewrite(wire: bytes, option: Option, hide: Hide) -> bytes:
         data = hide_umbrella(wire[option.data : option.end], hide)
     else:
         return wire[option.start : option.end]
-    return _OPTION.pack(code, len(data)) + data if data else b""
+    return OPTION.pack(code, len(data)) + data if data else b""
 
 
 def _hide_subnet(data: bytes, hide: Hide) -> bytes:
@@ -175,8 +173,8 @@ def _moves_names(wire: bytes, record: Record, later: List[Record]) -> bool:
             parts.append(wire[each.data : each.end])
         for part in parts:
             for high, low in zip(part, part[1:]):
-                target = (high - _POINTER) << 8 | low  # names point back, so not past their record
-                if high >= _POINTER and record.start < target < each.end:
+                target = (high - POINTER) << 8 | low  # names point back, so not past their record
+                if high >= POINTER and record.start < target < each.end:
                     return True
     return False
 
@@ -186,4 +184,4 @@ def _filled(option: Option, data: bytes) -> bytes:
     size = option.end - option.start
     if len(data) == size:
         return data
-    return _OPTION.pack(PADDING, size - _OPTION.size) + bytes(size - _OPTION.size)
+    return OPTION.pack(PADDING, size - OPTION.size) + bytes(size - OPTION.size)

@@ -26,7 +26,7 @@ __all__ = [
     "LENGTH",
     "MAX_CONTENT_TYPE_SIZE",
     "MAX_CONTROL_FRAME_SIZE",
-    "MAX_PAYLOAD_SIZE",
+    "MAX_FRAME_SIZE",
     "START",
     "STOP",
     "TLS_ALERT",
@@ -56,8 +56,8 @@ MAX_CONTROL_FRAME_SIZE = 512
 MAX_CONTENT_TYPE_SIZE = 256
 """Frame Streams: the most bytes of one content type."""
 
-MAX_PAYLOAD_SIZE = 0xFFFFFFFF
-"""The most that a 32-bit length can say."""
+MAX_FRAME_SIZE = 0xFFFFFFFF
+"""The most bytes of a data frame's payload: what its 32-bit length can say."""
 
 DEFAULT_MAX_FRAME_SIZE = 1024 * 1024
 """What a reader takes: the largest limit among common readers (Go's frame reader).
@@ -133,10 +133,10 @@ def encode_header(size: int) -> bytes:
         LocalProtocolError: the payload is empty (0 is the escape of a control frame), or its
             length does not fit 32 bits.
     """
-    if 0 < size <= MAX_PAYLOAD_SIZE:
+    if 0 < size <= MAX_FRAME_SIZE:
         return LENGTH.pack(size)
     raise LocalProtocolError(
-        f"cannot send a data frame of {size} bytes, expected 1 to {MAX_PAYLOAD_SIZE}"
+        f"cannot send a data frame of {size} bytes, expected 1 to {MAX_FRAME_SIZE}"
     )
 
 

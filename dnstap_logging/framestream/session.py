@@ -17,7 +17,7 @@ from ..exceptions import ContentTypeMismatch, RemoteProtocolError
 from .frames import (
     DEFAULT_MAX_FRAME_SIZE,
     LENGTH,
-    MAX_PAYLOAD_SIZE,
+    MAX_FRAME_SIZE,
     ControlFrame,
     ControlType,
     Frame,
@@ -135,7 +135,7 @@ class WriterSession(Session):
             LocalProtocolError: the stream is not STREAMING, or the size is not that of a data
                 frame (0 is the escape of a control frame). The session is unchanged.
         """
-        if self.state is _STREAMING and 0 < size <= MAX_PAYLOAD_SIZE:
+        if self.state is _STREAMING and 0 < size <= MAX_FRAME_SIZE:
             return _pack_length(size)
         if self.state is not _STREAMING:
             raise self._refuse_to_send(self.direction, "a data frame")
@@ -147,7 +147,7 @@ class WriterSession(Session):
         Raises:
             LocalProtocolError: as `header`, for the first size that is not allowed.
         """
-        if sizes and self.state is _STREAMING and min(sizes) > 0 and max(sizes) <= MAX_PAYLOAD_SIZE:
+        if sizes and self.state is _STREAMING and min(sizes) > 0 and max(sizes) <= MAX_FRAME_SIZE:
             return list(map(_pack_length, sizes))
         return list(map(self.header, sizes))
 

@@ -7,13 +7,12 @@ dnslib's server. See `serving.py` for what is logged of a request, `exchange.py`
 from __future__ import annotations
 
 import socket
-import struct
 import time
 from typing import Any, Optional
 
 from ..address import MAX_PORT
 from ..arguments import flag, integer, seconds
-from ..dnswire.message import read_body
+from ..dnswire.message import TCP_LENGTH, read_body
 from ..message.enums import SocketProtocol
 from ..message.values import MAX_WIRE_MESSAGE
 from .exchange import Exchange, ends_of
@@ -28,8 +27,6 @@ except ImportError as error:
     raise missing(__name__, "dnslib", "dnslib") from error
 
 __all__ = ["DnstapLogger", "DnstapProxyResolver", "DnstapUpstream"]
-
-_LENGTH = struct.Struct("!H")  # before each message on TCP (RFC 1035, 4.2.2)
 
 
 class DnstapLogger(DNSLogger):  # type: ignore[misc]  # dnslib has no types
@@ -252,9 +249,9 @@ def _ask_datagram(sock: socket.socket, wire: bytes, server: Any, exchange: Excha
 def _ask_stream(sock: socket.socket, wire: bytes, server: Any, exchange: Exchange) -> bytes:
     sock.connect(server)
     ends, started = ends_of(sock), time.time_ns()
-    sock.sendall(_LENGTH.pack(len(wire)) + wire)
+    sock.sendall(TCP_LENGTH.pack(len(wire)) + wire)
     exchange.query(wire, started, ends)
-    (length,) = _LENGTH.unpack(_receive(sock, _LENGTH.size))
+    (length,) = TCP_LENGTH.unpack(_receive(sock, TCP_LENGTH.size))
     response = _receive(sock, length)
     exchange.response(response, time.time_ns())
     return response

@@ -9,15 +9,14 @@ from __future__ import annotations
 import errno
 import os
 import socket
-import struct
 import time
 from typing import Any, Optional, Tuple
 
+from ..dnswire.message import TCP_LENGTH
 from .exchange import Exchange, ends_of
 
 __all__ = ["RecordedDatagrams", "RecordedStream"]
 
-_LENGTH = struct.Struct("!H")  # before each message on a stream (RFC 1035, 4.2.2)
 _UNDERWAY = (errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EALREADY)
 
 
@@ -117,7 +116,7 @@ class RecordedStream(_Recorded):
 
 
 def _whole_message(data: bytearray) -> Optional[bytes]:
-    if len(data) < _LENGTH.size:
+    if len(data) < TCP_LENGTH.size:
         return None
-    end = _LENGTH.size + _LENGTH.unpack_from(data)[0]
-    return bytes(data[_LENGTH.size : end]) if len(data) >= end else None
+    end = TCP_LENGTH.size + TCP_LENGTH.unpack_from(data)[0]
+    return bytes(data[TCP_LENGTH.size : end]) if len(data) >= end else None

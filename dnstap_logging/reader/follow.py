@@ -16,7 +16,7 @@ from collections import deque
 from typing import Deque, Union
 
 from ..framestream.frames import LENGTH
-from .sources import BLOCK_SIZE
+from .sources import READ_SIZE
 
 __all__ = ["POLL_INTERVAL", "Change", "FollowedFile"]
 
@@ -92,7 +92,7 @@ class FollowedFile:
         """Return the next bytes; none at the end as it is now."""
         with contextlib.suppress(OSError, ValueError):  # the look at the end of this file says it
             self._look_at_path()
-        return self._file.read(BLOCK_SIZE) or b""
+        return self._file.read(READ_SIZE) or b""
 
     def go_to(self, offset: int) -> None:
         """Read on from there."""

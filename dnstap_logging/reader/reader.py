@@ -11,11 +11,11 @@ import os
 from types import TracebackType
 from typing import Any, Iterator, NoReturn, Optional, Tuple, Type
 
-from ..arguments import MAX_FRAME_SIZE, flag, integer
+from ..arguments import flag, integer
 from ..codec.decoding import decode
 from ..copies import refuse_copy
 from ..exceptions import DecodeError
-from ..framestream import DEFAULT_MAX_FRAME_SIZE
+from ..framestream import DEFAULT_MAX_FRAME_SIZE, MAX_FRAME_SIZE
 from ..message.message import DnstapMessage
 from .sources import ReaderSource
 from .stream import CaptureStream, FollowedStream

@@ -13,9 +13,9 @@ from typing import Any, BinaryIO, Callable, Union
 from ..exceptions import TransportTimeout
 from ..transport import StreamTransport
 
-__all__ = ["BLOCK_SIZE", "FileSource", "ReaderSource", "SocketSource"]
+__all__ = ["READ_SIZE", "FileSource", "ReaderSource", "SocketSource"]
 
-BLOCK_SIZE = 65536
+READ_SIZE = 65536
 """Bytes read at once: some hundred frames, so that system calls cost little."""
 
 ReaderSource = Union[str, os.PathLike[str], BinaryIO, socket.socket]
@@ -49,7 +49,7 @@ class FileSource:
 
     def read(self) -> bytes:
         """Return the next bytes; none at the end."""
-        block: bytes = self._read_some(BLOCK_SIZE)
+        block: bytes = self._read_some(READ_SIZE)
         if not isinstance(block, bytes):
             raise TypeError(
                 f"{self.name}: must be a blocking file object opened in binary mode; "

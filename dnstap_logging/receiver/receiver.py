@@ -26,10 +26,10 @@ from typing import (
 )
 
 from ..address import Address, parse_address
-from ..arguments import MAX_FRAME_SIZE, callback, integer, seconds
+from ..arguments import callback, integer, seconds
 from ..copies import refuse_copy
 from ..diagnostics import Reporter
-from ..framestream import DEFAULT_MAX_FRAME_SIZE
+from ..framestream import DEFAULT_MAX_FRAME_SIZE, MAX_FRAME_SIZE
 from ..message.message import DnstapMessage
 from ..transport.owned import close_socket
 from .closing import Closing

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dnstap_logging.cli.template import FIELDS, Template
+from dnstap_logging.cli.template import VALUES, Template
 from dnstap_logging.message.fields import FIELDS as EXTRAS
 from tests.cli.samples import dns_wire, query, response
 
@@ -35,7 +35,7 @@ def test_response_code() -> None:
 
 def test_every_extra_is_a_field() -> None:
     """Whatever can be logged can be printed, under the same name, with ``dns_`` or without."""
-    assert set(EXTRAS) <= set(FIELDS)
+    assert set(EXTRAS) <= set(VALUES)
     for name in EXTRAS:
         assert Template(f"{{dns_{name}}}").format(query()) == Template(f"{{{name}}}").format(
             query()

@@ -12,7 +12,7 @@ from dnstap_logging.framestream import (
     encode_control,
     encode_data,
 )
-from dnstap_logging.framestream.frames import MAX_PAYLOAD_SIZE, decode_control, encode_header
+from dnstap_logging.framestream.frames import MAX_FRAME_SIZE, decode_control, encode_header
 from tests.framestream.samples import SAMPLES
 
 KNOWN = {name: sample for name, sample in SAMPLES.items() if not name.startswith("unknown")}
@@ -34,7 +34,7 @@ def test_an_empty_payload_cannot_be_framed() -> None:
         encode_data(b"")
 
 
-@pytest.mark.parametrize("size", [-1, 0, MAX_PAYLOAD_SIZE + 1])
+@pytest.mark.parametrize("size", [-1, 0, MAX_FRAME_SIZE + 1])
 def test_a_length_outside_32_bits_is_refused(size: int) -> None:
     """A header says 1 to 2**32-1 bytes and nothing else; never a struct.error."""
     with pytest.raises(LocalProtocolError, match=f"data frame of {size} bytes"):
@@ -43,7 +43,7 @@ def test_a_length_outside_32_bits_is_refused(size: int) -> None:
 
 def test_the_longest_length_is_encoded() -> None:
     """The limit itself is still a length."""
-    assert encode_header(MAX_PAYLOAD_SIZE) == b"\xff\xff\xff\xff"
+    assert encode_header(MAX_FRAME_SIZE) == b"\xff\xff\xff\xff"
 
 
 @pytest.mark.parametrize("number", [-1, 0, 6, 99, 2**32])

@@ -8,7 +8,7 @@ from typing import Callable, Dict
 from dnstap_logging import DnstapMessage
 from dnstap_logging.cli.dns_content import dns_text
 from dnstap_logging.cli.selecting import add_arguments, make_selector
-from dnstap_logging.cli.template import FIELDS, Template
+from dnstap_logging.cli.template import VALUES, Template
 from dnstap_logging.cli.top.statistics import Traffic
 from dnstap_logging.text import format_line, format_summary
 from dnstap_logging.text.dns import format_dns
@@ -38,7 +38,7 @@ def _dns(wire: bytes) -> None:
         return
 
 
-_template = Template(" ".join(f"{{{name}}}" for name in FIELDS))
+_template = Template(" ".join(f"{{{name}}}" for name in VALUES))
 _traffic = Traffic()
 
 READERS: Dict[str, Callable[[bytes], object]] = {

@@ -24,7 +24,7 @@ from dnstap_logging import (
     SocketProtocol,
 )
 from dnstap_logging.cli.dns_content import dns_text
-from dnstap_logging.cli.template import FIELDS, Template
+from dnstap_logging.cli.template import VALUES, Template
 from dnstap_logging.text.dns import format_dns
 from dnstap_logging.text.json import format_json
 from dnstap_logging.text.quiet import format_quiet
@@ -167,7 +167,7 @@ def messages(draw: Callable[[Any], Any]) -> DnstapMessage:
 def test_any_message(message: DnstapMessage) -> None:
     """Whatever is in a message, every form of it is text, without a control character."""
     renderers: List[Callable[[bytes], str]] = [format_dns, dns_text()]
-    template = Template(" ".join(f"{{{name}}}" for name in FIELDS))
+    template = Template(" ".join(f"{{{name}}}" for name in VALUES))
     assert_safe(format_quiet(message))
     assert_safe(template.format(message))
     for render in renderers:

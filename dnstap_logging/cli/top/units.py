@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Optional
 
+from ...message.values import NS
 from ...text.json import time_text
 from ...text.line import UNKNOWN
 
 __all__ = ["duration", "number", "per_second", "share", "stamp"]
 
-NS = 1_000_000_000
 _DURATIONS = ((NS, "s"), (1_000_000, "ms"), (1000, "µs"), (1, "ns"))
 _ONE_DECIMAL = 100  # below it a rate shows a tenth
 
