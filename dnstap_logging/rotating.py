@@ -1,9 +1,8 @@
 """`RotatingDnstapHandler` and `TimedRotatingDnstapHandler`: captures that roll over.
 
-They are to `DnstapHandler` what their twins in `logging.handlers` are to `logging.FileHandler`,
-with the twins' arguments, names of files and rules for backups. When a rollover is due, the writer
-thread does it, between two records: the file gets its STOP and is moved aside, and the next one
-begins with START.
+They have the arguments, file names and rules for backups of their twins in `logging.handlers`. The
+writer thread rolls over between two records: the file gets its STOP and is moved aside, and the
+next one begins with START.
 """
 
 from __future__ import annotations
@@ -26,8 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["RotatingDnstapHandler", "TimedRotatingDnstapHandler"]
 
-# What subclasses of the twins may override. Here the writer thread rolls over, without the handler,
-# and would never call an override: that is refused, before somebody finds out by losses.
+# Methods that subclasses of the twins may override. Overriding them is refused: here the writer
+# thread rolls over, without the handler, and would never call them.
 _NOT_ASKED = (
     "computeRollover",
     "doRollover",
@@ -46,8 +45,7 @@ def _rotation_attribute(
     Args:
         name: of the attribute.
         meaning: its docstring.
-        check: called with the name and a value that is set; raises if it cannot be used. Else the
-            writer thread would be the first to notice.
+        check: called with the name and a new value; returns the value to set, or raises.
     """
 
     def get(self: _BaseRotatingDnstapHandler) -> Any:
@@ -61,7 +59,7 @@ def _rotation_attribute(
 
 
 def _count(name: str, value: Any) -> int:
-    """Check a number that the constructor takes, too."""
+    """Check backupCount or maxBytes."""
     return integer(name, value, 0)
 
 
@@ -80,12 +78,12 @@ def _function(name: str, value: Any) -> Any:
 
 
 def _fixed(name: str, value: Any) -> NoReturn:
-    """Refuse another path: the open file is the one that is to be moved."""
+    """Refuse another path: the open file is the one that will be moved."""
     raise AttributeError(f"{name}={value!r}: cannot be changed, make another handler")
 
 
 class _BaseRotatingDnstapHandler(DnstapHandler):
-    """What both have in common."""
+    """What both handlers have in common."""
 
     _rotation: Rotation
 
@@ -112,10 +110,10 @@ class _BaseRotatingDnstapHandler(DnstapHandler):
         super().__init__(filename, **arguments)
 
     def doRollover(self) -> None:
-        """Roll over now, behind what was logged before this call.
+        """Roll over now, after what was logged before this call.
 
         Waits until that is done, at most close_timeout seconds. A capture without a record stays
-        as it is. What goes wrong is not raised but said and kept in ``stats().last_error``.
+        as it is. Errors are not raised but reported, and kept in ``stats().last_error``.
         """
         self._writer_thread.roll_over(time.monotonic() + self._options.close_timeout)
 
@@ -167,7 +165,7 @@ class TimedRotatingDnstapHandler(_BaseRotatingDnstapHandler):
     Args:
         filename: the capture, a path.
         when: "S", "M", "H", "D", "midnight" or "W0" (Monday) to "W6", in any case.
-        interval: so many of them.
+        interval: how many of these units between two rollovers.
         backupCount: how many older captures are kept; 0: all.
         utc: whether the times are UTC instead of local.
         atTime: a `datetime.time` of the day, for "midnight" and "W0" to "W6".
@@ -183,8 +181,8 @@ class TimedRotatingDnstapHandler(_BaseRotatingDnstapHandler):
     interval = _rotation_attribute("interval", "Seconds between two rollovers.")
     utc = _rotation_attribute("utc", "Whether the times are UTC.")
     atTime = _rotation_attribute("atTime", "The time of the day, or None.")
-    suffix = _rotation_attribute("suffix", "The strftime format behind the name.")
-    extMatch = _rotation_attribute("extMatch", "The pattern by which backups are known.")
+    suffix = _rotation_attribute("suffix", "The strftime format in the names of backups.")
+    extMatch = _rotation_attribute("extMatch", "The pattern that the names of backups match.")
     rolloverAt = _rotation_attribute(
         "rolloverAt", "The next time, in seconds since the epoch.", _moment
     )

@@ -1,1 +1,1 @@
-"""What lies on disk: the frames of a capture, its end, and when it rolls over."""
+"""Capture files: their frames, their end, and when they roll over."""

@@ -1,15 +1,14 @@
-"""Where an existing capture ends, so that a writer can continue it. Nothing is written here.
+"""Find where an existing capture ends, so that a writer can continue it. Nothing is written here.
 
-Frame Streams has lengths that point forwards only, and payloads hold bytes that strangers choose:
-nothing that is found by looking backwards from the end of a file proves itself. Small files are
-therefore read from their beginning. Of a large one the tail is read, and the frames that could be
-there are followed from every place where one could begin. A frame has a limit, so one of these
-places is a true one, and from there the true frames lead to the end. Where all others break off,
-or lead to the same end, it is certain. Where they do not, because somebody put bytes that look
-like frames into DNS messages, or no chain is sound, the file is read from its beginning after all.
+Lengths come before their frames, and payloads hold bytes that strangers choose, so the last frame
+cannot be found backwards from the end. Small files are read from their beginning. Of a large one
+only the tail is read, and chains of frames are followed from every place where a frame could begin.
+As frames have a limit, one of these places is right. If all chains break off or lead to the same
+end, that is the end. Otherwise, as when somebody put bytes that look like frames into DNS messages,
+the file is read from its beginning.
 
-What the tail cannot show: damage, or a STOP with bytes after it, far before the end. Such a file is
-continued where it ends, though readers stop at the damage; nothing that they could read is lost.
+The tail does not show damage, or a STOP with bytes after it, far before the end. Such a file is
+continued at its end, although readers stop at the damage.
 """
 
 from __future__ import annotations
@@ -35,18 +34,17 @@ from .tail import search_tail
 __all__ = ["find_end"]
 
 SCAN_SIZE = 1024 * 1024
-"""Bytes read at once from the beginning on: system calls no longer count, nor does the memory."""
+"""Bytes read at once from the beginning: few system calls, and little memory."""
 
 FORWARD_UP_TO = 64 * 1024 * 1024
-"""Files up to this are read from the beginning: that takes a fraction of a second."""
+"""Bytes of the largest file that is read from the beginning, in a fraction of a second."""
 
 WINDOW_FRAMES = 4
-"""How many of the largest frames the tail holds: one for the places where a frame could begin, the
-others so that a false chain needs two whole frames before it can claim that the last one is torn.
-"""
+"""The tail's size in largest frames: one for the places where a frame could begin, the others so
+that a false chain needs two whole frames before a torn one."""
 
 MAX_WINDOW = 64 * 1024 * 1024
-"""The largest tail, which is held in memory; so no frame's length begins with more than a zero."""
+"""Bytes of the largest tail, which is held in memory. So each length's first byte is zero."""
 
 
 def find_end(
@@ -58,21 +56,20 @@ def find_end(
 ) -> CaptureEnd:
     """Find where the stream of a capture ends: an empty one, a whole one, or one cut anywhere.
 
-    A last frame that reaches beyond the end of the file is torn, as a writer that was killed
-    leaves it. So are zeros from a frame's end to that of the file, as a file system leaves them
-    after a power failure, with the frame before them if they made it unreadable.
+    A last frame that reaches beyond the end of the file is torn, as after a writer was killed. So
+    are zeros at the end of the file, as after a power failure, with the frame before them if they
+    reach into it.
 
     Args:
-        read_at: called with an offset and a length, returns at most so many bytes, like os.pread;
-            none at the end of the file.
+        read_at: called with an offset and a length, returns at most that many bytes, like os.pread.
         size: bytes of the file.
         max_frame_size: the largest payload that may be there, in bytes (default 1 MiB).
-        forward_up_to: bytes of the largest file that is read from the beginning in any case
-            (default 64 MiB).
+        forward_up_to: bytes of the largest file that is always read from the beginning (default
+            64 MiB).
 
     Raises:
-        DecodeError: this is no dnstap capture, or damaged so that cutting it could throw away
-            much. The text names the byte offset, not the file.
+        DecodeError: the file is not a dnstap capture, or so damaged that much could be lost by
+            cutting it. The text has the byte offset, not the file.
         OSError: as `read_at` raises it.
     """
     capture = CaptureFrames(read_at, size, max_frame_size)
@@ -85,11 +82,11 @@ def find_end(
     last = None
     if capture.data_end > max(forward_up_to, len(START) + window) and window <= MAX_WINDOW:
         last = search_tail(capture, window)
-    return capture.settle(_read_forward(capture, len(START)) if last is None else last)
+    return capture.end_after(_read_forward(capture, len(START)) if last is None else last)
 
 
 def _wrong_opening(opening: bytes) -> str:
-    """Return what is wrong with a file that does not begin with our START."""
+    """Return what is wrong with a file that does not begin with START."""
     foreign = foreign_opening(opening)
     if foreign:
         return foreign
@@ -110,7 +107,7 @@ def _wrong_opening(opening: bytes) -> str:
 
 
 def _read_forward(capture: CaptureFrames, at: int) -> int:
-    """Follow all frames from `at` on; return where the last one begins, as `settle` wants it."""
+    """Follow all frames from `at` on; return where the last one begins, for `end_after`."""
     while at < capture.data_end:
         block = capture.read(at, SCAN_SIZE)
         place = 0
@@ -131,9 +128,9 @@ def _read_forward(capture: CaptureFrames, at: int) -> int:
 
 
 def _skip_data_frames(block: bytes, at: int, limit: int) -> Tuple[int, int]:
-    """Follow data frames by their lengths alone: return where the last one begins, and ends.
+    """Follow data frames by their lengths; return where the last one begins, and where it ends.
 
-    It ends beyond the block, or where the block has no whole length, or that of no data frame.
+    It ends beyond the block, or where no whole length of a data frame follows.
     """
     last = at
     length_at = LENGTH.unpack_from

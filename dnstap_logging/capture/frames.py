@@ -1,4 +1,4 @@
-"""The frames of an existing capture file, read where `end` and `tail` look for its end."""
+"""The frames of an existing capture file, as needed to find its end."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["LARGEST_CONTROL", "CaptureEnd", "CaptureFrames", "ReadAt"]
 LARGEST_CONTROL = CONTROL_HEADER_SIZE + MAX_CONTROL_FRAME_SIZE
 
 ZEROS_BLOCK_SIZE = 65536
-"""Bytes read at once from the end, to find where zeros begin: nearly always the first one tells."""
+"""Bytes read at once from the end, to find where zeros begin; nearly always one block."""
 
 _length_at = LENGTH.unpack_from
 
@@ -32,10 +32,10 @@ class CaptureEnd(NamedTuple):
     """Where the stream in a capture file ends.
 
     Attributes:
-        offset: bytes of whole frames: where the next data frame belongs. STOP, if it is there,
-            begins here. 0: there is no whole START yet.
-        stopped: whether STOP is all that lies between `offset` and the end of the file.
-        torn: bytes behind `offset` that are no whole frame; 0 if stopped.
+        offset: where the next data frame belongs, and where STOP begins, if it is there. 0: there
+            is no whole START.
+        stopped: whether STOP is all that follows `offset`.
+        torn: bytes after `offset` that are not a whole frame; 0 if stopped.
     """
 
     offset: int
@@ -44,16 +44,16 @@ class CaptureEnd(NamedTuple):
 
 
 class CaptureFrames:
-    """The bytes of a file, and what its frames are.
+    """The bytes of a file, and its frames.
 
     Args:
-        read_at: as of `capture_end.find_end`.
+        read_at: as of `end.find_end`.
         size: bytes of the file.
         limit: bytes of the largest payload.
 
     Attributes:
-        size: bytes of the file; less than it was said to have, if a read came out short.
-        data_end: where the zeros begin that reach to the end of the file; `size`, if none do.
+        size: bytes of the file; less than given, if a read found less.
+        data_end: where the zeros at the end of the file begin; `size`, if there are none.
         limit: bytes of the largest payload.
         largest: bytes of the largest frame.
     """
@@ -76,7 +76,7 @@ class CaptureFrames:
         return 0
 
     def read(self, offset: int, length: int) -> bytes:
-        """Return so many bytes, fewer only at the end of the file."""
+        """Return ``length`` bytes, fewer only at the end of the file."""
         length = max(0, min(length, self.size - offset))
         data = b""
         while len(data) < length:
@@ -89,15 +89,14 @@ class CaptureFrames:
         return data
 
     def after(self, head: bytes, at: int) -> int:
-        """Return where the frame after this one begins; `at` itself if it is STOP, or is cut.
+        """Return where the next frame begins; `at` itself if this one is STOP, or is cut.
 
         Args:
-            head: the bytes from `at` on, as many as a control frame can have, fewer only at the
-                end of the file.
+            head: the first `LARGEST_CONTROL` bytes from `at` on, fewer only at the end of the file.
             at: where the frame begins in the file.
 
         Raises:
-            DecodeError: it is too large, malformed, or cannot stand there.
+            DecodeError: it is too large, malformed, or not allowed there.
         """
         if at >= self.data_end or len(head) < LENGTH.size:
             return at
@@ -133,11 +132,12 @@ class CaptureFrames:
             raise DecodeError(f"byte {at}: STOP with {self.size - after} bytes after it")
         return at
 
-    def settle(self, at: int) -> CaptureEnd:
-        """Return the end, from where the last frame begins.
+    def end_after(self, at: int) -> CaptureEnd:
+        """Return the end of the capture.
 
-        The last one is STOP, or cut, or it reaches into the zeros at the end of the file; or there
-        is none, if nothing or only zeros come.
+        Args:
+            at: where the last frame begins: it is STOP, or cut, or reaches into the zeros at the
+                end of the file; or nothing but zeros follows.
 
         Raises:
             DecodeError: as `after`.

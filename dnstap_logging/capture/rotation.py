@@ -1,9 +1,9 @@
 """When a capture file rolls over, and under which name: the rules of logging's own handlers.
 
 A rotation is shared by a handler, whose user sets its attributes, and by the writer thread, which
-asks and acts; it knows neither. Its rules are the functions of `RotatingFileHandler` and
-`TimedRotatingFileHandler` themselves, called on an object that is no handler and opens no file. So
-every Python's own rules hold. Where those would lose a capture, the rotation differs, and says so.
+uses it. Its rules are the methods of `RotatingFileHandler` and `TimedRotatingFileHandler` (the
+twins), called on an object that is not a handler and opens no file, so each Python's own rules
+hold. It differs only where those would lose a capture.
 """
 
 from __future__ import annotations
@@ -15,18 +15,14 @@ import errno
 import os
 import re
 import time
-from logging.handlers import (
-    BaseRotatingHandler,
-    RotatingFileHandler,
-    TimedRotatingFileHandler,
-)
+from logging.handlers import BaseRotatingHandler, RotatingFileHandler, TimedRotatingFileHandler
 from typing import Any, Callable, Dict, Optional, Set, Tuple, TypeVar, Union
 
 from ..arguments import flag, integer, refuse
 
 __all__ = ["Rotation", "SizeRotation", "TimedRotation"]
 
-# For type checkers, the first argument of a method is of its class. These get another one.
+# Any, because their methods are called on objects of other classes.
 _BASE: Any = BaseRotatingHandler
 _SIZE: Any = RotatingFileHandler
 _TIMED: Any = TimedRotatingFileHandler
@@ -37,7 +33,7 @@ _HOUR = 60 * 60
 _DAY = 24 * _HOUR
 
 MAX_INTERVAL = 36600 * _DAY
-"""Seconds, a century: above, the times of rollovers leave what the system can tell."""
+"""Seconds, a century: beyond, rollovers come at times that some systems cannot represent."""
 
 _WHEN: Dict[str, Tuple[int, str]] = {
     "S": (1, "%Y-%m-%d_%H-%M-%S"),
@@ -47,33 +43,23 @@ _WHEN: Dict[str, Tuple[int, str]] = {
     "MIDNIGHT": (_DAY, "%Y-%m-%d"),
     **{f"W{day}": (7 * _DAY, "%Y-%m-%d") for day in range(7)},
 }
-"""The seconds of each unit, and the strftime format that a backup is named after."""
+"""The seconds of each unit, and the strftime format in a backup's name."""
 
-# Pythons tell their backups in two ways; the change came with releases of 3.11 and 3.12 that fixed
-# bugs. Older ones compare the parts of a name between its dots with the pattern, which therefore
-# must describe a whole part, or files such as capture.fstrm.2026-01-31-keep would be deleted. Newer
-# ones search for a date anywhere in the name, and then ask the namer whether the name is its own.
+# Bug-fix releases of Python 3.11 and 3.12 changed how backups are found. Older ones compare the
+# parts of a name between its dots with the pattern, which must describe a whole part, or files such
+# as capture.fstrm.2026-01-31-keep would be deleted. Newer ones search for a date anywhere in the
+# name, and then ask the namer whether the name is its own.
 _SEARCHES_DATES = "fullmatch" in _TIMED.getFilesToDelete.__code__.co_names
 
 
 class Rotation(abc.ABC):
-    """Tell when the file at a path must roll over, and move it aside.
+    """When the file at a path must roll over, and how.
 
-    Args:
-        filename: the path of the capture.
-        backupCount: how many older captures are kept.
-
-    Attributes:
-        baseFilename: the absolute path.
-        backupCount: as given.
-        namer: None, or a function from the usual name of a backup to another.
-        rotator: None, or a function (source, dest) that moves a capture.
-
-    Raises:
-        TypeError, ValueError: ``backupCount`` is no integer of at least 0.
+    The constructors' arguments and the attributes are those of the handlers in `rotating`, which
+    describe them; a bad argument raises the TypeError or ValueError that the handler raises.
     """
 
-    # What the twins' own doRollover asks: there is no stream to close, and none is opened.
+    # For the twins' doRollover: there is no stream to close, and it must not open one.
     stream = None
     delay = True
 
@@ -86,35 +72,33 @@ class Rotation(abc.ABC):
 
     @abc.abstractmethod
     def due(self, size: int, frame: int) -> bool:
-        """Tell whether the file must roll over before a frame is added.
+        """Return whether the file must roll over before a frame is added.
 
         Args:
-            size: bytes of the file, were it ended now, with its STOP.
+            size: bytes of the file, including a STOP.
             frame: bytes of the frame, with its header.
         """
 
     @abc.abstractmethod
     def roll(self) -> None:
-        """Move the file aside and delete backups that are too many, by the twin's rules.
+        """Move the file aside and delete surplus backups, by the twin's rules.
 
         Raises:
-            Exception: whatever the system, the namer or the rotator raises. If the file is still
-                there then, nothing was done that a later call would not go on from. If it is gone,
-                the rollover is done, but for what the error says.
+            Exception: from the system, the namer or the rotator. If the file is still there, a
+                later call can go on. If it is gone, it was moved all the same.
         """
 
     def _find_own_names(self) -> None:
-        """Find the last parts of all paths that may be the capture's, as a rollover begins.
+        """Find the last parts of all paths that may be the capture's.
 
-        Any other name needs no look at the file system to see that it is not the capture. That
-        matters, since the twin asks for each of perhaps 10,000 names, and for each of them twice.
+        So other names need no system call: the twin asks twice for each of perhaps 10,000 names.
         """
         base = self.baseFilename
-        real = os.path.basename(os.path.realpath(base))  # behind a symbolic link it is another
+        real = os.path.basename(os.path.realpath(base))  # a symbolic link may have another
         self._own_names = {os.path.basename(base), real, "", os.curdir, os.pardir}
 
     def for_child(self: _R, path: Union[str, os.PathLike[str]]) -> _R:
-        """Return the same rules for another file, that of a forked child."""
+        """Return the same rules for the file of a forked child."""
         child = copy.copy(self)
         child.baseFilename = os.path.abspath(path)
         return child
@@ -123,7 +107,7 @@ class Rotation(abc.ABC):
         """Return the name of a backup: the namer's, if there is one.
 
         Raises:
-            ValueError: it is the name of the file itself, which would be deleted to make room.
+            ValueError: it is the capture's own name; it would be deleted to make room.
         """
         name: str = _BASE.rotation_filename(self, default_name)
         suspect = os.path.basename(name) in self._own_names
@@ -132,10 +116,10 @@ class Rotation(abc.ABC):
         return name
 
     def rotate(self, source: str, dest: str) -> None:
-        """Move the file; take away what a failed rotator left at ``dest``.
+        """Move the file; remove what a failed rotator left at ``dest``.
 
-        A rotator that compresses, on a full disk for instance, leaves a part of the capture there.
-        Were it kept, each further attempt would shift it along and a real backup out.
+        A rotator that compresses leaves a part of the capture there when the disk is full. If it
+        was kept, each further try would shift it, and a real backup out.
         """
         before = _identity(source)
         was_free = not os.path.lexists(dest)
@@ -149,46 +133,35 @@ class Rotation(abc.ABC):
             if _identity(source) != before:
                 self._moved()
 
-    def _moved(self) -> None:  # noqa: B027 - only timed ones have anything to do
-        """Note that the file has been moved, whatever goes wrong from now on."""
+    def _moved(self) -> None:  # noqa: B027 - only timed ones need it
+        """Called once the file has been moved, whatever fails after that."""
 
     def _is_special(self) -> bool:
-        """Tell a folder, fifo or device, which the twins never move either."""
+        """Return whether it is a folder, fifo or device, which the twins do not move either."""
         return os.path.exists(self.baseFilename) and not os.path.isfile(self.baseFilename)
 
 
 class SizeRotation(Rotation):
     """Roll over before the file reaches a size: the rules of `RotatingFileHandler`.
 
-    Unlike the twin, it shifts no backups while the first name is free. They were shifted already
-    by a rollover that failed then, and every further attempt would push one more out.
-
-    Args:
-        filename: the path of the capture.
-        maxBytes: bytes that it does not reach; 0: it never rolls over.
-        backupCount: how many older captures are kept; 0: it never rolls over.
-
-    Raises:
-        TypeError, ValueError: one of the two is no integer of at least 0.
+    Unlike the twin, it shifts no backups while the first name is free: a rollover that failed has
+    shifted them already, and each further try would push one out.
     """
 
     def __init__(
-        self,
-        filename: Union[str, os.PathLike[str]],
-        maxBytes: int,
-        backupCount: int,
+        self, filename: Union[str, os.PathLike[str]], maxBytes: int, backupCount: int
     ) -> None:
         super().__init__(filename, backupCount)
         self.maxBytes = integer("maxBytes", maxBytes, 0)
 
     def due(self, size: int, frame: int) -> bool:
-        """Tell whether the file would reach ``maxBytes``; see `Rotation.due`."""
+        """Return whether the file would reach ``maxBytes``."""
         if self.maxBytes <= 0 or self.backupCount <= 0:
             return False
         return size + frame >= self.maxBytes and not self._is_special()
 
     def roll(self) -> None:
-        """Shift the backups and move the file to the first name; see `Rotation.roll`."""
+        """Shift the backups and move the file to the first name."""
         self._find_own_names()
         if self.backupCount > 0:
             first = self.rotation_filename(f"{self.baseFilename}.1")
@@ -201,27 +174,9 @@ class SizeRotation(Rotation):
 class TimedRotation(Rotation):
     """Roll over at certain times: the rules of `TimedRotatingFileHandler`.
 
-    Unlike the older twins, it never deletes what has the name of a new backup already, as happens
-    in the hour that a clock repeats at the end of summer time.
-
-    Args:
-        filename: the path of the capture. The time of its last change, if it exists, begins the
-            first interval, as in the twin; but a time to come, after a clock was wrong, does not.
-        when: "S", "M", "H", "D", "midnight" or "W0" (Monday) to "W6", in any case.
-        interval: so many of them, at least 1.
-        backupCount: how many older captures are kept; 0: all.
-        utc: whether times and names are UTC instead of local.
-        atTime: a time of the day, for "midnight" and "W0" to "W6".
-
-    Attributes:
-        when: in upper case.
-        interval: seconds between two rollovers.
-        suffix: the strftime format behind the name of a backup.
-        extMatch: the pattern by which backups are known.
-        rolloverAt: the next time, in seconds since the epoch.
-
-    Raises:
-        TypeError, ValueError: an argument cannot be used; the text names it.
+    Unlike older twins, it never deletes a file that has the name of a new backup, as in the hour
+    that a clock repeats at the end of summer time. And the first interval begins at the last change
+    of an existing file, as in the twin, but never in the future, as after a clock was wrong.
     """
 
     computeRollover = _TIMED.computeRollover
@@ -252,14 +207,14 @@ class TimedRotation(Rotation):
         self.rolloverAt = self._first_time()
 
     def due(self, size: int, frame: int) -> bool:
-        """Tell whether the time has come, whatever the size; see `Rotation.due`."""
+        """Return whether the time has come."""
         return int(time.time()) >= self.rolloverAt and not self._is_special()
 
     def roll(self) -> None:
-        """Move the file to the name of its time, delete the oldest backups; see `Rotation.roll`.
+        """Move the file to the name of its time, and delete the oldest backups.
 
         Raises:
-            FileExistsError: something has that name already. All is left as it is, and the file
+            FileExistsError: something has that name already; nothing is changed, and the capture
                 goes on until the next time.
         """
         now = int(time.time())
@@ -269,17 +224,13 @@ class TimedRotation(Rotation):
             self._move_on()  # older twins can be an hour off when summer time begins at midnight
 
     def for_child(self, path: Union[str, os.PathLike[str]]) -> TimedRotation:
-        """Return the same rules for another file, whose own time counts."""
+        """Return the same rules for the file of a forked child, with its own first time."""
         child = super().for_child(path)
         child.rolloverAt = child._first_time()
         return child
 
     def rotation_filename(self, default_name: str) -> str:
-        """Return the name of the new backup, which nothing may have yet.
-
-        Raises:
-            FileExistsError: something has it.
-        """
+        """Return the name of the new backup; raise FileExistsError if something has it."""
         name = super().rotation_filename(default_name)
         if os.path.lexists(name):
             self._move_on()
@@ -291,7 +242,7 @@ class TimedRotation(Rotation):
         self._move_on()
 
     def _move_on(self) -> None:
-        """Set the next time, which is later than now even where the twin's rules say otherwise."""
+        """Set the next time, later than now even if the twin's rules say otherwise."""
         now = int(time.time())
         self.rolloverAt = self.computeRollover(now)
         if self.rolloverAt <= now:
@@ -308,13 +259,13 @@ class TimedRotation(Rotation):
 
 
 def _date_pattern(suffix: str) -> re.Pattern[str]:
-    """Return the pattern of backups' names, as this Python's getFilesToDelete wants it."""
+    """Return the pattern of backups' names, for this Python's getFilesToDelete."""
     date = re.sub("%[a-z]", r"\\d{2}", suffix.replace("%Y", r"\d{4}"), flags=re.IGNORECASE)
     return re.compile(date if _SEARCHES_DATES else rf"\A{date}(\.\w+)?\Z", re.ASCII)
 
 
 def _identity(path: str) -> Optional[Tuple[int, int, int]]:
-    """Return what tells a file, as long as it is, from others; None: there is none."""
+    """Return device, inode and size of a file; None: there is no file."""
     try:
         found = os.stat(path)
     except OSError:
@@ -326,4 +277,4 @@ def _remove_file(path: str) -> None:
     try:
         os.remove(path)
     except OSError:
-        pass  # it was not made, or is none of what can be removed
+        pass  # it does not exist, or is a folder

@@ -1,4 +1,4 @@
-"""The end of a large capture, found in its last bytes alone, where it can be found for certain."""
+"""Find the end of a large capture in its last bytes, if it can be found for certain."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from .frames import LARGEST_CONTROL, CaptureFrames
 __all__ = ["search_tail"]
 
 BYTES_FOR_ONE_STEP = 8
-"""How many bytes of the tail allow one step. DNS traffic takes one for 20 to 80, the shortest of
-messages one for 14: more steps are only taken where somebody wants it to take long.
-"""
+"""Bytes of the tail for each step that may be taken. DNS traffic takes one for 20 to 80 bytes, the
+shortest messages one for 14: more steps mean that somebody wants it to take long."""
 
 PARSED_FOR_ONE_BYTE = 16
-"""How often a byte of the tail may be parsed, on the average: once, and what strangers add."""
+"""How often a byte of the tail may be parsed, on average: strangers' bytes may need more than
+once."""
 
-_DEAD = -1  # instead of where a chain ends: it breaks off
+_DEAD = -1  # the end of a chain that breaks off
 _length_at = LENGTH.unpack_from
 
 
 def search_tail(capture: CaptureFrames, window: int) -> Optional[int]:
-    """Return where the last frame begins, as `CaptureFrames.settle` wants it.
+    """Return where the last frame begins, for `CaptureFrames.end_after`.
 
     Args:
         capture: larger than the window.
-        window: bytes at its end to look at, several times the largest frame.
+        window: bytes at its end to read, several times the largest frame.
 
     Returns:
-        None where the tail does not make it certain.
+        None if the tail does not make it certain.
     """
     base = capture.data_end - window
     data = capture.read(base, window)
@@ -41,11 +41,11 @@ def search_tail(capture: CaptureFrames, window: int) -> Optional[int]:
 
 
 def _frames_like(limit: int) -> re.Pattern[bytes]:
-    """Compile what finds every place where a frame of a valid stream could begin, and few others.
+    """Return the pattern of every place where a frame of a valid stream could begin.
 
-    Of a data frame: a length up to about the limit, and the first tag of a protobuf message: a
-    field from 1 on, and a wire type that exists. Of a control frame: a length that is legal, and
-    no known type: START, READY and the like are not expected, and STOP only at the end.
+    A data frame has a length up to about the limit, and the first tag of a protobuf message: a
+    field from 1 on, and a wire type that exists. A control frame has a legal length, and an unknown
+    type: START and the like are not allowed here, and STOP only at the end.
     """
     tags = b"".join(b"\\x%02x" % tag for tag in range(8, 256) if tag & 7 in (0, 1, 2, 3, 5))
     data = rb"[\x00-\x%02x]..[%s]" % (limit >> 16, tags)
@@ -56,24 +56,24 @@ def _frames_like(limit: int) -> re.Pattern[bytes]:
 class _Tail:
     """The last bytes of a capture, and the chains of frames that could be there.
 
-    A chain goes from place to place by the lengths alone. Whether payloads are dnstap is asked
-    afterwards, and of few: most chains break off, or meet the true one, long before.
+    Chains are followed by the lengths. Whether payloads are dnstap is checked afterwards, of few:
+    most chains have broken off by then, or met the true one.
     """
 
     def __init__(self, capture: CaptureFrames, data: bytes, base: int) -> None:
         self._capture = capture
         self._data = data
         self._base = base  # where data begins in the file
-        self._ends: Dict[int, int] = {}  # where a frame could begin: where its chain ends
-        self._broken: Set[int] = set()  # where a chain begins that is not all dnstap
+        self._ends: Dict[int, int] = {}  # from where a frame could begin to where its chain ends
+        self._broken: Set[int] = set()  # beginnings of chains with payloads that are not dnstap
         self._to_parse = len(data) * PARSED_FOR_ONE_BYTE
 
     def last_frame(self) -> Optional[int]:
-        """Return where the last frame begins, if all sound chains lead there and there is one."""
+        """Return where the last frame begins, if all sound chains lead to it."""
         found = None
         for start in self._follow_all():
             end = self._ends[start]
-            # Also where a chain meets one that was looked at: it may be the sound part of that.
+            # Even if it meets a chain that was checked: it may be the sound part of that.
             if end not in (found, _DEAD) and self._is_sound(start, end):
                 if found is not None:
                     return None
@@ -83,9 +83,9 @@ class _Tail:
     def _follow_all(self) -> List[int]:
         """Follow all chains; return where they begin, or nothing if that takes too many steps.
 
-        A frame of a valid stream begins within the first bytes, as many as the largest has.
+        A frame of a valid stream begins within the size of the largest frame.
         """
-        # Matches look ahead, so the search must see more than these bytes.
+        # Matches look ahead, so the search must see a little more.
         area = self._capture.largest + LARGEST_CONTROL
         matches = _frames_like(self._capture.limit).finditer(self._data, 0, area)
         starts = [match.start() for match in matches]
@@ -96,7 +96,7 @@ class _Tail:
         return starts
 
     def _follow(self, at: int) -> None:
-        """Follow a chain up to where it is known already, and note where it ends."""
+        """Follow a chain to its end, or to where another one was, and store where it ends."""
         data, ends, limit = self._data, self._ends, self._capture.limit
         size = len(data)
         path = []
@@ -116,7 +116,7 @@ class _Tail:
         ends.update(dict.fromkeys(path, end))
 
     def _after_other(self, at: int) -> int:
-        """Return where the frame behind a control frame begins, like `CaptureFrames.after`."""
+        """Return where the frame after a control frame begins, like `CaptureFrames.after`."""
         head = self._data[at : at + LARGEST_CONTROL]
         try:
             return self._capture.after(head, self._base + at) - self._base
@@ -124,7 +124,7 @@ class _Tail:
             return _DEAD
 
     def _is_sound(self, at: int, end: int) -> bool:
-        """Tell whether the payloads of a chain are dnstap; not more of them than is allowed."""
+        """Return whether the payloads of a chain are dnstap; parse only as much as is allowed."""
         data, broken = self._data, self._broken
         path = []
         while at != end:
@@ -142,9 +142,9 @@ class _Tail:
 
 
 def _is_dnstap(payload: bytes) -> bool:
-    """Tell whether protobuf takes a payload: what it refuses, every reader does.
+    """Return whether protobuf can parse a payload; if not, no reader can.
 
-    Not `decode`, which does not know the messages of later versions: a true chain may hold them.
+    Not `decode`, which refuses messages of later versions: a true chain may hold them.
     """
     try:
         proto.Dnstap.FromString(payload)
