@@ -351,7 +351,7 @@ def test_a_session_that_is_full_makes_way_for_the_next(harbour: Harbour, make: M
     stats = handler.stats()
     assert harbour.read == payloads(21)
     assert (stats.connects, stats.disconnects, stats.confirmed) == (3, 0, 21), stats
-    assert harbour.ends == ["in order"] * 3
+    wait_until(lambda: harbour.ends == ["in order"] * 3, "all ends")
 
 
 def test_the_destination_states_its_batch(

@@ -179,8 +179,8 @@ def test_json_log_has_the_extras_as_fields(tmp_path: Path) -> None:
         f"CLIENT_QUERY {line}",
         f"CLIENT_RESPONSE {line} NOERROR",
     )
-    assert base64.b64decode(query["dns_query_message"]) == exchange.query
-    assert base64.b64decode(response["dns_response_message"]) == exchange.response
+    assert base64.urlsafe_b64decode(query["dns_query_message"]) == exchange.query
+    assert base64.urlsafe_b64decode(response["dns_response_message"]) == exchange.response
     in_dnstap = read(path)
     for fields, message in zip((query, response), in_dnstap):
         assert fields["dns_message_type"] == message.message_type

@@ -44,7 +44,7 @@ def _measure(workload: Workload, implementation: str, share: float) -> bool:
     with tempfile.TemporaryDirectory() as folder:
         try:
             figures = workload.measure(count, Path(folder), implementation)
-            assert_flat(figures)
+            assert_flat(figures, workload.spare)
         except AssertionError as error:
             print(f"{title} FAILED: {error}", flush=True)
             return False

@@ -8,10 +8,11 @@ from typing import List
 
 from dnstap_logging import DnstapReader
 from tests.helpers.programs import run_python
-from tests.situations.life.scripts import HELPERS
+from tests.situations.life.scripts import HELPERS, SIGNALS
 
 PRELUDE = (
     HELPERS
+    + SIGNALS
     + """
 import os
 def query(port):

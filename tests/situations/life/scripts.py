@@ -60,6 +60,30 @@ def show(handler):
     print(json.dumps(books(handler)), flush=True)
 """
 
+SIGNALS = """
+import signal
+class Signals:
+    # Calls do() in a signal handler, each time so soon after the last that few lines run between.
+    # It also interrupts itself, but not deeper than on any machine: a timer that repeats would,
+    # where do() takes longer than its interval, interrupt itself until the recursion limit.
+    def __init__(self, seconds, do):
+        self.seconds, self.do, self.depth = seconds, do, 0
+    def __enter__(self):
+        self.timer = signal.ITIMER_REAL
+        signal.signal(signal.SIGALRM, self.on_signal)
+        signal.setitimer(self.timer, self.seconds)
+    def on_signal(self, number, frame):
+        self.depth += 1
+        if self.depth < 3:
+            signal.setitimer(self.timer, self.seconds)
+        self.do()
+        self.depth -= 1
+        signal.setitimer(self.timer, self.seconds)
+    def __exit__(self, *_):
+        self.seconds = 0                   # a signal that is still to be handled sets no timer
+        signal.setitimer(self.timer, self.seconds)
+"""
+
 
 @contextlib.contextmanager
 def start(

@@ -39,7 +39,8 @@ def _gevent() -> None:
 def run(order: str, script: str, *arguments: object) -> Dict[str, Any]:
     """Run a script under gevent."""
     first, then = ORDERS[order]
-    return scripts.run(then + GREENLETS + script, *arguments, first=first, warnings="default")
+    code = then + GREENLETS + scripts.SIGNALS + script
+    return scripts.run(code, *arguments, first=first, warnings="default")
 
 
 @pytest.mark.parametrize("scheme", ["unix", "tcp"])
@@ -170,21 +171,18 @@ print(json.dumps({"blocked": blocked, **books(handler)}))
 def test_signal_handlers_that_log(tmp_path: Path, order: str) -> None:
     """A signal handler that logs, also in the middle of gevent's own loop, raises nothing there."""
     script = """
-import signal
 calls = []
-def on_signal(*_):
+def on_signal():
     calls.append(1)
     log("signal")
 handler = attach(sys.argv[1], close_timeout=60)
 log("first")
 assert handler.flush()
-signal.signal(signal.SIGALRM, on_signal)
-signal.setitimer(signal.ITIMER_REAL, 0.0002, 0.0002)
-while len(calls) < 5000:
-    calls.append(0)
-    log("main")
-    gevent.sleep(0)
-signal.setitimer(signal.ITIMER_REAL, 0)
+with Signals(0.0002, on_signal):
+    while len(calls) < 5000:
+        calls.append(0)
+        log("main")
+        gevent.sleep(0)
 handler.close()
 print(json.dumps({"calls": len(calls), **books(handler)}))
 """

@@ -240,22 +240,20 @@ def test_a_log_call_from_a_signal_handler_does_not_deadlock(tmp_path: Path) -> N
     capture = tmp_path / "capture.fstrm"
     run(
         """
-        import signal, time
+        import time
         handler = attach(sys.argv[1], close_timeout=30)
-        logged = []                        # appended to, since a handler may interrupt itself
-        def on_signal(number, frame):
-            logged.append(number)
+        logged = []                        # appended to, since the handler may interrupt itself
+        def on_signal():
+            logged.append(None)
             query(2)
             handler.stats()
-        signal.signal(signal.SIGALRM, on_signal)
-        signal.setitimer(signal.ITIMER_REAL, 0.0001, 0.0001)
-        end = time.monotonic() + 2
         calls = 0
-        while time.monotonic() < end:
-            calls += 1
-            query(1)
-            handler.stats()
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        with Signals(0.0001, on_signal):
+            end = time.monotonic() + 2
+            while time.monotonic() < end:
+                calls += 1
+                query(1)
+                handler.stats()
         handler.close()
         stats = handler.stats()
         assert stats.logged == calls + len(logged), (stats, calls, len(logged))
@@ -311,14 +309,12 @@ def test_reopen_and_stats_are_safe_in_a_signal_handler(tmp_path: Path) -> None:
     capture = tmp_path / "capture.fstrm"
     run(
         """
-        import signal, time
+        import time
         handler = attach(sys.argv[1], close_timeout=30, overflow="block", queue_size=10)
-        signal.signal(signal.SIGALRM, lambda number, frame: handler.reopen())
-        signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
-        end = time.monotonic() + 1
-        while time.monotonic() < end:
-            query(1)
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        with Signals(0.001, handler.reopen):
+            end = time.monotonic() + 1
+            while time.monotonic() < end:
+                query(1)
         handler.close()
         stats = handler.stats()
         assert stats.logged == stats.written + stats.dropped["queue_full"], stats

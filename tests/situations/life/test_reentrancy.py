@@ -11,7 +11,7 @@ from typing import Any, Dict
 
 import pytest
 
-from tests.situations.life.scripts import marks, run
+from tests.situations.life.scripts import SIGNALS, marks, run
 
 AT_EVERY_LINE = """
 OURS = ("delivery/queue.py", "delivery/writer_thread.py", "diagnostics.py", "delivery/delivery.py",
@@ -97,19 +97,16 @@ def test_other_calls_at_every_line_of_ours(tmp_path: Path, action: str) -> None:
     assert len(marks(tmp_path / "capture.fstrm")) == 300
 
 
-SIGNALS = """
-import signal
+IN_SIGNALS = """
 calls = []
-def on_signal(number, frame):
-    calls.append(number)
+def on_signal():
+    calls.append(None)
     log("signal")
     handler.stats()
 handler = attach(sys.argv[1], close_timeout=60)
-signal.signal(signal.SIGALRM, on_signal)
-signal.setitimer(signal.ITIMER_REAL, 0.0001, 0.0001)
-while len(calls) < 5000:
-    ROUND
-signal.setitimer(signal.ITIMER_REAL, 0)
+with Signals(0.0001, on_signal):
+    while len(calls) < 5000:
+        ROUND
 handler.close()
 print(json.dumps({**books(handler), "calls": len(calls)}))
 """
@@ -119,10 +116,10 @@ ROUNDS = {
     "stats": "handler.stats()",
     "flush": 'calls.append(0); log("main"); assert handler.flush(60)',
     "with another handler": """
-    other = dnstap_logging.DnstapHandler(sys.argv[1] + ".other")
-    logger.addHandler(other)
-    logger.removeHandler(other)
-    other.close()
+        other = dnstap_logging.DnstapHandler(sys.argv[1] + ".other")
+        logger.addHandler(other)
+        logger.removeHandler(other)
+        other.close()
 """,
 }
 
@@ -130,7 +127,7 @@ ROUNDS = {
 @pytest.mark.parametrize("what", ROUNDS)
 def test_signals_at_a_high_rate(tmp_path: Path, what: str) -> None:
     """Real signals, thousands a second, that log in the middle of anything: all are counted."""
-    found = run(SIGNALS.replace("ROUND", ROUNDS[what]), tmp_path / "capture.fstrm")
+    found = run(SIGNALS + IN_SIGNALS.replace("ROUND", ROUNDS[what]), tmp_path / "capture.fstrm")
 
     assert found["logged"] == found["calls"], found
     assert (found["queued"], found["in_flight"]) == (0, 0), found
