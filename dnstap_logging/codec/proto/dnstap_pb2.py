@@ -2,7 +2,7 @@
 """The message classes and enums of dnstap.proto.
 
 They live in a descriptor pool of their own and are not in protobuf's symbol database, so that
-another package's dnstap schema can be imported beside them, before or after.
+another package's dnstap schema can be imported too, before or after.
 """
 
 from google.protobuf import descriptor_pool as _descriptor_pool
