@@ -45,7 +45,23 @@ class _Lookup:
         self.result: List[AddressInfo] = []
         self.error: Optional[Exception] = None
         self._getaddrinfo = getaddrinfo
-        threading.Thread(target=self._run, name="dnstap-resolver", daemon=True).start()
+
+    def start(self) -> None:
+        """Look it up in a thread; where none can be started, in this one, if it may be left behind.
+
+        Raises:
+            TransportError: no thread can be started, and this one is no daemon.
+        """
+        thread = threading.Thread(target=self._run, name="dnstap-resolver", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            # Python 3.12 and newer start no thread once the interpreter shuts down. A writer
+            # thread that still runs may wait for a DNS: whoever closes gives it up in time.
+            if not threading.current_thread().daemon:
+                text = f"the name cannot be resolved now: {error}"
+                raise TransportError(self.host_port[0], text) from error
+            self._run()
 
     def _run(self) -> None:
         try:
@@ -137,12 +153,10 @@ class Resolver:
         lookup = self._lookup
         if lookup is not None and self._may_still_answer(lookup, host, port):
             return lookup
-        try:
-            self._lookup = _Lookup(self._getaddrinfo or socket.getaddrinfo, host, port)
-        except RuntimeError as error:
-            # Python 3.12 and newer start no thread at the interpreter's end.
-            raise TransportError(host, f"the name cannot be resolved now: {error}") from error
-        return self._lookup
+        lookup = _Lookup(self._getaddrinfo or socket.getaddrinfo, host, port)
+        lookup.start()
+        self._lookup = lookup
+        return lookup
 
     def _may_still_answer(self, lookup: _Lookup, host: str, port: int) -> bool:
         # After a fork its thread runs only in the parent.

@@ -252,6 +252,20 @@ def test_at_interpreter_shutdown(dns: Dns, monkeypatch: pytest.MonkeyPatch) -> N
         resolve(knows_nothing)
 
 
+def test_a_daemon_thread_asks_by_itself_then(dns: Dns, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A writer thread, which may be left behind, resolves the name by itself where it must."""
+    start, results = threading.Thread.start, []
+    thread = threading.Thread(target=lambda: results.append(resolve(Resolver(dns))), daemon=True)
+    monkeypatch.setattr(threading.Thread, "start", refuse_to_start)
+
+    start(thread)
+    thread.join(DEADLINE)
+
+    assert results == [["192.0.2.1"]]
+    assert dns.threads == [thread]
+    dns.threads.clear()
+
+
 def test_a_forked_child_starts_its_own_lookup(dns: Dns) -> None:
     """A lookup that the parent waits for will never end in the child, which asks again."""
     resolver = Resolver(dns)
