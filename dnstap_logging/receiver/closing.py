@@ -9,14 +9,14 @@ __all__ = ["Closing"]
 
 
 class Closing:
-    """When the close began and when it has to be over: plain attributes, read in every wait."""
+    """When the close began and when it must be over; read in every wait."""
 
     def __init__(self) -> None:
         self.began = math.inf
         self.deadline = math.inf
 
     def begin(self, timeout: float) -> None:
-        """Have every thread end within the timeout; a later call can only shorten it."""
+        """Have all threads end within the timeout; a later call can only shorten it."""
         now = time.monotonic()
         self.deadline = min(self.deadline, now + timeout)
         self.began = min(self.began, now)

@@ -1,9 +1,7 @@
 """One sender's connection to a receiver: TLS, the handshake, the stream, and how it ended.
 
-A connection owns its socket, its reader session and one daemon thread. Other threads touch them
-only in `give_way`, before START, and in `cut`, at the very end. Only its own thread changes its
-counters. It waits in slices (`transport/waiting.py`), so it notices a close of the receiver within
-a tenth of a second.
+A connection owns its socket, its reader session and one daemon thread, which alone changes its
+counters. Other threads touch the socket only in `give_way`, before START, and in `cut`, at the end.
 """
 
 from __future__ import annotations
@@ -41,8 +39,8 @@ if TYPE_CHECKING:
 __all__ = ["End", "SenderConnection", "Settings"]
 
 MAX_DRAINED = 64 * 1024 * 1024
-"""Bytes still taken from a connection while the receiver closes: more than the two kernels hold. A
-sender that never stops must not use up the whole time."""
+"""Bytes still read from a connection while the receiver closes: more than the two kernels hold, but
+a sender that never stops must not use up the whole time."""
 
 
 class Settings(NamedTuple):
@@ -68,12 +66,12 @@ class SenderConnection:
     """Serve one sender until its stream ends.
 
     Args:
-        sock: as accept returned it; the connection owns it from now on.
-        name: who it is, for diagnostics.
-        peer: its host or process, whose lines of one kind are limited together.
+        sock: from accept; owned by the connection from now on.
+        name: for diagnostics.
+        peer: its host or process: diagnostics of one kind are limited for each.
         settings: what all connections have in common.
         closing: the receiver's close.
-        report: takes a diagnostic: its kind, its level and its text.
+        report: called with each diagnostic: its kind, level and text.
         on_end: called last in the connection's thread, with the connection.
     """
 
@@ -101,8 +99,8 @@ class SenderConnection:
         self._draining = False
         self._drained = 0
         self._start_deadline = time.monotonic() + settings.handshake_timeout
-        # START, the end and `give_way` exclude each other: the first of them decides. While it is
-        # held, the descriptor does not change.
+        # Of START, the end and `give_way`, the first decides. While this is held, the descriptor
+        # does not change.
         self._settling = threading.Lock()
         self._settled = self._ended = False
         self._gave_way = False
@@ -115,7 +113,7 @@ class SenderConnection:
 
     @property
     def rank(self) -> Tuple[bool, float]:
-        """The order of giving way: first those that sent nothing, then the oldest."""
+        """The order of giving way: those that sent nothing first, then the oldest."""
         return self._session.state is not State.IDLE, self._start_deadline
 
     def give_way(self) -> bool:
@@ -124,44 +122,42 @@ class SenderConnection:
         Called by another thread.
 
         Returns:
-            False: it has sent START, or something that we have not read, or it is at its end.
+            False: it has sent START, or something that is not read yet, or it has ended.
         """
         with self._settling:
-            if self._settled or not is_ours(self._sock):  # or TLS could not even be put on it
+            if self._settled or not is_ours(self._sock):  # not ours: wrapping it in TLS failed
                 return False
             if wait_for(self._sock.fileno(), READABLE, Deadline(0, never)):
                 return False
             self._settled = self._gave_way = True
             self.end = End.PROTOCOL_ERROR
             try:
-                # Wakes the thread, which then closes. The plain socket's, because an SSLSocket's
-                # own shutdown also takes TLS off.
+                # Wakes the thread, which then closes. Not SSLSocket.shutdown, which removes TLS.
                 socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
             except OSError:
                 pass  # the sender was faster
             return True
 
     def _settle(self, ended: bool = False) -> bool:
-        """Let it no longer give way, nor be cut once it has ended; False if it gave way."""
+        """Let it no longer give way or, once it has ended, be cut; return False if it gave way."""
         with self._settling:
             self._settled = True
             self._ended = ended
             return not self._gave_way
 
     def cut(self) -> None:
-        """Take the socket away from a thread that is still in its callback after the deadline.
+        """Close the socket of a thread that is still in its callback after the deadline.
 
-        Another file takes the descriptor's place, so that the number is not used again meanwhile.
-        Unlike a shutdown this resets the connection if the kernel holds something unread, and so
-        the sender knows.
+        Another file takes the descriptor's place, so that its number is not reused. Unlike after a
+        shutdown, the kernel resets the connection if something is unread, so the sender knows.
         """
         with self._settling, no_fork():
-            if self._ended or not is_ours(self._sock):  # or TLS could not even be put on it
+            if self._ended or not is_ours(self._sock):  # not ours: wrapping it in TLS failed
                 return
             try:
                 spare = os.open(os.devnull, os.O_RDONLY)
             except OSError:
-                return  # too many open files: the sender waits for the callback
+                return  # too many open files: the sender must wait for the callback
             try:
                 os.dup2(spare, self._sock.fileno(), inheritable=False)
                 note(self._sock)
@@ -193,9 +189,8 @@ class SenderConnection:
             if self.end is End.FINISHED:
                 transport.close()
             else:
-                # Only the descriptor: close would discard what we have not read, and the sender
-                # would see an orderly end. Now the kernel resets the connection if something is
-                # unread, and the sender knows that it has to send it again.
+                # Not close, which would discard unread input: the kernel must reset the connection
+                # if something is unread, so that the sender knows that it must send it again.
                 transport.abandon()
 
     def _make_transport(self) -> StreamTransport:
@@ -223,31 +218,31 @@ class SenderConnection:
             raise
 
     def _stream(self, transport: StreamTransport) -> None:
-        """Read the stream to its end, and hand on its payloads."""
+        """Read the stream to its end, and pass on its payloads."""
         read = partial(self._next_bytes, transport)
         stream = IncomingStream(self._session, read, transport.send)
-        hand_on = self._decode_and_call if self._settings.decoded else self._call
+        call = self._decode_and_call if self._settings.decoded else self._call
         for payload in stream.payloads():
-            hand_on(payload)
+            call(payload)
         if not self._session.finished:
             self._ended_without_stop()
         elif self._secure():
             try:
                 stream.finish()
             except TransportError:
-                pass  # some senders do not wait for FINISH; all their messages are here
+                pass  # some senders do not wait for FINISH
             self.end = End.FINISHED
 
     def _next_bytes(self, transport: StreamTransport) -> bytes:
-        """Wait for bytes; once the receiver is being closed, take only what has arrived.
+        """Wait for bytes; once the receiver is being closed, return only what has arrived.
 
         Returns:
-            Empty bytes at the sender's end, or if we are the ones who end the stream.
+            Empty bytes at the sender's end, or if we end the stream.
         """
         if self._session.streaming and not self._streaming:
             if not self._settle():
                 return b""
-            # An idle stream is a normal stream: it may pause for as long as it likes.
+            # A stream may be idle for any time.
             transport.timeout = self._start_deadline = math.inf
         if not self._closing.begun:
             try:
@@ -266,7 +261,7 @@ class SenderConnection:
         return data
 
     def _decode_and_call(self, payload: bytes) -> None:
-        """Decode a payload; one that is not a dnstap message is counted and left out."""
+        """Decode a payload and pass it on; one that is not a dnstap message is counted."""
         try:
             message = decode(payload)
         except DecodeError as error:
@@ -276,7 +271,7 @@ class SenderConnection:
         self._call(message)
 
     def _call(self, item: Union[bytes, DnstapMessage]) -> None:
-        """Hand on a payload or message; nothing that the callback raises ends the stream."""
+        """Call the callback; what it raises is counted, and does not end the stream."""
         try:
             self._settings.callback(item)
         except BaseException as error:
@@ -313,7 +308,7 @@ class SenderConnection:
         return min(self._start_deadline, self._closing.began)
 
     def _ended_without_stop(self) -> None:
-        """Report an end that Frame Streams does not provide for."""
+        """Report an end without STOP."""
         session = self._session
         if self._ended_by_us or self._gave_way:
             return
@@ -322,7 +317,7 @@ class SenderConnection:
             self.note("interrupted", logging.WARNING, text)
         elif session.state is not State.IDLE:
             self.note("interrupted", logging.INFO, "closed without STOP")
-        # else a health check or a port scan: it connected and left, which needs no line
+        # else it sent nothing, as a health check or a port scan
 
     def _broke_rules(self, error: FrameStreamError) -> None:
         self.end = End.PROTOCOL_ERROR

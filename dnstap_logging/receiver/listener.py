@@ -1,7 +1,7 @@
-"""The listening socket of a receiver, and the socket file that belongs to it.
+"""The listening socket of a receiver, and its socket file.
 
-A unix socket leaves its file behind when a program is killed: a stale one is replaced, one that
-still answers is not. Used by `receiver.py` only: `accept` and `close` in its accept thread, the
+When a program is killed, the file of its unix socket remains. Such a stale file is replaced, but
+not one that still answers. `accept` and `close` are called in the receiver's accept thread, the
 rest in the threads that start and close the receiver.
 """
 
@@ -24,7 +24,7 @@ from ..transport.waiting import READABLE, Deadline, wait_for
 __all__ = ["Listener"]
 
 BACKLOG = 128
-"""Connections that the kernel completes before we accept them: a restart of many senders."""
+"""Connections that the kernel completes before we accept them, as when many senders restart."""
 
 ACCEPT_SLICE = 0.1
 """Seconds of one wait for a connection: how late a close is noticed at worst."""
@@ -33,9 +33,9 @@ KEEPALIVE_IDLE = 60
 """Seconds of silence before the kernel checks whether a sender is still there."""
 
 PROBE_TIMEOUT = 1.0
-"""Seconds to find out whether somebody listens on a socket file; locally it takes none."""
+"""Seconds to find out whether somebody listens on a socket file; normally it takes no time."""
 
-_BIND_REASONS: Dict[int, str] = {  # of a unix socket; the words are those for a capture file
+_BIND_REASONS: Dict[int, str] = {  # for unix sockets; as said of capture files
     errno.ENOENT: "the directory does not exist (ENOENT); create it first",
     errno.ENOTDIR: "a part of this path is not a directory (ENOTDIR)",
 }
@@ -64,9 +64,8 @@ class Listener:
         except TransportError:
             raise
         except (OSError, UnicodeError) as error:  # UnicodeError: a name that IDNA refuses
-            reason = _BIND_REASONS.get(getattr(error, "errno", None) or 0, str(error))
-            if address.scheme != "unix":
-                reason = str(error)
+            reasons = _BIND_REASONS if address.scheme == "unix" else {}
+            reason = reasons.get(getattr(error, "errno", None) or 0, str(error))
             raise TransportError(str(address), f"cannot listen here: {reason}") from error
         if address.scheme == "unix":
             self.address = address
@@ -78,11 +77,11 @@ class Listener:
 
     @property
     def is_lost(self) -> bool:
-        """Whether the program closed the descriptor: nothing more can be accepted."""
+        """Whether the program closed the descriptor, so that nothing more can be accepted."""
         return not is_ours(self._sock)
 
     def accept(self) -> Optional[Tuple[socket.socket, str]]:
-        """Return the next connection and who it is ("" if unknown), or None if none came.
+        """Return the next connection and its peer ("" if unknown), or None if none came.
 
         Raises:
             OSError: it could not be accepted (such as EMFILE), or the listener was closed.
@@ -102,29 +101,29 @@ class Listener:
         return sock, f"{host}:{peer[1]}"
 
     def stop(self) -> None:
-        """Take no more connections, and remove the socket file if it is still ours.
+        """Accept no more connections, and remove the socket file if it is still ours.
 
-        The descriptor is left to `close`, because a thread may be waiting on it.
+        The descriptor stays open, because a thread may be waiting for it.
         """
         if os.getpid() != self._pid:
-            return  # a forked child: the parent goes on listening
+            return  # a forked child: the parent still listens
         try:
-            # Before the descriptor is closed: while it is open, nobody else can have the inode.
+            # Before the descriptor is closed: until then, no other file can get the inode.
             if self._file is not None and _identify(self.address.path) == self._file:
                 os.unlink(self.address.path)
             self._file = None
             if not self.is_lost:
                 self._sock.shutdown(socket.SHUT_RDWR)  # wakes the thread that waits in accept
         except OSError:
-            pass  # the file may not be removed, or stop was called before
+            pass  # the file must not be removed, or stop was called before
 
     def close(self) -> None:
-        """Close the descriptor; for the accept thread, when it has come to its end."""
+        """Close the descriptor, at the end of the accept thread."""
         close_socket(self._sock)
 
 
 def _process_of(sock: socket.socket) -> str:
-    """Return which process connected to a unix socket, where the system says so (Linux)."""
+    """Return which process connected to a unix socket, on Linux; "" if unknown."""
     if not hasattr(socket, "SO_PEERCRED"):
         return ""
     try:
@@ -145,7 +144,7 @@ def _bind_tcp(address: Address) -> socket.socket:
     for family, kind, protocol, _, where in found:
         sock = open_socket(family, kind, protocol)
         try:
-            # A restarted receiver need not wait for the connections of the one before it.
+            # So that a restarted receiver need not wait for old connections.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             _find_dead_peers(sock)
             sock.bind(where)
@@ -158,9 +157,9 @@ def _bind_tcp(address: Address) -> socket.socket:
 
 
 def _find_dead_peers(sock: socket.socket) -> None:
-    """Switch keepalive on; connections inherit it from the listener.
+    """Enable keepalive, which connections inherit from the listener.
 
-    A stream may be idle for ever, so nothing else would find a sender whose machine has gone.
+    Streams may be idle for ever; nothing else would notice that a sender's machine is gone.
     """
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     if hasattr(socket, "TCP_KEEPIDLE"):
@@ -168,7 +167,7 @@ def _find_dead_peers(sock: socket.socket) -> None:
 
 
 def _bind_unix(address: Address) -> socket.socket:
-    """Bind a unix socket, in place of a stale file if there is one; the umask is left alone."""
+    """Bind a unix socket, and replace a stale file if there is one; the umask is not changed."""
     if not address.path.startswith("\0"):
         _remove_stale(address)
     sock = open_socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -209,7 +208,7 @@ def _remove_stale(address: Address) -> None:
 
 
 def _identify(path: str) -> Optional[Tuple[int, int]]:
-    """Return device and inode of the file at a path, or None if there is none."""
+    """Return device and inode of the file at a path, or None if there is no file."""
     try:
         status = os.lstat(path)
     except OSError:

@@ -1,8 +1,7 @@
-"""A small threaded collector: listen, and hand on the messages that arrive.
+"""A small threaded collector, for tests, demonstrations and small tools.
 
-For tests, demonstrations and small tools: the other end of `DnstapHandler`, and of every other
-program that sends dnstap. One accept thread, and one daemon thread for each connection
-(`connection.py`), which also runs the callback. Any thread may start, close and ask.
+One thread accepts; each connection has a daemon thread, which also runs the callback. Any thread
+may call the receiver's methods.
 """
 
 from __future__ import annotations
@@ -14,16 +13,7 @@ import threading
 import time
 from functools import partial
 from types import TracebackType
-from typing import (
-    TYPE_CHECKING,
-    Any,
-    Callable,
-    NoReturn,
-    Optional,
-    Set,
-    Type,
-    Union,
-)
+from typing import TYPE_CHECKING, Any, Callable, NoReturn, Optional, Set, Type, Union
 
 from ..address import Address, parse_address
 from ..arguments import callback, integer, seconds
@@ -44,40 +34,38 @@ if TYPE_CHECKING:
 __all__ = ["DnstapReceiver"]
 
 ACCEPT_PAUSE = 0.1
-"""Seconds until the next try when accept fails (such as with EMFILE, which stays for a while)."""
+"""Seconds until the next try when accept fails, as with EMFILE."""
 
 LEAVING_TIME = 1.0
-"""Seconds for the end of a connection that gives way: it has nothing left to do, but on a busy
-machine its thread may have to wait."""
+"""Seconds for the end of a connection that gives way: only a busy machine needs them."""
 
 
 class DnstapReceiver:
     """Receive dnstap over Frame Streams on a unix, TCP or TLS socket.
 
     Each connection's first frame decides its direction: READY is answered with ACCEPT, and STOP
-    with FINISH once everything before it was handed on. A connection may stay idle for as long as
-    it likes once it has sent START. What goes wrong is counted (`stats`) and logged on the logger
-    ``dnstap_logging``.
+    with FINISH once the callback has had everything before it. After START a connection may be idle
+    for any time. Errors are counted (`stats`) and logged on the logger ``dnstap_logging``.
 
     The callback runs in the threads of the connections: for one connection in its order, for
     several at the same time. While it runs, its sender waits. What it raises is counted and
-    reported; the stream goes on. A callback that only awaits or yields, or takes no message, is
-    refused.
+    reported; the stream goes on. Coroutine and generator functions, and functions that do not take
+    one argument, are refused.
 
     Args:
         address: ``unix:///path``, ``unix://@name``, ``tcp://host:port`` or ``tls://host:port``.
             An empty host is 127.0.0.1, port 0 any free port. A stale socket file is replaced; the
-            umask decides who may connect to a new one.
+            umask decides who may connect.
         on_message: called with each `DnstapMessage`.
         on_frame: instead of on_message: called with each payload as bytes, not decoded.
-        before_finish: called at STOP, when all before it was handed on and before FINISH confirms
-            that: for a callback that only hands things over, to wait until they are kept. If it
-            raises, FINISH is not sent, and the sender knows that it cannot be sure.
+        before_finish: called at STOP, before FINISH confirms that everything was received: a
+            callback that only passes things on can wait here until they are stored. If it raises,
+            FINISH is not sent, so the sender knows that something may be lost.
         max_frame_size: the largest payload to accept, in bytes (default 1 MiB); a larger one ends
             its connection.
         max_connections: connections served at the same time (default 64). A further one takes
-            the place of one that has not sent START: first of those that have said nothing at
-            all, the oldest first. Where there is none, it is closed at once.
+            the place of one that has not sent START: of those that have sent nothing at all, the
+            oldest first. If there is none, the new one is closed at once.
         handshake_timeout: seconds (default 5.0) from a connection's arrival until its START,
             TLS included.
         ssl_context: for ``tls://``, a server's context with its certificate.
@@ -119,8 +107,8 @@ class DnstapReceiver:
         self._closing = Closing()
         self._listener: Optional[Listener] = None
         self._accept_thread: Optional[threading.Thread] = None
-        # Guards the counters below, and nothing else. Reentrant, because a signal
-        # handler may call close or stats in the thread that holds it.
+        # Guards the counters below. Reentrant, because a signal handler may call close or stats in
+        # the thread that holds it.
         self._lock = threading.RLock()
         self._room = threading.Condition(self._lock)  # notified when a connection has ended
         self._connections: Set[SenderConnection] = set()
@@ -129,7 +117,7 @@ class DnstapReceiver:
 
     @property
     def address(self) -> Address:
-        """The address; with the real port, once `start` has bound it."""
+        """The address; after `start` with the real port."""
         return self._address
 
     def __repr__(self) -> str:
@@ -143,8 +131,8 @@ class DnstapReceiver:
         """Bind the address and begin to accept; return self.
 
         Raises:
-            TransportError: the address cannot be listened on, and why: it is in use, permission
-                is denied, a file that is not a socket is there.
+            TransportError: listening failed, and why: the address is in use, permission is denied,
+                a file that is not a socket is there.
             RuntimeError: it was started or closed before.
         """
         if self._listener is not None or self._closing.begun:
@@ -179,13 +167,13 @@ class DnstapReceiver:
         self.close()
 
     def close(self, timeout: float = 5.0) -> None:
-        """Stop accepting, hand on what the streams have brought so far, and close them.
+        """Stop accepting, pass on what has arrived, and close all connections.
 
         May be called again, from any thread, and from the callback.
 
         Args:
-            timeout: seconds (default 5.0) after which it returns at the latest. A connection whose
-                callback does not return by then is cut off.
+            timeout: seconds (default 5.0) that it takes at most. A connection whose callback has
+                not returned by then is cut off.
         """
         self._closing.begin(seconds("timeout", timeout, zero=True))
         if self._listener is None:
@@ -220,7 +208,7 @@ class DnstapReceiver:
         return max(0.0, self._closing.deadline - time.monotonic())
 
     def _accept_loop(self, listener: Listener) -> None:
-        """Accept until the receiver is closed; whatever happens to one connection, go on."""
+        """Accept until the receiver is closed, also after errors."""
         try:
             while not self._closing.begun:
                 try:
@@ -239,7 +227,7 @@ class DnstapReceiver:
             listener.close()
 
     def _admit(self, sock: socket.socket, peer: str) -> None:
-        """Serve a new connection in a thread of its own, if there is room for it."""
+        """Serve a new connection in its own thread, if there is room for it."""
         with self._lock:
             if not self._make_room():
                 self._refuse(sock, peer, f"max_connections={self._max_connections} are open")
@@ -261,9 +249,9 @@ class DnstapReceiver:
         self._reports.report("connected", logging.INFO, f"{name}: connected", host, name)
 
     def _make_room(self) -> bool:
-        """Return whether a place is free, after ending a connection without START if need be.
+        """Return whether a place is free; if necessary, end a connection without START.
 
-        Otherwise a handful of silent connections would keep out everybody else.
+        Otherwise a few silent connections would keep out everybody else.
         """
         if not self._has_room():
             by_rank = sorted(self._connections, key=lambda connection: connection.rank)
@@ -312,7 +300,7 @@ class DnstapReceiver:
 
 
 def _host(peer: str) -> str:
-    """Return the host or process whose lines of one kind are limited together."""
+    """Return the host or process: lines of one kind are limited for each."""
     return peer.rpartition(":")[0] or peer
 
 

@@ -1,6 +1,6 @@
-"""A receiver's lines about its peers: each kind of trouble of each peer once in an interval.
+"""A receiver's lines about its peers: each kind of each peer once in an interval.
 
-One sender that fails again and again must not hide another one's trouble. Any thread.
+So a sender that fails again and again does not hide the others. Any thread.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ..diagnostics import Reporter
 __all__ = ["PeerReports"]
 
 MOST_SUBJECTS = 256
-"""Kinds of trouble of single peers in one interval. Further ones share one subject, so that a flood
+"""Kinds of lines of single peers in one interval. Further peers share one subject, so that a flood
 from many addresses neither takes memory nor fills the log."""
 
 OTHERS = "others"
@@ -32,16 +32,16 @@ class PeerReports:
         self._reporter = reporter
         self._interval = interval
         self._lock = threading.RLock()  # guards the subjects; a signal handler may report as well
-        self._subjects: Dict[str, float] = {}  # and when each was last reported
+        self._subjects: Dict[str, float] = {}  # to the time when each was last reported
 
     def report(self, kind: str, level: int, text: str, peer: str, name: str) -> None:
         """Report a line.
 
         Args:
-            kind: of trouble.
+            kind: of line.
             level: a logging level.
             text: the line, which names the connection.
-            peer: whose lines of one kind are limited together, such as a host.
+            peer: lines of one kind are limited for each peer, such as a host.
             name: of the connection.
         """
         subject = f"{kind} {name if self._interval == 0 else peer}"

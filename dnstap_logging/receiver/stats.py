@@ -1,7 +1,7 @@
 """The counters of a receiver, as its user sees them."""
 
-# No "from __future__ import annotations": typing.get_type_hints looks for the names in the public
-# module, which does not import them.
+# No "from __future__ import annotations": typing.get_type_hints would look for the names in the
+# public module, which does not import them.
 from typing import NamedTuple, Optional
 
 __all__ = ["ReceiverStats"]
@@ -22,7 +22,7 @@ class ReceiverStats(NamedTuple):
             their place was needed.
         refused: connections beyond ``max_connections``, closed at once.
         messages: messages (or frames) handed to the callback.
-        undecodable: payloads that are no dnstap message, left out.
+        undecodable: payloads that are not dnstap messages, left out.
         callback_errors: calls of the callback that raised; they are in ``messages`` too.
         last_error: the latest diagnostic, or None.
     """
