@@ -117,8 +117,9 @@ def test_streams_keep_their_places(make: Make, inbox: Inbox, unix: str, said: Sa
 # -- the crowd ---------------------------------------------------------------------------------
 
 ROOT = str(Path(__file__).resolve().parents[2])
-CONNECTIONS = 2000
-MESSAGES = 20_000
+CROWDS = [(400, 4000), pytest.param(2000, 20_000, marks=pytest.mark.slow)]
+"""Connections of attackers, and messages of each good client."""
+
 MAX_CONNECTIONS = 16
 
 MEMORY = (MAX_CONNECTIONS * 5 + 48) * 65536
@@ -138,14 +139,15 @@ KINDS = {
 class Numbers:
     """A callback that keeps the numbers of two clients, and counts what the attackers got in."""
 
-    def __init__(self) -> None:
+    def __init__(self, of_each: int) -> None:
+        self.of_each = of_each
         self.of: Dict[int, List[int]] = {0: [], 1: []}
         self.others = 0
 
     def __call__(self, message: DnstapMessage) -> None:
         number = int(message.extra or b"-1")
         if message.message_type.name == "CLIENT_QUERY":
-            self.of[number // MESSAGES].append(number)
+            self.of[number // self.of_each].append(number)
         else:
             self.others += 1
 
@@ -223,10 +225,13 @@ def traced() -> Iterator[None]:
     tracemalloc.stop()
 
 
-def test_two_good_clients_in_a_crowd(traced: None, said: Said) -> None:
-    """Two thousand attackers of twelve kinds; all of two good clients' messages, once, in order."""
+@pytest.mark.parametrize(("connections", "messages"), CROWDS)
+def test_two_good_clients_in_a_crowd(
+    traced: None, said: Said, connections: int, messages: int
+) -> None:
+    """Thousands of attackers of twelve kinds; all of two good clients' messages, once, in order."""
     before = threads(), descriptors()
-    numbers = Numbers()
+    numbers = Numbers(messages)
     receiver = DnstapReceiver(
         TCP,
         numbers,
@@ -236,25 +241,25 @@ def test_two_good_clients_in_a_crowd(traced: None, said: Said) -> None:
         report_interval=LONG,
     )
     with receiver, Watch(receiver) as watch:
-        crowd = start("attack", receiver, CONNECTIONS)
+        crowd = start("attack", receiver, connections)
         try:
             wait_until(lambda: receiver.stats().connections > 100, "the crowd to gather", 60)
-            good = [start("good", receiver, first, MESSAGES) for first in (0, MESSAGES)]
+            good = [start("good", receiver, first, messages) for first in (0, messages)]
             results = [result_of(client) for client in good]
         finally:
             made = result_of(crowd)
         stats = wait_for(receiver, active=0)
     peak = tracemalloc.get_traced_memory()[1]
 
-    assert results == [{"written": MESSAGES, "dropped": 0}] * 2
-    assert numbers.of[0] == list(range(MESSAGES))
-    assert numbers.of[1] == list(range(MESSAGES, 2 * MESSAGES))
+    assert results == [{"written": messages, "dropped": 0}] * 2
+    assert numbers.of[0] == list(range(messages))
+    assert numbers.of[1] == list(range(messages, 2 * messages))
 
     assert made["errors"] == []
-    assert sum(made["made"].values()) >= CONNECTIONS, made
-    assert stats.connections + stats.refused >= CONNECTIONS, stats
+    assert sum(made["made"].values()) >= connections, made
+    assert stats.connections + stats.refused >= connections, stats
     assert stats.finished >= 2
-    assert stats.protocol_errors > CONNECTIONS // 4, stats
+    assert stats.protocol_errors > connections // 4, stats
     assert watch.wrong == []
     assert watch.most <= MAX_CONNECTIONS
     assert watch.most > 2, "there was no crowd"

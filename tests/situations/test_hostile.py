@@ -23,7 +23,11 @@ MOST = (
 )
 
 
-@pytest.mark.parametrize("name", READERS)
+# YAML has what JSON has; it is the dearest of all.
+SLOW = pytest.param("yaml", marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("name", [SLOW if each == "yaml" else each for each in READERS])
 def test_time(name: str) -> None:
     """Each way to show, choose or count takes time in proportion to the octets of the message."""
     assert too_slow(READERS[name], MOST) == []

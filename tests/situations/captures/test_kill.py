@@ -17,7 +17,7 @@ from tests.situations.captures.whole import log_mark, marks_of, read_whole
 from tests.situations.interop.captures import assert_same, split_frames
 from tests.situations.interop.taps import marks_in
 
-ROUNDS = 200
+ROUNDS = [40, pytest.param(200, marks=pytest.mark.slow)]
 IN_ORDER = 10
 """Every so many rounds one ends in order, so that the next one goes on over its STOP."""
 
@@ -99,19 +99,22 @@ with open(report, "w") as file:
 """
 
 
-def test_what_was_written_before_a_kill_is_in_the_capture(capture: Path, tmp_path: Path) -> None:
-    """Killed under load and continued 200 times, a capture is one stream with all it had taken."""
+@pytest.mark.parametrize("times", ROUNDS)
+def test_what_was_written_before_a_kill_is_in_the_capture(
+    capture: Path, tmp_path: Path, times: int
+) -> None:
+    """Killed under load and continued, over and over, a capture is one stream with all it took."""
     seed = random.randrange(1 << 32)
     print(f"seed {seed}")  # shown if the test fails
     report = tmp_path / "report.json"
-    run_program(KILLER, capture, seed, ROUNDS, IN_ORDER, report)
+    run_program(KILLER, capture, seed, times, IN_ORDER, report)
     rounds: List[Dict[str, Any]] = json.loads(report.read_text())
 
-    assert len(rounds) == ROUNDS
+    assert len(rounds) == times
     killed = [each["left"] for number, each in enumerate(rounds) if (number + 1) % IN_ORDER]
-    assert killed.count("torn") + killed.count("nothing") > ROUNDS // 2, (seed, killed)
+    assert killed.count("torn") + killed.count("nothing") > times // 2, (seed, killed)
     in_order = [each["left"] for each in rounds[IN_ORDER - 1 :: IN_ORDER]]
-    assert in_order == ["STOP"] * (ROUNDS // IN_ORDER), (seed, in_order)
+    assert in_order == ["STOP"] * (times // IN_ORDER), (seed, in_order)
 
     found: List[List[int]] = [[] for _ in rounds]
     last = 0

@@ -25,7 +25,9 @@ def wait_for(condition):
         time.sleep(0.001)
 """
 
-A_HUNDRED_TIMES = """
+TIMES = [20, pytest.param(100, marks=pytest.mark.slow)]
+
+AGAIN_AND_AGAIN = """
 stop, counts = threading.Event(), [0] * 4
 def work(index):
     while not stop.wait(0.0005):           # the pace of a server
@@ -36,7 +38,7 @@ workers = [threading.Thread(target=work, args=(index,)) for index in range(4)]
 for worker in workers:
     worker.start()
 used, steady = [], []
-for round in range(100):
+for round in range(int(sys.argv[2])):
     handler = dnstap_logging.get_handler("tap")
     used.append(handler)
     wait_for(lambda: handler.stats().written)
@@ -60,15 +62,16 @@ print(json.dumps({
 """
 
 
+@pytest.mark.parametrize("times", TIMES)
 @pytest.mark.parametrize("scheme", ["unix", "tcp"])
-def test_a_hundred_times_under_load(tmp_path: Path, scheme: str) -> None:
+def test_again_and_again_under_load(tmp_path: Path, scheme: str, times: int) -> None:
     """No deadlock, no loss; threads and descriptors stay as many as they were."""
     output = tmp_path / "capture.fstrm"
     with FstrmCapture(free_address(scheme, tmp_path), output) as collector:
-        found = run(CONFIGURE + A_HUNDRED_TIMES, collector.address)
+        found = run(CONFIGURE + AGAIN_AND_AGAIN, collector.address, times)
         collector.stop()
 
-    assert found["handlers"] == 101
+    assert found["handlers"] == times + 1
     assert found["left"] == 0
     # dictConfig closes the old handler before it is taken off: what comes meanwhile is counted.
     assert set(found["causes"]) <= {"logged", "written", "queued", "in_flight", "closed"}, found

@@ -17,7 +17,11 @@ logging.config.dictConfig({
     "version": 1,
     "disable_existing_loggers": False,
     "handlers": {
-        "dnstap": {"class": "dnstap_logging.DnstapHandler", "address": sys.argv[1]},
+        "dnstap": {
+            "class": "dnstap_logging.DnstapHandler",
+            "address": sys.argv[1],
+            "close_timeout": 0.3 if "absent" in sys.argv[1] else 60,
+        },
         "console": {"class": "logging.StreamHandler"},
     },
     **json.loads(sys.argv[2]),
