@@ -163,7 +163,9 @@ class CaptureWriter(FrameWriter):
         if self._transport.look() is None:
             self._go_on(size)
             reason = problem or "nothing moved the file: backupCount is 0, or the rotator left it"
-            raise RolloverFailed(self.name, reason)
+            raise RolloverFailed(
+                self.name, f"rollover failed, the stream goes on in the same file: {reason}"
+            )
         self.close()
         return problem
 

@@ -1,7 +1,7 @@
-"""The way to the destination: one writer after the other, and the backoff between them.
+"""The connection to the destination: one writer after the other, and the backoff between them.
 
 Belongs to whoever drives the delivery, which is the writer thread. Writes what the outbox holds,
-puts back into it what has to go out again, and says and books what happens to the connection.
+puts back into it what has to go out again, and says and books what happens.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import time
 from typing import List, Optional
 
 from ..diagnostics import Reporter
-from ..exceptions import DiskFull, FileLocked, FrameStreamError, PeerClosed, TransportError
+from ..exceptions import FrameStreamError, PeerClosed, TransportError
 from ..transport import Until
 from .backoff import Backoff
 from .destination import Destination, RolloverFailed, WriteError, Writer
@@ -22,20 +22,14 @@ from .queue import RecordQueue
 __all__ = ["Connection"]
 
 STABLE_SESSION = 5.0
-"""Seconds after which a session without a handshake counts as a good one: a peer that takes and
-drops connections is called less and less often."""
+"""Seconds after which a session without a handshake counts as a good one: a collector that takes
+and drops connections is called less and less often."""
 
 LOCK_GRACE = 0.5
-"""Seconds in which another writer of the same file ends at a usual restart: that is not said."""
+"""Seconds in which another writer ends at a usual restart: that is worth no warning."""
 
 LOCK_PATIENCE = 10.0
-"""Seconds for which another writer of the same file is taken for one that is about to end: twice
-the default close_timeout."""
-
-RELOADER = (
-    "; a reloader, as of Django, Flask or uvicorn, starts the program twice, and the first process "
-    "holds the file although it never logs: with delay=True, only who logs opens it"
-)
+"""Seconds for which another writer may be about to end: twice the default close_timeout."""
 
 MOST_ROUNDS = 4
 """How many sessions in a row may end with the same frame unread before it is not sent again: one of
@@ -47,14 +41,14 @@ class Connection:
 
     Args:
         queue: the books.
-        outbox: the frames under way.
+        outbox: the frames to write.
         destination: opens the writers.
         options: the handler's arguments.
         reporter: says what happens.
 
     Attributes:
         backoff: when the next attempt is due.
-        disk_full: whether a capture has no room now.
+        cause: why records that find no room are lost now, as the destination says; or None.
     """
 
     def __init__(
@@ -68,7 +62,6 @@ class Connection:
         self._queue = queue
         self._outbox = outbox
         self._destination = destination
-        self._options = options
         self._reporter = reporter
         self.backoff = Backoff(
             options.reconnect_interval,
@@ -76,7 +69,7 @@ class Connection:
             options.max_reconnect_attempts,
         )
         self._writer: Optional[Writer] = None
-        self.disk_full = False
+        self.cause: Optional[str] = None
         self._locked_since: Optional[float] = None
         self._warned = False
         self._first_unread: Optional[bytes] = None
@@ -127,36 +120,29 @@ class Connection:
 
     def _warn(self) -> None:
         """Say once that the destination cannot be locked."""
-        why = self._destination.unlocked
-        if not why or self._warned:
-            return
-        self._warned = True
-        self._reporter.report(
-            "no lock",
-            logging.WARNING,
-            f"the file cannot be locked, its file system has no locks: {why}; a second writer of "
-            "it would not be noticed, and nobody can read what two have written",
-        )
+        if self._destination.unlocked and not self._warned:
+            self._warned = True
+            self._reporter.report("no lock", logging.WARNING, self._destination.unlocked)
 
     def _attempt_failed(self, error: Exception) -> None:
         self.backoff.failed(time.monotonic())
         text = _describe(error)
         self._queue.book(last_error=text)
-        self._set_disk_full(isinstance(error, DiskFull))
-        if isinstance(error, FileLocked):
+        self._set_cause(self._destination.cause_of(error))
+        if self._destination.is_locked(error):
             self._wait_for_lock(text)
         else:
             self._say_waiting(f"attempt: {type(error).__name__}", text)
 
     def _wait_for_lock(self, text: str) -> None:
-        """Say that somebody else has the file: at once, soon as a warning, and then if it stays."""
+        """Say that somebody else writes there: at once, soon as a warning, and then if it stays."""
         now = time.monotonic()
         if self._locked_since is None:
             self._locked_since = now
             self._queue.book(last_error=text)
             self._reporter.report("locked", logging.INFO, f"waiting, because {text}")
-            hint = "" if self._options.delay else RELOADER
-            self._say_waiting("kept waiting", f"still waiting, because {text}{hint}", LOCK_GRACE)
+            text += self._destination.lock_hint
+            self._say_waiting("kept waiting", f"still waiting, because {text}", LOCK_GRACE)
         elif now - self._locked_since >= LOCK_PATIENCE:
             self._say_waiting("still locked", f"still locked after {LOCK_PATIENCE:.0f} s: {text}")
 
@@ -202,13 +188,13 @@ class Connection:
 
     def _wrote(self, payloads: List[bytes], size: int) -> None:
         """Book frames that were taken whole."""
-        if self._destination.lasting and (self.backoff.failures or self.disk_full):
+        if self._destination.lasting and (self.backoff.failures or self.cause):
             self.backoff.reset()  # there is room again
-            self._set_disk_full(False)
+            self._set_cause(None)
         self._outbox.wrote(payloads, size)
 
     def look(self) -> None:
-        """Notice while idle that the stream has ended: closed by the peer, or moved away."""
+        """Notice while idle that the stream has ended."""
         if self._writer is not None:
             try:
                 self._writer.look()
@@ -227,7 +213,7 @@ class Connection:
         try:
             complaint = writer.roll_over()
         except RolloverFailed as error:
-            text = f"rollover failed, the stream goes on in the same file: {error.reason}"
+            text = error.reason
         except (TransportError, FrameStreamError) as error:
             self.lost(error)
             return
@@ -248,9 +234,8 @@ class Connection:
         text += self._destination.hint(error, early)
         self._queue.book(last_error=text)
         if self._destination.lasting and not orderly:
-            # A file on a full disk is still the same file, whole up to its last frame: keep it,
-            # and try again after a while.
-            self._set_disk_full(isinstance(error, DiskFull))
+            # The stream is whole up to its last frame: keep it, and try again after a while.
+            self._set_cause(self._destination.cause_of(error))
             self.backoff.failed(time.monotonic())
             self._reporter.report("write", logging.WARNING, f"cannot write: {text}")
         else:
@@ -262,7 +247,7 @@ class Connection:
         """Close a session that is over, and decide when the next one may begin."""
         if self._writer is not None:
             if self._destination.lasting:
-                self._writer.stop()  # a file that was moved away gets its STOP
+                self._writer.stop()  # what was moved away gets its end
             self._forget_writer(disconnects=1)
         now = time.monotonic()
         if self._destination.lasting:
@@ -320,15 +305,14 @@ class Connection:
         if self._writer is not None and not self._writer.is_current():
             self._end()
 
-    def _set_disk_full(self, full: bool) -> None:
-        """Count what finds no room on the queue as lost to the disk, as long as that is why."""
-        self.disk_full = full
-        self._queue.full_because = "disk_full" if full else None
+    def _set_cause(self, cause: Optional[str]) -> None:
+        """Count what finds no room on the queue under this cause, as long as it lasts."""
+        self.cause = self._queue.full_because = cause
 
     def finish(self, until: Until) -> None:
         """End the stream for good."""
         if self._writer is None and self._destination.prepared:
-            self.open(until)  # a capture without records is START and STOP, not an empty file
+            self.open(until)  # a capture without records is an empty stream, not an empty file
         self._end()
         self._locked_since = None
         self._destination.release()

@@ -198,6 +198,6 @@ class Delivery:
 
     def _give_up(self) -> None:
         """Drop all that is pending and queued."""
-        cause = "disk_full" if self.connection.disk_full else "disconnected"
+        cause = self.connection.cause or "disconnected"
         if self._outbox.give_up(cause) + self._queue.discard(cause):
             self._reporter.report("drops", logging.WARNING, self.losses)

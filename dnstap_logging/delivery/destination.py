@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from typing import List, NamedTuple, Optional
 
 from ..capture.rotation import Rotation
-from ..exceptions import FileLocked, TransportError
+from ..exceptions import TransportError
 from ..transport import Until
 
 __all__ = ["Destination", "RolloverFailed", "Unread", "WriteError", "Writer"]
@@ -35,7 +35,7 @@ class WriteError(TransportError):
 
 
 class RolloverFailed(TransportError):
-    """What was written could not be moved aside; the stream goes on in it."""
+    """What was written could not be moved aside; the stream goes on. Its reason is a whole line."""
 
 
 class Unread(NamedTuple):
@@ -136,7 +136,9 @@ class Destination(ABC):
 
     Attributes:
         rotation: when captures roll over and how; None: never.
-        unlocked: why the last writer's place is not locked, although it should be; or "".
+        unlocked: the line that says why the last writer's place is not locked, although it should
+            be; or "".
+        lock_hint: what to add to the line about a lock that somebody else keeps.
         answers: whether an opened writer shows that somebody listens. Otherwise only a session
             that lasts does.
         lasting: whether a stream outlasts errors: what was written stays whole, a failed write is
@@ -150,6 +152,7 @@ class Destination(ABC):
 
     rotation: Optional[Rotation] = None
     unlocked = ""
+    lock_hint = ""
     answers = True
     lasting = False
     # A third of a millisecond of encoding, two where values have to be converted. That is below
@@ -168,12 +171,11 @@ class Destination(ABC):
         """Whether a stream waits to be begun, which even without records is worth its end."""
         return False
 
-    def prepare(self) -> Optional[FileLocked]:
+    def prepare(self) -> Optional[TransportError]:
         """Do at the handler's construction what can be done then.
 
         Returns:
-            None, or that somebody else has the destination locked. That is no error yet: it may be
-            an earlier process, or handler, that has its last records still to write.
+            None, or an error for which `is_locked` is true.
 
         Raises:
             TransportError: the destination cannot be used, and why.
@@ -185,9 +187,23 @@ class Destination(ABC):
         """Connect; return a writer that has not begun its stream yet.
 
         Raises:
-            FileLocked: somebody else writes there.
             TransportError: what went wrong.
         """
+
+    def is_locked(self, error: Exception) -> bool:
+        """Return whether an attempt failed because somebody else writes there.
+
+        That is no failure yet: it may be an earlier process, or handler, that has its last records
+        still to write.
+        """
+        return False
+
+    def cause_of(self, error: Exception) -> Optional[str]:
+        """Return why records are lost that find no room while an error lasts (`stats.CAUSES`).
+
+        None: because there is no session, and because the queue is full.
+        """
+        return None
 
     def hint(self, error: Exception, early: bool) -> str:
         """Return what to add to the line about a session that broke; "" for nothing.

@@ -7,7 +7,7 @@ import os
 from typing import Optional
 
 from ..capture.rotation import Rotation
-from ..exceptions import FileLocked, PeerClosed, TransportError
+from ..exceptions import DiskFull, FileLocked, PeerClosed, TransportError
 from ..process.threads import import_ahead
 from ..transport import FileTransport, Resolver, Until, connect
 from .capture_writer import CaptureWriter, find_capture_end
@@ -16,6 +16,11 @@ from .options import Options
 from .stream_writer import StreamWriter
 
 __all__ = ["FileDestination", "StreamDestination", "make_destination"]
+
+RELOADER = (
+    "; a reloader, as of Django, Flask or uvicorn, starts the program twice, and the first process "
+    "holds the file although it never logs: with delay=True, only who logs opens it"
+)
 
 RESET = (errno.ECONNRESET, errno.ECONNABORTED, errno.EPIPE)
 """What the system says of a connection that the peer has ended."""
@@ -47,7 +52,7 @@ class StreamDestination(Destination):
         self._resolver = Resolver()
         self.answers = options.bidirectional
 
-    def prepare(self) -> Optional[FileLocked]:
+    def prepare(self) -> Optional[TransportError]:
         """Import what connecting needs, before there is a thread that a fork could interrupt."""
         if self._address.host:
             import_ahead()
@@ -95,6 +100,7 @@ class FileDestination(Destination):
         self._options = options
         self._path = options.address.path
         self.rotation = rotation
+        self.lock_hint = "" if options.delay else RELOADER
         self._prepared: Optional[CaptureWriter] = None
         # Of the next file to be opened. Only the first may be emptied, or must be new: what is
         # found at the path later was put there by a rotation of somebody's.
@@ -105,7 +111,7 @@ class FileDestination(Destination):
         """Whether a file is open whose stream has not begun yet."""
         return self._prepared is not None
 
-    def prepare(self) -> Optional[FileLocked]:
+    def prepare(self) -> Optional[TransportError]:
         """Open, check and lock the file, as FileHandler does."""
         if not self._options.delay:
             try:
@@ -131,8 +137,19 @@ class FileDestination(Destination):
             transport.close()
             raise
         self._mode = "a"
-        self.unlocked = transport.unlocked
+        self.unlocked = transport.unlocked and (
+            f"the file cannot be locked, its file system has no locks: {transport.unlocked}; a "
+            "second writer of it would not be noticed, and nobody can read what two have written"
+        )
         return CaptureWriter(transport, end, self.rotation)
+
+    def is_locked(self, error: Exception) -> bool:
+        """Return whether another process, or handler, writes to the file."""
+        return isinstance(error, FileLocked)
+
+    def cause_of(self, error: Exception) -> Optional[str]:
+        """Return "disk_full" for a disk without room."""
+        return "disk_full" if isinstance(error, DiskFull) else None
 
     def renew(self) -> None:
         """End the stream of a file that was moved away before a record came; close it."""

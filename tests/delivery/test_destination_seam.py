@@ -17,6 +17,7 @@ from typing import Any, Callable, Deque, Iterator, List, Optional
 
 import pytest
 
+import dnstap_logging.delivery.connection
 import dnstap_logging.delivery.writer_thread
 from dnstap_logging import DnstapHandler, DnstapLoggingError
 from dnstap_logging.delivery.destination import Destination, Unread, WriteError, Writer
@@ -32,11 +33,21 @@ ACKNOWLEDGED = b"."
 DEADLINE = 20.0
 
 
+class Taken(TransportError):
+    """Somebody else writes there, and will leave."""
+
+
+class Full(TransportError):
+    """There is no room."""
+
+
 class Harbour:
     """Read frames of one session after the other, each in a thread, and acknowledge them."""
 
     def __init__(self) -> None:
         self.closed_for = 0  # so many attempts are refused
+        self.taken_for = 0  # at so many attempts another ship is there
+        self.is_full = False  # there is no room for another session
         self.reads_at_most: Optional[int] = None  # frames of a session, before it breaks off
         self.silent = False  # reads nothing and acknowledges nothing
         self.read: List[bytes] = []
@@ -50,6 +61,11 @@ class Harbour:
         if self.closed_for:
             self.closed_for -= 1
             raise TransportError(NAME, "the harbour is closed")
+        if self.taken_for:
+            self.taken_for -= 1
+            raise Taken(NAME, "another ship is at the quay")
+        if self.is_full:
+            raise Full(NAME, "the sheds are full")
         ours, theirs = socket.socketpair()
         self.sessions += 1
         thread = threading.Thread(target=self._serve, args=(theirs,), daemon=True)
@@ -170,6 +186,7 @@ class PairDestination(Destination):
 
     opened = "moored"
     end = "the last acknowledgement"
+    lock_hint = "; or hoist a flag"
 
     def __init__(self, harbour: Harbour, options: Options) -> None:
         super().__init__(NAME, max_reconnect_interval=0.02)
@@ -186,6 +203,14 @@ class PairDestination(Destination):
     def hint(self, error: Exception, early: bool) -> str:
         """Add a word about the harbour."""
         return "; look at the tide"
+
+    def is_locked(self, error: Exception) -> bool:
+        """Return whether another ship is there."""
+        return isinstance(error, Taken)
+
+    def cause_of(self, error: Exception) -> Optional[str]:
+        """Return what is said of full sheds."""
+        return "disk_full" if isinstance(error, Full) else None
 
     def for_child(self, pid: int) -> PairDestination:
         """Return the child's: its own harbour, since threads do not survive a fork."""
@@ -294,6 +319,52 @@ def test_records_wait_for_a_harbour_that_is_closed(
     assert harbour.read == payloads(10)
     assert (stats.written, stats.connects, stats.confirmed) == (10, 1, 10), stats
     assert_balanced(stats)
+
+
+def test_a_destination_that_is_locked_is_waited_for(
+    harbour: Harbour, make: Make, said: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That is no failure; the warning about a lock that stays has the destination's hint."""
+    monkeypatch.setattr(dnstap_logging.delivery.connection, "LOCK_GRACE", 0.001)
+    harbour.taken_for = 10**9
+    handler = make()
+    send(handler, payloads(10))
+    said.wait_for("waiting, because another ship is at the quay")
+    said.wait_for("still waiting, because another ship is at the quay; or hoist a flag")
+    harbour.taken_for = 0
+    assert handler.flush(timeout=DEADLINE)
+    handler.close()
+
+    assert harbour.read == payloads(10)
+    assert_balanced(handler.stats())
+
+
+def test_a_destination_says_why_there_is_no_room(harbour: Harbour, make: Make) -> None:
+    """What finds no room on the queue meanwhile, and what is left at the end, has its cause."""
+    harbour.is_full = True
+    handler = make(queue_size=10, close_timeout=0.0)
+    send(handler, payloads(1))
+    wait_until(lambda: "the sheds are full" in (handler.stats().last_error or ""), "an attempt")
+    send(handler, payloads(9, 1))
+    assert not handler.emit_payload(b"one too many")
+    handler.close()
+
+    stats = handler.stats()
+    assert (stats.dropped["disk_full"], sum(stats.dropped.values())) == (11, 11), stats
+    assert_balanced(stats)
+
+
+def test_a_place_without_a_lock_is_said_once(harbour: Harbour, make: Make, said: Said) -> None:
+    """In the destination's words."""
+    handler = make({"unlocked": "no ropes here"})
+    send(handler, payloads(1))
+    assert handler.flush(timeout=DEADLINE)
+    handler.reopen()
+    wait_until(lambda: handler.stats().connects == 2, "a second session")
+    handler.close()
+
+    said.wait_for("no ropes here")
+    assert len(said.with_text("no ropes here")) == 1
 
 
 def test_after_the_last_attempt_records_are_dropped(harbour: Harbour, make: Make) -> None:
