@@ -1,9 +1,8 @@
 """The library's own log lines, which never make the caller wait.
 
-Any thread puts a line into a mailbox, without a lock that logging uses; one daemon thread of the
-library (the desk) reads it and calls logging. So neither a DNS server's thread nor a writer thread
-ever waits for a console, a disk or a lock that a closing thread holds. Each kind of line of each
-reporter is logged at most once in its interval, the first one at once.
+Any thread puts lines into a mailbox; one daemon thread of the library (the desk) reads it and calls
+logging. So no server's or writer thread waits for a console, a disk or a lock that logging uses.
+Each kind of line of each reporter is logged at most once in an interval, the first one at once.
 """
 
 from __future__ import annotations
@@ -25,24 +24,24 @@ __all__ = ["LOGGER_NAME", "Reporter", "Text", "renew_desk"]
 LOGGER_NAME = "dnstap_logging"
 
 MAILBOX_SIZE = 1000
-"""Lines waiting to be logged. Kinds are few and each waits at most once, so this is reached only
-if logging itself hangs; then further lines are discarded."""
+"""Lines waiting to be logged; further ones are discarded. Each kind waits at most once, so this is
+reached only if logging itself hangs."""
 
 MOST_KINDS = 1000
-"""Kinds of one reporter that are remembered after their interval is over: receivers have some for
-each peer."""
+"""Kinds of one reporter that are remembered after their interval: receivers have some for each
+peer."""
 
 START_RETRY_INTERVAL = 1.0
 """Seconds before a thread that could not be started is tried again."""
 
 FORK_PATIENCE = 0.25
-"""Seconds from its beginning for which forks wait for a line that is being logged. That takes no
-time, unless whoever forks holds a lock that the line needs, or the console is stuck: to wait
-longer, or at each fork, would not help."""
+"""Seconds that a line can delay forks while it is being logged. That takes no time, unless the
+forking thread holds a lock that logging needs, or the console is stuck: then waiting longer does
+not help."""
 
 END_PATIENCE = 0.25
-"""Seconds that the main thread waits for a line at the interpreter's end; it takes no time, unless
-the console is stuck."""
+"""Seconds that the main thread waits for a line at the interpreter's end, if the console is
+stuck."""
 
 Text = Union[str, Callable[[], str]]
 
@@ -51,43 +50,41 @@ class Reporter:
     """Log lines for one handler or receiver, each kind at most once in an interval.
 
     Args:
-        name: what the lines begin with, such as the address.
+        name: the beginning of the lines, such as the address.
         interval: seconds between two lines of one kind.
-        counts: whether a line says how many of its kind were held back.
+        counts: whether a line says how many of its kind were left out.
     """
 
     def __init__(self, name: str, interval: float, *, counts: bool = False) -> None:
         self.name = name
         self._interval = interval
         self._counts = counts
-        # The invariant that keeps this free of locks: a kind is added to _pending by any thread
-        # (one atomic dict operation) and removed by the desk's thread only.
+        # Without a lock: any thread adds a kind to _pending (one atomic dict operation), but only
+        # the desk's thread removes it.
         self._pending: Dict[str, Tuple[int, Text]] = {}
-        # Those that came while one of their kind was pending; a step of such an iterator is atomic.
+        # Counts lines that came while one of their kind was pending; next() is atomic.
         self._held: Dict[str, Iterator[int]] = {}
         self._due: Dict[str, float] = {}
         self._saying = logging.NOTSET  # the level of the line that is being logged
         self.muted = False
 
     def __reduce__(self) -> Tuple[Any, ...]:
-        # A copy has said nothing yet, and nothing of what waits here.
         return _make_reporter, (self.name, self._interval, self._counts)
 
     def report(self, kind: str, level: int, text: Text, after: float = 0.0) -> None:
         """Have a line logged; never block, never raise. Safe in any thread and signal handler.
 
-        Only at the interpreter's end the main thread waits for it, a moment at most (see `drain`).
-        It starts the desk's thread, if that does not run yet.
+        Only at the interpreter's end the main thread waits a moment for it (see `drain`).
 
         Args:
-            kind: lines of one kind are logged at most once in the interval; of those that come
-                sooner the first is kept, and logged when the interval is over.
+            kind: lines of one kind are logged at most once in the interval; the first one that
+                comes too soon is logged when the interval is over.
             level: a logging level.
-            text: the line, or a function that the desk's thread calls to make it; an empty line
-                is not logged.
-            after: seconds before it is logged, at the earliest.
+            text: the line, or a function that the desk's thread calls for it; an empty line is not
+                logged.
+            after: seconds before it may be logged.
         """
-        _desk.start()  # also for a line that waits already: the last start may have failed
+        _desk.start()  # even if the line waits already: the last start may have failed
         if kind in self._pending:
             if self._counts:
                 next(self._held.setdefault(kind, itertools.count()))
@@ -99,7 +96,7 @@ class Reporter:
         self._pending[kind] = (level, text)
         _desk.mailbox.put((self, kind))
         if not threading.main_thread().is_alive() and _is_main():
-            self.drain(END_PATIENCE)  # an exit hook logs, and nobody closes us after it
+            self.drain(END_PATIENCE)  # an exit hook logs, and nothing closes us after it
 
     def pending(self) -> Tuple[str, ...]:
         """Return the kinds of the lines that wait to be logged."""
@@ -108,14 +105,14 @@ class Reporter:
     def drain(self, timeout: float, last: Tuple[str, ...] = ()) -> None:
         """Have what is pending and due logged now, and wait for it at most ``timeout`` seconds.
 
-        Only warnings are waited for; but at the interpreter's end every line is, because a thread
-        that is then writing to a standard stream can abort the process.
+        Wait only for warnings, because the caller may hold a lock that logging needs. But at the
+        interpreter's end wait for every line: a thread that then writes to a standard stream can
+        abort the process.
 
         Args:
             timeout: seconds.
-            last: kinds that are logged even before they are due, because nothing follows.
+            last: kinds that are logged even before they are due, because no others will follow.
         """
-        # Only warnings are worth a wait: whoever closes us may hold a lock that logging needs.
         levels = [level for level, _ in list(self._pending.values())]
         bad = max([self._saying, *levels]) >= logging.WARNING
         ending = not threading.main_thread().is_alive()
@@ -123,7 +120,7 @@ class Reporter:
             _desk.start()
         if not _desk.running:
             if bad and ending:
-                self.say_last(last)  # no thread can be started any more
+                self.say_last(last)  # no thread can be started now
             return
         farewell = _Farewell(last)
         _desk.mailbox.put((self, farewell))
@@ -163,10 +160,7 @@ class Reporter:
                 self._say_as_last_resort(logger, level, line)
 
     def _say_as_last_resort(self, logger: logging.Logger, level: int, line: str) -> None:
-        """Show a line where logging shows lines that have no handler.
-
-        Where it meets only dnstap handlers, all of which ignore it, nobody would see it.
-        """
+        """Have logging's last resort show a line: dnstap handlers ignore it."""
         last = logging.lastResort
         if last is not None and level >= last.level and logger.isEnabledFor(level):
             record = logger.makeRecord(
@@ -176,14 +170,14 @@ class Reporter:
                 last.handle(record)
 
     def _note_due(self, kind: str) -> None:
-        """Note when the next line of this kind may be logged, and forget kinds that are due."""
+        """Store when the next line of this kind may be logged; remove kinds that are due."""
         now = time.monotonic()
         if len(self._due) >= MOST_KINDS:
             self._due = {each: due for each, due in self._due.items() if due > now}
         self._due[kind] = now + self._interval
 
     def say_last(self, last: Tuple[str, ...]) -> None:
-        """Log what is pending and due, and these kinds whether due or not (desk's thread)."""
+        """Log what is pending and due, and what is of the kinds in ``last`` (desk's thread)."""
         for kind in list(self._pending):
             if kind in last or self.due(kind) <= time.monotonic():
                 try:
@@ -213,30 +207,30 @@ class _Desk:
     """The mailbox and the one thread that reads it."""
 
     def __init__(self) -> None:
-        # A SimpleQueue, because its put is one atomic call in C: it can be used in a signal
-        # handler or __del__ that interrupts another put.
+        # The put of a SimpleQueue is one atomic call in C: a signal handler or __del__ that
+        # interrupts a put can call it.
         self.mailbox: queue.SimpleQueue[Tuple[Reporter, Union[str, _Farewell]]]
         self.mailbox = queue.SimpleQueue()
         self.running = False
         self.pid = os.getpid()
-        # Kept, because looking it up takes the lock that dictConfig holds while it closes us.
+        # Kept, because getLogger takes the lock that dictConfig holds while it closes us.
         self.logger: Optional[logging.Logger] = None
-        # Held while logging is called, and by a thread that forks: a child must not inherit a
-        # log file's buffer with its lock held by a thread that is not there.
+        # Held while logging is called, and while a thread forks: a child must not inherit a log
+        # file's buffer whose lock is held by a thread that it does not have.
         self.speaking = threading.Lock()
-        self._forking = 0  # the ident of the thread that holds it to fork
-        self._speaker = 0  # of the thread that held it last, and when it began
+        self._forking = 0  # the ident of the thread that holds it for a fork
+        self._speaker = 0  # the ident of the thread that held it last, and since when
         self._began = 0.0
         self._starting = threading.Lock()
         self._next_start = 0.0
         self._later: Dict[Tuple[Reporter, str], float] = {}
 
     def start(self) -> None:
-        """Start the thread unless it runs or cannot be started (at interpreter shutdown)."""
+        """Start the thread, unless it runs or cannot be started (at the interpreter's end)."""
         if self.running or time.monotonic() < self._next_start:
             return
         if sys.is_finalizing():
-            return  # before Python 3.12, Thread.start would wait for ever
+            return  # before Python 3.12, Thread.start would hang
         if not self._starting.acquire(blocking=False):
             return
         try:
@@ -250,9 +244,9 @@ class _Desk:
             self._starting.release()
 
     def _change_mailbox(self) -> None:
-        """Take a mailbox that fits the thread, if gevent has replaced threads since the import.
+        """Replace the mailbox if gevent has patched queue since the import.
 
-        That thread will be a greenlet, and a wait for the old mailbox would stop all of them.
+        The thread is a greenlet then, and waiting for the old mailbox would stop all greenlets.
         """
         if isinstance(self.mailbox, queue.SimpleQueue):
             return
@@ -261,22 +255,22 @@ class _Desk:
             self.mailbox.put(notes.get_nowait())
 
     def before_fork(self) -> None:
-        """Wait a moment for the line that is being logged, and hold back the next one."""
+        """Wait a moment for the line that is being logged, and delay the next one."""
         left = self._began + FORK_PATIENCE - time.monotonic()
         if self._speaker == threading.get_ident():
-            left = 0.0  # if it is held, then by this thread: a handler of the user's forks
+            left = 0.0  # if held, then by this thread: a user's handler forks
         if self.speaking.acquire(timeout=max(0.0, left)):
             self._forking = threading.get_ident()
             self.began_speaking()
 
     def after_fork_in_parent(self) -> None:
-        """Go on with what was held back."""
+        """Let lines be logged again."""
         if self._forking == threading.get_ident():
             self._forking = 0
             self.speaking.release()
 
     def began_speaking(self) -> None:
-        """Note who holds `speaking`, and from when on."""
+        """Store which thread holds `speaking`, and since when."""
         self._speaker, self._began = threading.get_ident(), time.monotonic()
 
     def _run(self) -> None:
@@ -319,10 +313,10 @@ _desk = _Desk()
 
 
 def renew_desk() -> None:
-    """Give a forked child a desk of its own: the parent's thread is not there.
+    """Give a forked child its own desk: it does not have the parent's thread.
 
-    A note put into the parent's mailbox could even crash the child: Python 3.13 looks there for
-    the thread that waited for it.
+    Using the parent's mailbox could even crash the child: Python 3.13 looks in it for the waiting
+    thread.
     """
     global _desk
     if _desk.pid != os.getpid():

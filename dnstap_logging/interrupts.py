@@ -1,9 +1,8 @@
-"""What user code raised by itself, and what interrupts the program.
+"""Distinguish exceptions of user code from those that interrupt the program.
 
-Inside a log call nothing is raised, whatever a filter, a formatter or a value's method raises, also
-`SystemExit`. But what a signal handler raises while the call runs is meant for the program: Ctrl-C,
-and the ``sys.exit()`` of a handler of SIGTERM. So are the exceptions that cancel greenlets and
-tasks. They go on, and the books hold.
+A log call raises nothing that a filter, a formatter or a value's method raises, not even
+`SystemExit`. But what a signal handler raises meanwhile is meant for the program: Ctrl-C, and
+``sys.exit()`` in a handler of SIGTERM. So are the exceptions that cancel greenlets and tasks.
 """
 
 from __future__ import annotations
@@ -19,11 +18,7 @@ __all__ = ["ends_greenlet", "pass_on"]
 
 
 def pass_on(error: BaseException) -> None:
-    """Raise an exception again if it is meant for the program; return if user code just failed.
-
-    Args:
-        error: being handled now.
-    """
+    """Raise the exception that is being handled if it is meant for the program; else return."""
     if isinstance(error, (Exception, GeneratorExit)):
         return
     if isinstance(error, SystemExit) and not _comes_from_signal(error):
@@ -32,17 +27,17 @@ def pass_on(error: BaseException) -> None:
 
 
 def ends_greenlet(error: BaseException) -> bool:
-    """Return whether somebody kills the greenlet that stands in for a thread of ours.
+    """Return whether an exception kills the greenlet that runs instead of a thread of ours.
 
-    It must end then: who kills it may be waiting for that. In a thread nothing else is meant for
-    us, since signal handlers run in the main thread only.
+    It must end then, because the killer may wait for that. Threads of ours get no other such
+    exception: signal handlers run in the main thread.
     """
     greenlet = sys.modules.get("greenlet")
     return greenlet is not None and isinstance(error, greenlet.GreenletExit)
 
 
 def _comes_from_signal(error: BaseException) -> bool:
-    """Return whether an exception went through a signal handler; only the main thread runs them."""
+    """Return whether an exception was raised in a signal handler, by its traceback."""
     if threading.current_thread() is not threading.main_thread():
         return False
     handlers = _codes_of_signal_handlers()

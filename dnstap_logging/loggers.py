@@ -1,7 +1,7 @@
-"""What the loggers of the program say about a handler: who reaches it, and who never will.
+"""Find out from the program's loggers which records reach a handler.
 
-Asked once in the life of a handler, or where something goes wrong: each question looks at all
-loggers. Takes no lock, since `dictConfig` holds logging's own while it closes handlers.
+Called once in the life of a handler, or after an error, because it looks at all loggers. It takes
+no lock: `dictConfig` holds logging's while it closes handlers.
 """
 
 from __future__ import annotations
@@ -20,33 +20,28 @@ __all__ = [
 ]
 
 MOST_LOGGERS = 10_000
-"""Loggers that are looked at: a program has some hundred."""
+"""Loggers that are looked at; most programs have less than a thousand."""
 
 MOST_PARENTS = 100
-"""Loggers above one that are looked at; a program that sets parents may even make a ring."""
+"""Parents of a logger that are looked at; a program that sets them may make a loop."""
 
 MOST_NAMED = 3
 """Loggers named in one line."""
 
 deaf_kinds: Set[type] = set()
-"""The classes of handlers that pass over all that has no dns extras, and the library's own lines:
-where a line meets only these, nobody sees it."""
+"""Classes of handlers that ignore records without dns extras, and the library's own lines."""
 
 
 class SilentMistakes:
-    """What one handler says once in its life about the loggers around it.
-
-    Args:
-        handler: which; it is not kept alive.
-    """
+    """What a handler reports once about the loggers around it; it is not kept alive."""
 
     def __init__(self, handler: logging.Handler) -> None:
         self._handler = weakref.ref(handler)
         self._said_unseen = self._said_twice = False
-        self._doubling = ""  # as found when the handler was closed
+        self._doubling = ""  # found when the handler was closed
 
     def unseen(self, record: logging.LogRecord) -> str:
-        """Return a line if nothing shows a record that is not for dnstap, and "" from then on."""
+        """Return a line if no handler shows a record without dns extras; "" from then on."""
         if self._said_unseen:
             return ""
         line = describe_unseen(record)
@@ -54,14 +49,14 @@ class SilentMistakes:
         return line
 
     def look_for_doubling(self) -> bool:
-        """Look while the loggers are there; return whether `doubling` has not said it yet."""
+        """Look for doubling before the handler goes; return whether it is still unreported."""
         handler = self._handler()
         if handler is not None and not self._said_twice:
             self._doubling = describe_doubling(handler)
         return not self._said_twice
 
     def doubling(self) -> str:
-        """Return a line if records come twice, and "" from then on or if the handler is gone."""
+        """Return a line if records come twice; "" from then on, or if the handler is deleted."""
         handler = self._handler()
         if handler is None or self._said_twice:
             return ""
@@ -71,33 +66,32 @@ class SilentMistakes:
 
 
 def reaches_only_deaf(logger: logging.Logger) -> bool:
-    """Return whether a logger has handlers on its way, and none of them shows an ordinary line.
+    """Return whether a logger's records reach handlers, but none that shows ordinary lines.
 
-    Without any handler logging has a last resort; with these it has not.
+    Without any handler logging uses its last resort; with these it does not.
     """
     found = [handler for each in _way(logger) for handler in each.handlers]
     return bool(found) and all(map(_is_deaf, found))
 
 
 def describe_unseen(record: logging.LogRecord) -> str:
-    """Return in words that a record that is not for dnstap is shown nowhere; "" if it is shown."""
+    """Return a line that no handler shows a record without dns extras; "" if one does."""
     known = logging.root.manager.loggerDict.get(record.name)
     logger = logging.root if record.name == logging.root.name else known
     if not isinstance(logger, logging.Logger) or not reaches_only_deaf(logger):
         return ""
     return (
         f"a line of {_name(logger)}, of level {record.levelname}, is shown nowhere: only dnstap "
-        f"handlers get it, and pass it over; give the root logger another handler, such as "
+        f"handlers get it, which ignore it; give the root logger another handler, such as "
         f"logging.StreamHandler()"
     )
 
 
 def describe_unheard(logger: object) -> str:
-    """Return in words that no dnstap handler gets what a logger is given; "" if one may.
+    """Return a line that no dnstap handler gets a logger's records; "" if one may.
 
-    Not talked about is a logger whose handlers may hand records on to others, such as a
-    `QueueHandler` or a class of the program's own, and one with a `NullHandler`, by which a program
-    says that it is meant to be so.
+    One may if a handler can pass records on, such as a `QueueHandler` or a class of the program's
+    own. A `NullHandler` says that the program means it to be so.
     """
     while isinstance(logger, logging.LoggerAdapter):
         logger = logger.logger
@@ -113,7 +107,7 @@ def describe_unheard(logger: object) -> str:
 
 
 def _is_an_end(handler: object) -> bool:
-    """Return whether a handler is one of the standard library's that sends no records on."""
+    """Return whether a handler is one of the standard library's that passes no records on."""
     kind = type(handler)
     if kind.__module__ not in ("logging", "logging.handlers"):
         return False
@@ -123,23 +117,23 @@ def _is_an_end(handler: object) -> bool:
 
 
 def describe_doubling(handler: logging.Handler) -> str:
-    """Return in words how records come to a handler twice; "" if they do not."""
+    """Return a line that says how records come to a handler twice; "" if they do not."""
     for logger in _known():
         holders = [each for each in _way(logger) for one in each.handlers if one is handler]
         if len(holders) > 1:
             first, second = map(_name, holders[:2])
             return (
                 f"records come twice: this handler is attached to {first} and to {second}, and the "
-                f"one passes its records on to the other; remove it from one of them, or set "
+                f"first passes its records on to the second; remove it from one of them, or set "
                 f"propagate to False"
             )
     return ""
 
 
 def describe_refusal(handler: logging.Handler, level: int) -> str:
-    """Return in words why no record of a level ever comes to a handler; "" if one could.
+    """Return why records of a level cannot come to a handler; "" if they can.
 
-    A handler that no known logger has is not talked about: it may have been removed before.
+    Also "" if no logger has the handler: it may have been removed.
     """
     refusals: List[str] = []
     holders = 0
@@ -159,7 +153,7 @@ def describe_refusal(handler: logging.Handler, level: int) -> str:
 
 
 def _refusal(logger: logging.Logger, handler: logging.Handler, level: int) -> Optional[str]:
-    """Return why a logger's records of a level do not come to a handler, and what helps."""
+    """Return why a logger's records of a level do not come to a handler, and what to do."""
     wanted = logging.getLevelName(level)
     effective = logger.getEffectiveLevel()
     name = _name(logger)
@@ -179,15 +173,15 @@ def _refusal(logger: logging.Logger, handler: logging.Handler, level: int) -> Op
 
 
 def _known() -> Iterator[logging.Logger]:
-    """Yield the loggers that there are, the root logger first."""
+    """Yield all loggers, the root logger first."""
     yield logging.root
     for each in islice(list(logging.root.manager.loggerDict.values()), MOST_LOGGERS):
-        if isinstance(each, logging.Logger):  # not a place that is only kept for its children
+        if isinstance(each, logging.Logger):  # not a PlaceHolder
             yield each
 
 
 def _way(logger: logging.Logger) -> Iterator[logging.Logger]:
-    """Yield the loggers whose handlers a record of a logger comes to."""
+    """Yield the loggers whose handlers get a logger's records."""
     each: Optional[logging.Logger] = logger
     for _ in range(MOST_PARENTS):
         if each is None:
@@ -197,7 +191,7 @@ def _way(logger: logging.Logger) -> Iterator[logging.Logger]:
 
 
 def _is_deaf(handler: object) -> bool:
-    """Return whether a handler is one of ours, or only a buffer before one, as MemoryHandler is."""
+    """Return whether a handler is one of ours, or a buffer for one, as MemoryHandler is."""
     for _ in range(MOST_PARENTS):
         if isinstance(handler, tuple(deaf_kinds)):
             return True
@@ -209,5 +203,5 @@ def _is_deaf(handler: object) -> bool:
 
 
 def _name(logger: logging.Logger) -> str:
-    """Return what a logger is called in a line."""
+    """Return the name of a logger for a line."""
     return "the root logger" if logger is logging.root else f"the logger {logger.name!r}"

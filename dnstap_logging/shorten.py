@@ -1,8 +1,7 @@
 """Values and errors as short, printable text for diagnostics.
 
-Used wherever an error text shows what a user wrote. What is shown may be anything, also an object
-whose ``__repr__`` raises, and may end on a terminal: nothing here raises, and no control character
-gets through. Any thread may call it.
+Nothing here raises, even if a ``__repr__`` does, and the text has no control characters, since it
+may go to a terminal. Any thread.
 """
 
 from __future__ import annotations
@@ -13,13 +12,13 @@ from .interrupts import pass_on
 
 __all__ = ["describe_error", "error_text", "place_of", "printable", "shorten", "type_name"]
 
-MAX_SHOWN = 60  # characters of a value: enough to recognize it, short enough for one log line
+MAX_SHOWN = 60  # characters of a value, enough to recognize it
 MAX_ERROR = 200  # characters of an error's own text
-MAX_SHOWN_BITS = 128  # longer integers are not written out: str() of them is slow, or refused
+MAX_SHOWN_BITS = 128  # of longer integers str() is slow, or refused
 
 
 class _ShortRepr(reprlib.Repr):
-    """The standard library's bounded repr, which also never copies long bytes or integers."""
+    """The standard library's bounded repr, also for long bytes and integers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -65,7 +64,7 @@ def describe_error(error: BaseException) -> str:
 
 
 def place_of(error: BaseException) -> str:
-    """Return an exception and the line that raised it: a diagnostic is one line, no traceback."""
+    """Return an exception and where it was raised, as one line."""
     last = error.__traceback__
     while last is not None and last.tb_next is not None:
         last = last.tb_next
