@@ -31,7 +31,15 @@ from ..interrupts import pass_on
 from ..loggers import describe_unheard
 from ..message.enums import MessageType
 from ..message.fields import FIELDS, PREFIX, KeySet, key_set
-from ..message.snapshot import NOT_PLAIN, Snapshot, Unusable, convert, plain_size, take_snapshot
+from ..message.snapshot import (
+    NOT_PLAIN,
+    SHORT,
+    Snapshot,
+    Unusable,
+    convert,
+    plain_size,
+    take_snapshot,
+)
 from ..text.lazy import LINE_FRAMES, LazyLine, Line, LineWay, takes_lines
 from .calls import Plan, make_extras, make_plan
 from .direct import direct_handlers
@@ -136,26 +144,35 @@ class BaseAdapter(_Adapter):
         keywords: Mapping[str, Any],
     ) -> None:
         now = time.time_ns()
-        # Written out for the usual calls: with these two keywords at most, which are parameters
-        # since collecting them in a dict costs a tenth of the whole.
+        logger, level = self.logger, self.level
+        # The usual calls, with these two keywords at most; they are parameters since collecting
+        # them in a dict costs a tenth of the whole.
+        values: Tuple[object, ...]
+        if query_time is DEFAULT:
+            known, values = self._keys_with_address, (message, query_address)
+        else:
+            known, values = self._keys_with_time, (message, query_address, query_time)
         keys: Optional[KeySet] = None
-        values: Tuple[object, ...] = ()
-        if not keywords and type(message_type) is MessageType:
-            if query_time is DEFAULT:
-                keys = self._keys_with_address.get(message_type)
-                values = (message, query_address)
+        if not keywords and type(message_type) is MessageType and logger.isEnabledFor(level):
+            keys = known.get(message_type)
+        if keys is not None:
+            if (  # the usual values, for which `plain_size` would return the same
+                type(message) is bytes
+                and type(query_address) is tuple
+                and len(query_address) == 2
+                and type(query_address[0]) is str
+                and type(query_address[1]) is int
+                and len(query_address[0]) <= SHORT
+                and (query_time is DEFAULT or type(query_time) is int)
+            ):
+                size = len(message)
             else:
-                keys = self._keys_with_time.get(message_type)
-                values = (message, query_address, query_time)
-        if keys is not None and query_address is not DEFAULT:
-            size = plain_size(values)
+                size = plain_size(values)
             kind = type(self)
-            logger, level = self.logger, self.level
             if (
                 size != NOT_PLAIN
                 and kind.process is _process
                 and kind.isEnabledFor is _is_enabled_for
-                and logger.isEnabledFor(level)
             ):
                 handlers = direct_handlers(logger, level)
                 if handlers is not None:

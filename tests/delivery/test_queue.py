@@ -348,6 +348,39 @@ def test_nothing_is_taken_by_a_take_that_is_interrupted() -> None:
     assert finished, "every call in it was interrupted"
 
 
+@pytest.mark.parametrize("maxsize", [1, 2], ids=["full", "room"])
+@pytest.mark.parametrize("event", ["c_call", "c_return"])
+def test_an_interrupted_offer_leaves_the_lock_free(event: str, maxsize: int) -> None:
+    """What a signal handler raises around any call in it: the books hold, and others go on."""
+    finished = False
+    for interrupted in range(1, 20):
+        queue = make_queue(maxsize)
+        queue.offer(snapshot())
+        calls = itertools.count(1)
+
+        def interrupt(frame: FrameType, seen: str, _: object, at: int = interrupted) -> None:
+            if seen == event and frame.f_code.co_name == "offer" and next(calls) == at:  # noqa: B023
+                raise KeyboardInterrupt
+
+        sys.setprofile(interrupt)
+        try:
+            queue.offer(snapshot())
+            finished = True
+        except KeyboardInterrupt:
+            pass
+        finally:
+            sys.setprofile(None)
+        assert not queue.entered(), interrupted
+        other = threading.Thread(target=queue.refuse, args=("invalid",), daemon=True)
+        other.start()
+        other.join(30)
+        assert not other.is_alive(), interrupted
+        assert_balanced(queue.snapshot())
+        assert len(queue.take(100, 1 << 20)) == queue.snapshot().in_flight
+
+    assert finished, "every call in it was interrupted"
+
+
 def test_closed_is_for_good() -> None:
     """A queue that was closed is not opened again by a reopen() that came too late."""
     queue = make_queue()
