@@ -55,7 +55,7 @@ class Reporter:
         counts: whether a line says how many of its kind were left out.
     """
 
-    def __init__(self, name: str, interval: float, *, counts: bool = False) -> None:
+    def __init__(self, name: str, interval: float, counts: bool = False) -> None:
         self.name = name
         self._interval = interval
         self._counts = counts
@@ -69,7 +69,7 @@ class Reporter:
         self.muted = False
 
     def __reduce__(self) -> Tuple[Any, ...]:
-        return _make_reporter, (self.name, self._interval, self._counts)
+        return Reporter, (self.name, self._interval, self._counts)
 
     def report(self, kind: str, level: int, text: Text, after: float = 0.0) -> None:
         """Have a line logged; never block, never raise. Safe in any thread and signal handler.
@@ -95,7 +95,8 @@ class Reporter:
             self._due[kind] = max(self.due(kind), time.monotonic() + after)
         self._pending[kind] = (level, text)
         _desk.mailbox.put((self, kind))
-        if not threading.main_thread().is_alive() and _is_main():
+        main = threading.main_thread()
+        if not main.is_alive() and main.ident == threading.get_ident():
             self.drain(END_PATIENCE)  # an exit hook logs, and nothing closes us after it
 
     def pending(self) -> Tuple[str, ...]:
@@ -185,14 +186,6 @@ class Reporter:
                 except BaseException as error:
                     if ends_greenlet(error):
                         raise
-
-
-def _is_main() -> bool:
-    return threading.get_ident() == threading.main_thread().ident
-
-
-def _make_reporter(name: str, interval: float, counts: bool) -> Reporter:
-    return Reporter(name, interval, counts=counts)
 
 
 class _Farewell:

@@ -9,6 +9,7 @@ hold. It differs only where those would lose a capture.
 from __future__ import annotations
 
 import abc
+import contextlib
 import copy
 import datetime
 import errno
@@ -127,7 +128,8 @@ class Rotation(abc.ABC):
             _BASE.rotate(self, source, dest)
         except BaseException:
             if was_free and before is not None and _identity(source) == before:
-                _remove_file(dest)
+                with contextlib.suppress(OSError):  # it does not exist, or is a folder
+                    os.remove(dest)
             raise
         finally:
             if _identity(source) != before:
@@ -271,10 +273,3 @@ def _identity(path: str) -> Optional[Tuple[int, int, int]]:
     except OSError:
         return None
     return found.st_dev, found.st_ino, found.st_size
-
-
-def _remove_file(path: str) -> None:
-    try:
-        os.remove(path)
-    except OSError:
-        pass  # it does not exist, or is a folder

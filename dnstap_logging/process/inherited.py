@@ -55,7 +55,8 @@ def no_fork() -> Iterator[None]:
     while True:
         # First announce, then look, as a fork does: so at least one of the two sees the other.
         _changes[change] = thread, monotonic()
-        if not _others(_forks, thread) or monotonic() >= give_up:
+        forking = any(other != thread for other in list(_forks))
+        if not forking or monotonic() >= give_up:
             break
         del _changes[change]
         sleep(POLL_INTERVAL)
@@ -63,10 +64,6 @@ def no_fork() -> Iterator[None]:
         yield
     finally:
         _changes.pop(change, None)
-
-
-def _others(threads: Dict[int, int], mine: int) -> bool:
-    return any(thread != mine for thread in list(threads))
 
 
 def _before_fork() -> None:
@@ -89,10 +86,8 @@ def _after_fork_in_child() -> None:
     _changes.clear()
     _forks.clear()
     for owner, close in list(_closers.items()):
-        try:
+        with contextlib.suppress(OSError):  # it is closed even so
             close(owner)
-        except OSError:
-            pass  # it is closed even so
     _closers.clear()
 
 

@@ -6,6 +6,7 @@ counters. Other threads touch the socket only in `give_way`, before START, and i
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import errno
 import logging
@@ -131,11 +132,9 @@ class SenderConnection:
                 return False
             self._settled = self._gave_way = True
             self.end = End.PROTOCOL_ERROR
-            try:
+            with contextlib.suppress(OSError):  # the sender may have been faster
                 # Wakes the thread, which then closes. Not SSLSocket.shutdown, which removes TLS.
                 socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
-            except OSError:
-                pass  # the sender was faster
             return True
 
     def _settle(self, ended: bool = False) -> bool:
@@ -168,7 +167,8 @@ class SenderConnection:
         try:
             self._serve()
         except FrameStreamError as error:
-            self._broke_rules(error)
+            self.end = End.PROTOCOL_ERROR
+            self.note("protocol", logging.WARNING, str(error))
         except TransportError as error:
             self._broke_down(error)
         except BaseException as error:
@@ -227,10 +227,8 @@ class SenderConnection:
         if not self._session.finished:
             self._ended_without_stop()
         elif self._secure():
-            try:
+            with contextlib.suppress(TransportError):  # some senders do not wait for FINISH
                 stream.finish()
-            except TransportError:
-                pass  # some senders do not wait for FINISH
             self.end = End.FINISHED
 
     def _next_bytes(self, transport: StreamTransport) -> bytes:
@@ -318,10 +316,6 @@ class SenderConnection:
         elif session.state is not State.IDLE:
             self.note("interrupted", logging.INFO, "closed without STOP")
         # else it sent nothing, as a health check or a port scan
-
-    def _broke_rules(self, error: FrameStreamError) -> None:
-        self.end = End.PROTOCOL_ERROR
-        self.note("protocol", logging.WARNING, str(error))
 
     def _broke_down(self, error: TransportError) -> None:
         if self._closing.begun or self._gave_way:

@@ -237,7 +237,8 @@ def _connect_tls(
     address: Address, deadline: Deadline, resolver: Resolver, tls: TlsOptions, resend_bytes: int
 ) -> StreamTransport:
     # Before connecting: the collector must not wait while files are read.
-    name = tls.server_hostname or _certified_name(address.host)
+    # Certificates have host names without an IPv6 scope or a final dot.
+    name = tls.server_hostname or address.host.partition("%")[0].rstrip(".")
     try:
         context = tls.make_context()
         check_host_name(name, context)
@@ -270,8 +271,3 @@ def _shake_hands(transport: StreamTransport) -> None:
             raise
         reason = f"{error.reason}; if it does not speak TLS, use tcp://"
         raise type(error)(error.address, reason) from error.__cause__
-
-
-def _certified_name(host: str) -> str:
-    """Return the host as in certificates: without an IPv6 scope or a final dot."""
-    return host.partition("%")[0].rstrip(".")

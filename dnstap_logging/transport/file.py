@@ -6,6 +6,7 @@ file is not known here: `CaptureWriter` finds out where a capture ends, and call
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -164,10 +165,8 @@ class FileTransport:
         except PeerClosed:
             raise
         except OSError as error:
-            try:
+            with contextlib.suppress(OSError):  # the next send tries again, before anything else
                 self._cut_off()
-            except OSError:
-                pass  # the next send tries again, before anything else
             raise self._error(error) from error
 
     def _append(self, data: bytes) -> None:
@@ -247,11 +246,9 @@ class FileTransport:
     def close(self) -> None:
         """Unlock and close the file; may be called again; never raises."""
         if self._fstat() is not None and fcntl is not None:
-            try:
+            with contextlib.suppress(OSError):  # a file system without locks
                 # A forked child may hold the same open file, so closing is not enough.
                 fcntl.flock(self._descriptor, fcntl.LOCK_UN)
-            except OSError:
-                pass  # a file system without locks
         self.abandon()
 
     def abandon(self) -> None:
@@ -259,10 +256,8 @@ class FileTransport:
         with no_fork():
             if self._fstat() is not None:
                 descriptor, self._descriptor = self._descriptor, -1
-                try:
+                with contextlib.suppress(OSError):  # it is closed even so
                     os.close(descriptor)
-                except OSError:
-                    pass  # it is closed even so
 
     # -- opening -------------------------------------------------------------------------------
 

@@ -90,16 +90,12 @@ class TlsOptions(NamedTuple):
             return self.context
         import ssl
 
-        context = _load("cafile", self.cafile, self._trusting_context)
+        cafile = self.cafile
+        context = _load("cafile", cafile, lambda: ssl.create_default_context(cafile=cafile))
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         if self.certfile is not None:
             load_own_certificate(context, self.certfile, self.keyfile)
         return context
-
-    def _trusting_context(self) -> ssl.SSLContext:
-        import ssl
-
-        return ssl.create_default_context(cafile=self.cafile)
 
 
 def make_server_context(
