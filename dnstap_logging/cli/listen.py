@@ -121,8 +121,7 @@ def _make_sink(options: argparse.Namespace) -> Sink:
     capture.check(options)
     if options.write is not None and options.form is not None:
         raise CommandError("--write writes the payloads as they are: leave the output format out")
-    wanted = selecting.make_selector(options) if selecting.any_given(options) else None
-    return make_sink(options, printing.make_printer(options), wanted)
+    return make_sink(options, printing.make_printer(options), selecting.make_selector(options))
 
 
 def _wait(options: argparse.Namespace, signals: _Signals, receivers: Receivers, sink: Sink) -> None:

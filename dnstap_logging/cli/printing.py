@@ -17,7 +17,7 @@ from .template import VALUES, Template
 __all__ = ["Printer", "add_arguments", "make_printer", "prepare_output"]
 
 Printer = Callable[[DnstapMessage], str]
-"""Returns a message as text, its end of line included, that is safe on a terminal."""
+"""Returns a message as text that is safe on a terminal, without the end of its last line."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -68,24 +68,20 @@ def make_printer(options: argparse.Namespace) -> Printer:
     Args:
         options: parsed by a parser that `add_arguments` was called with.
     """
-    form: Printer = options.form or _quiet
+    form: Printer = options.form or format_quiet
     return form
 
 
-def _quiet(message: DnstapMessage) -> str:
-    return format_quiet(message) + "\n"
-
-
 def _yaml(message: DnstapMessage) -> str:
-    return format_yaml(message, dns_text()) + "\n"
+    return format_yaml(message, dns_text())
 
 
 def _json(message: DnstapMessage) -> str:
-    return format_json(message, dns_text()) + "\n"
+    return format_json(message, dns_text())
 
 
 def _full_json(message: DnstapMessage) -> str:
-    return format_json(message, dns_text(), full=True) + "\n"
+    return format_json(message, dns_text(), full=True)
 
 
 def _template(text: str) -> Printer:
@@ -93,4 +89,4 @@ def _template(text: str) -> Printer:
         template = Template(text)
     except (ValueError, KeyError, IndexError, OverflowError, MemoryError) as error:
         raise argparse.ArgumentTypeError(f"{text!r}: {error or 'too large'}") from None
-    return lambda message: template.format(message) + "\n"
+    return template.format

@@ -54,11 +54,11 @@ def _print(name: str, options: argparse.Namespace) -> int:
     show, wanted = printing.make_printer(options), selecting.make_selector(options)
     write, flush = sys.stdout.write, sys.stdout.flush
     with Capture(name, follow=options.follow) as capture:
-        for message in capture.messages():
-            if wanted(message):
-                write(show(message))
-                if options.follow:
-                    flush()
+        messages = capture.messages()
+        for message in messages if wanted is None else filter(wanted, messages):
+            write(show(message) + "\n")
+            if options.follow:
+                flush()
     flush()
     if capture.streams > 1:
         complain(

@@ -25,7 +25,7 @@ from ..message.values import MAX_SECONDS, NS, unmapped
 from ..text.line import mnemonic, own_time, own_wire
 from .common import did_you_mean
 
-__all__ = ["Selector", "add_arguments", "any_given", "make_selector"]
+__all__ = ["Selector", "add_arguments", "make_selector"]
 
 Selector = Callable[[DnstapMessage], bool]
 """Returns whether a message is wanted."""
@@ -81,8 +81,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--until", metavar="TIME", type=_as_time, help="before this time")
 
 
-def make_selector(options: argparse.Namespace) -> Selector:
-    """Return a function that says whether a message meets all filters.
+def make_selector(options: argparse.Namespace) -> Optional[Selector]:
+    """Return a function that says whether a message meets all filters; None: there are none.
 
     Args:
         options: parsed by a parser that `add_arguments` was called with.
@@ -98,15 +98,9 @@ def make_selector(options: argparse.Namespace) -> Selector:
         tests.append(_name_test(frozenset(chain.from_iterable(options.names))))
     if options.rcodes:
         tests.append(_rcode_test(frozenset(chain.from_iterable(options.rcodes))))
-    if len(tests) == 1:
-        return tests[0]
+    if len(tests) < 2:
+        return tests[0] if tests else None
     return lambda message: all(test(message) for test in tests)
-
-
-def any_given(options: argparse.Namespace) -> bool:
-    """Return whether there is any filter; without one, messages need not be decoded."""
-    names = ("types", "names", "clients", "rcodes", "since", "until")
-    return any(getattr(options, name) is not None for name in names)
 
 
 # -- the tests ---------------------------------------------------------------------------------

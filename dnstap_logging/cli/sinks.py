@@ -189,7 +189,8 @@ class PrintSink(_OutputSink):
     def take_message(self, message: DnstapMessage) -> None:
         """Print a message, if it is wanted."""
         if self._wanted is None or self._wanted(message):
-            self._keep(self._show(message).encode(self._encoding, "backslashreplace"))
+            line = self._show(message) + "\n"
+            self._keep(line.encode(self._encoding, "backslashreplace"))
 
 
 class StreamSink(_OutputSink):

@@ -6,8 +6,9 @@ cannot be read is one ValueError. Pure functions; any thread may call them.
 
 from __future__ import annotations
 
+import functools
 import struct
-from typing import Iterator, List, NamedTuple, Tuple
+from typing import Callable, Iterator, List, NamedTuple, Tuple, TypeVar
 
 from .compression import POINTER, MessageNames
 from .names import MAX_LABEL, MAX_NAME
@@ -26,6 +27,7 @@ __all__ = [
     "Option",
     "Question",
     "Record",
+    "by_question",
     "read_body",
     "read_header",
     "read_options",
@@ -59,9 +61,12 @@ OPTION = struct.Struct("!HH")  # code and length, before an option's data (RFC 6
 OPT_TYPE = OPT.to_bytes(2, "big")
 TCP_LENGTH = struct.Struct("!H")  # before each message on a stream (RFC 1035, 4.2.2)
 _END_OF_NAME = HEADER_SIZE + MAX_NAME  # where the first question's name ends at the latest
+_NO_QUESTION = bytes(2)  # of a header, their number
 _HEADER = struct.Struct("!6H")  # RFC 1035, 4.1.1
 _QUESTION = struct.Struct("!HH")  # RFC 1035, 4.1.2, after the name
 _RECORD = struct.Struct("!HHIH")  # RFC 1035, 4.1.3, after the name
+
+Made = TypeVar("Made")
 
 
 class Header(NamedTuple):
@@ -139,21 +144,53 @@ def read_question(wire: bytes) -> Question:
     Raises:
         ValueError: there is none, or it cannot be read.
     """
-    if not read_header(wire).questions:
+    if len(wire) < HEADER_SIZE or wire[4:6] == _NO_QUESTION:
         raise ValueError("no question")
     try:
-        position = HEADER_SIZE
-        while wire[position] and position < _END_OF_NAME:
-            if wire[position] > MAX_LABEL:
+        length, position = wire[HEADER_SIZE], HEADER_SIZE + 1
+        while length and position <= _END_OF_NAME:
+            if length > MAX_LABEL:
                 raise ValueError("no uncompressed name")
-            position += 1 + wire[position]
-        position += 1
+            position += length + 1
+            length = wire[position - 1]
         kind, network = _QUESTION.unpack_from(wire, position)
     except (IndexError, struct.error):
         raise ValueError("the message ends inside the question") from None
     if position - HEADER_SIZE > MAX_NAME:
         raise ValueError(f"a domain name has at most {MAX_NAME} octets")
     return Question(wire[HEADER_SIZE:position], kind, network)
+
+
+def by_question(make: Callable[[bytes], Made], kept: int) -> Callable[[bytes], Made]:
+    """Return a function of a DNS message that returns what is made of its first question.
+
+    It is kept by the octets of the question: a response repeats its query, and clients each other.
+    The function raises ValueError where there is no question, or it cannot be read.
+
+    Args:
+        make: takes name, type and class as octets, and maybe more of them; raises ValueError or
+            IndexError where they are none.
+        kept: of how many questions.
+    """
+    make_or_recall = functools.lru_cache(maxsize=kept)(make)
+
+    def make_of_message(wire: bytes) -> Made:
+        if wire[4:6] == _NO_QUESTION or len(wire) < HEADER_SIZE:
+            raise ValueError("no question")
+        # Nearly always the first zero octet is the end of the name. Where it is inside a label,
+        # what is up to there is no question.
+        end = wire.find(0, HEADER_SIZE, _END_OF_NAME)
+        try:
+            if end > 0:
+                return make_or_recall(wire[HEADER_SIZE : end + 1 + _QUESTION.size])
+        except (ValueError, IndexError):
+            end = -1
+        try:
+            return make(wire[HEADER_SIZE : _END_OF_NAME + _QUESTION.size])
+        except IndexError:
+            raise ValueError("the message ends inside the question") from None
+
+    return make_of_message
 
 
 def read_questions(wire: bytes) -> Iterator[Question]:

@@ -21,6 +21,7 @@ _AS_TEXT = [
     else f"\\{octet:03d}"
     for octet in range(256)
 ]  # fmt: skip
+_PLAIN = bytes(octet for octet, text in enumerate(_AS_TEXT) if text == chr(octet))
 
 
 def name_from_text(text: str) -> bytes:
@@ -116,14 +117,22 @@ def read_name(wire: bytes, position: int) -> Tuple[str, int]:
         ValueError: there is no such name.
         IndexError: the message ends inside it.
     """
-    text, end = "", position + MAX_NAME
+    labels: List[bytes] = []
+    end = position + MAX_NAME
     while position < end:
         length = wire[position]
         position += 1
         if length == 0:
-            return text or ".", position
+            return _text(labels), position
         if length > MAX_LABEL or position + length > len(wire):
             break
-        text += "".join([_AS_TEXT[octet] for octet in wire[position : position + length]]) + "."
+        labels.append(wire[position : position + length])
         position += length
     raise ValueError("no uncompressed name")
+
+
+def _text(labels: List[bytes]) -> str:
+    dotted = b".".join(labels)
+    if len(dotted.translate(None, _PLAIN)) == len(labels) - 1:  # nothing but our dots
+        return dotted.decode("ascii") + "."
+    return "".join(["".join([_AS_TEXT[octet] for octet in label]) + "." for label in labels]) or "."

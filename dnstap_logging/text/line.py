@@ -91,7 +91,7 @@ def mnemonic(message_type: MessageType) -> str:
 def own_time(message: DnstapMessage) -> Optional[int]:
     """Return the time of the message's own side (query or response), else the other side's."""
     own, other = message.query_time, message.response_time
-    if not message.message_type.is_query:
+    if not message.message_type & 1:  # a response; this runs for each message that is read
         own, other = other, own
     return other if own is None else own
 
@@ -99,7 +99,7 @@ def own_time(message: DnstapMessage) -> Optional[int]:
 def own_wire(message: DnstapMessage) -> Optional[bytes]:
     """Return the DNS message of the message's own side, else the other side's."""
     own, other = message.query_message, message.response_message
-    if not message.message_type.is_query:
+    if not message.message_type & 1:
         own, other = other, own
     return other if own is None else own
 
@@ -125,8 +125,11 @@ def _endpoint(address: Optional[bytes], port: Optional[int]) -> str:
 
 def address_text(address: bytes) -> str:
     """Return an address of 4 or 16 bytes as text; an IPv4 address inside IPv6 as the former."""
-    address = unmapped(address)
-    return socket.inet_ntop(socket.AF_INET if len(address) == 4 else socket.AF_INET6, address)
+    if len(address) == 16:
+        address = unmapped(address)
+    if len(address) == 4:
+        return socket.inet_ntoa(address)
+    return socket.inet_ntop(socket.AF_INET6, address)
 
 
 def _protocol(message: DnstapMessage) -> str:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import functools
 import time
-from typing import NamedTuple, Optional, Tuple
+from typing import NamedTuple, Optional
 
-from ..dnswire.message import Question, read_question
+from ..dnswire.message import by_question
 from ..dnswire.names import read_name
 from ..message.enums import MessageType
 from ..message.message import DnstapMessage
@@ -25,7 +25,8 @@ NO_TIME = "??:??:??.??????"
 NO_ADDRESS = "MISSING_ADDRESS"
 UNREADABLE_QUESTION = "X"  # stands for name, class and type
 QUESTIONS_KEPT = 4096  # as text: a response repeats its query, and clients each other
-MINUTES_KEPT = 1024  # of local times; a minute is asked of the C library once
+KINDS_KEPT = 256  # pairs of type and class, of which there are a few in traffic
+SECONDS_KEPT = 1024  # of local times; the C library is asked once for each
 
 # The peer of these is the initiator; of the others, the tool shows the responder.
 _SHOWN_BY_QUERY_ADDRESS = frozenset(
@@ -54,8 +55,18 @@ class QuietColumns(NamedTuple):
 
 def quiet_columns(message: DnstapMessage) -> QuietColumns:
     """Return the columns of a message's line."""
+    clock, letters, address, protocol, size, *question = format_quiet(message).split(" ")
+    name, network, kind = question if len(question) == 3 else ('""', None, None)
+    return QuietColumns(
+        clock, letters, address, protocol, int(size[:-1]), name[1:-1] or None, network, kind
+    )
+
+
+def format_quiet(message: DnstapMessage) -> str:
+    """Return the line: local time, type, peer, protocol, size, and the question."""
+    # To print a capture takes most of its time here: no property or call that can be spared.
     kind = message.message_type
-    if kind.is_query:
+    if kind & 1:
         stamp, wire = message.query_time, message.query_message
     else:
         stamp, wire = message.response_time, message.response_message
@@ -63,46 +74,41 @@ def quiet_columns(message: DnstapMessage) -> QuietColumns:
     if address is None and not kind.is_known:
         address = message.query_address
     protocol = message.socket_protocol
-    return QuietColumns(
-        NO_TIME if stamp is None else _clock(stamp),
-        _MNEMONICS.get(kind) or mnemonic(kind),
-        NO_ADDRESS if address is None else address_text(address),
-        "" if protocol is None else protocol.name,
-        0 if wire is None else len(wire),
-        *_question(wire),
-    )
-
-
-def format_quiet(message: DnstapMessage) -> str:
-    """Return the line: local time, type, peer, protocol, size, and the question."""
-    columns = quiet_columns(message)
-    start = (
-        f"{columns.time} {columns.mnemonic} {columns.address} {columns.protocol} {columns.size}b"
-    )
-    if columns.name is None:
-        return f"{start} {UNREADABLE_QUESTION}"
-    return f'{start} "{columns.name}" {columns.network} {columns.kind}'
-
-
-def _question(wire: Optional[bytes]) -> Tuple[Optional[str], Optional[str], Optional[str]]:
     try:
-        return _question_text(read_question(wire or b""))
+        question = _question(wire or b"")
     except ValueError:
-        return None, None, None
+        question = UNREADABLE_QUESTION
+    if stamp is None:
+        clock = NO_TIME
+    else:
+        second, nanoseconds = divmod(stamp, NS)
+        clock = _second(second) + str(NS + nanoseconds)[1:7]
+    return (
+        f"{clock} {_MNEMONICS.get(kind) or mnemonic(kind)}"
+        f" {NO_ADDRESS if address is None else address_text(address)}"
+        f" {'' if protocol is None else protocol._name_}"
+        f" {0 if wire is None else len(wire)}b {question}"
+    )
 
 
-@functools.lru_cache(maxsize=QUESTIONS_KEPT)
-def _question_text(question: Question) -> Tuple[str, str, str]:
-    name, _ = read_name(question.name, 0)
-    return name, class_text(question.network), type_text(question.kind)
+def _question_text(octets: bytes) -> str:
+    name, end = read_name(octets, 0)
+    return f'"{name}"{_kind_text(octets[end : end + 4])}'
 
 
-def _clock(stamp: int) -> str:
-    seconds, nanoseconds = divmod(stamp, NS)
-    minute, second = divmod(seconds, 60)
-    return f"{_minute(minute)}:{second:02d}.{nanoseconds // 1000:06d}"
+@functools.lru_cache(maxsize=KINDS_KEPT)
+def _kind_text(octets: bytes) -> str:
+    """Return class and type of a question, which end its octets."""
+    if len(octets) < 4:
+        raise ValueError("the message ends inside the question")
+    kind, network = int.from_bytes(octets[:2], "big"), int.from_bytes(octets[2:], "big")
+    return f" {class_text(network)} {type_text(kind)}"
 
 
-@functools.lru_cache(maxsize=MINUTES_KEPT)
-def _minute(number: int) -> str:
-    return time.strftime("%H:%M", time.localtime(number * 60))
+_question = by_question(_question_text, QUESTIONS_KEPT)
+
+
+@functools.lru_cache(maxsize=SECONDS_KEPT)
+def _second(number: int) -> str:
+    minute, second = divmod(number, 60)
+    return f"{time.strftime('%H:%M', time.localtime(minute * 60))}:{second:02d}."

@@ -77,9 +77,7 @@ def run(options: argparse.Namespace) -> int:
         require_rich()
     if options.report is not None:
         check_place(options.report, options.source)
-    traffic = SharedTraffic(
-        selecting.make_selector(options) if selecting.any_given(options) else None
-    )
+    traffic = SharedTraffic(selecting.make_selector(options))
     # In the picture there is no room for the library's lines.
     level = logging.CRITICAL if full_screen else logging.WARNING
     with say_diagnostics(options.command, False, level):
