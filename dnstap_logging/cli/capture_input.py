@@ -147,31 +147,30 @@ class Capture:
         return 0 if self._reader is None else self._reader.offset
 
     def messages(self) -> Iterator[DnstapMessage]:
-        """Yield the messages that can be decoded; see `payloads`."""
-        return (message for _, message in self.payloads() if message is not None)
+        """Yield the messages that can be decoded; see `frames`."""
+        for offset, payload in self.frames():
+            try:
+                yield decode(payload)
+            except DecodeError as error:
+                self.pass_over(offset, error)
 
-    def payloads(self) -> Iterator[Tuple[bytes, Optional[DnstapMessage]]]:
-        """Yield each payload with its message, or None where it cannot be decoded.
+    def frames(self) -> Iterator[Tuple[int, bytes]]:
+        """Yield the frames that are there, as `DnstapReader.frames` does.
 
         What is wrong with the capture is not raised: see `damage`.
         """
         if self._reader is None:
             return
         try:
-            for offset, payload in self._reader.frames():
-                message = None
-                try:
-                    message = decode(payload)
-                except DecodeError as error:
-                    self._pass_over(offset, error)
-                yield payload, message
+            yield from self._reader.frames()
         except DecodeError as error:
             self._note(error)
             return
         if not self._reader.complete and not self._closed:
             self._found(self.offset, NO_STOP)
 
-    def _pass_over(self, offset: int, error: DecodeError) -> None:
+    def pass_over(self, offset: int, error: DecodeError) -> None:
+        """Note a payload that cannot be decoded."""
         if self.damage is None:
             self._found(offset, str(error))
         else:

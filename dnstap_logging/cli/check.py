@@ -9,7 +9,6 @@ into their queries.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import sys
 from typing import Optional
 
@@ -50,7 +49,6 @@ def run(options: argparse.Namespace) -> int:
 def _check(name: str, options: argparse.Namespace) -> int:
     with Capture(name) as capture:
         summary = _summarize(capture, options.repair if capture.opened else None)
-    summary.streams = capture.streams
     show = summary.as_json if options.json else summary.as_text
     text = show(capture.name, capture.damage, _saved(options, capture))
     if options.repair == STANDARD_INPUT:  # the output is the capture
@@ -62,14 +60,10 @@ def _check(name: str, options: argparse.Namespace) -> int:
 
 def _summarize(capture: Capture, output: Optional[str]) -> Summary:
     """Count what is in a capture, and save it on the way, if there is an output."""
-    summary = Summary()
-    with contextlib.ExitStack() as stack:
-        repair = None if output is None else stack.enter_context(Repair(output))
-        for payload, message in capture.payloads():
-            summary.add(payload, message)
-            if repair is not None:
-                repair.write(payload)
-    return summary
+    if output is None:
+        return Summary(capture, capture.frames())
+    with Repair(output) as repair:
+        return Summary(capture, map(repair.save, capture.frames()))
 
 
 def _saved(options: argparse.Namespace, capture: Capture) -> Optional[str]:

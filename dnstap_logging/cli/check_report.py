@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, Iterable, List, Optional, Tuple
 
+from ..codec.decoding import decode
+from ..exceptions import DecodeError
 from ..message.enums import MessageType
-from ..message.message import DnstapMessage
+from ..message.values import MAX_SECONDS, NS
 from ..text.json import json_text, time_text
 from ..text.line import own_time
 from ..text.octets import clean
 from . import numbers
-from .capture_input import JOINED, Damage
+from .capture_input import JOINED, Capture, Damage
 from .tally import Tally
 
 __all__ = ["Summary"]
 
 UNDECODABLE = "undecodable"  # in the place of a message type
+END_OF_TIME = MAX_SECONDS * NS
 WIDTH = max(len(each.name) for each in MessageType)
 
 
 class Summary:
     """Counts of one capture.
+
+    Args:
+        capture: it, for what cannot be decoded.
+        frames: those of it.
 
     Attributes:
         messages: how many could be decoded.
@@ -31,30 +38,40 @@ class Summary:
         last: the latest time.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, capture: Capture, frames: Iterable[Tuple[int, bytes]]) -> None:
         self._types: Tally[MessageType] = Tally(MessageType)
-        self.messages = 0
-        self.streams = 1
-        self.undecodable = 0
-        self.payload_bytes = 0
+        self.messages = self.undecodable = self.payload_bytes = 0
         self.first: Optional[int] = None
         self.last: Optional[int] = None
+        self._count(capture, frames)
+        self.streams = capture.streams
 
-    def add(self, payload: bytes, message: Optional[DnstapMessage]) -> None:
-        """Count one frame."""
-        self.payload_bytes += len(payload)
-        if message is None:
-            self.undecodable += 1
-            return
-        self.messages += 1
-        self._types.add(message.message_type)
-        stamp = own_time(message)
-        if stamp is None:
-            return
-        if self.first is None or stamp < self.first:
-            self.first = stamp
-        if self.last is None or stamp > self.last:
-            self.last = stamp
+    def _count(self, capture: Capture, frames: Iterable[Tuple[int, bytes]]) -> None:
+        types, messages, size, first, last = self._types, 0, 0, END_OF_TIME, -1
+        for offset, payload in frames:
+            size += len(payload)
+            try:
+                message = decode(payload)
+            except DecodeError as error:
+                capture.pass_over(offset, error)
+                self.undecodable += 1
+                continue
+            messages += 1
+            kind = message.message_type
+            if kind in types:
+                types[kind] += 1
+            else:
+                types.add(kind)
+            stamp = own_time(message)
+            if stamp is None:
+                continue
+            if stamp < first:
+                first = stamp
+            if stamp > last:
+                last = stamp
+        self.messages, self.payload_bytes = messages, size
+        if last >= 0:
+            self.first, self.last = first, last
 
     @property
     def types(self) -> Dict[str, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from types import TracebackType
-from typing import BinaryIO, Optional, Type
+from typing import BinaryIO, Optional, Tuple, Type
 
 from ..framestream.frames import START, STOP, encode_data
 from .capture_input import STANDARD_INPUT
@@ -30,9 +30,10 @@ class Repair:
         self._file = _create(output)
         self._file.write(START)
 
-    def write(self, payload: bytes) -> None:
-        """Add one frame."""
-        self._file.write(encode_data(payload))
+    def save(self, frame: Tuple[int, bytes]) -> Tuple[int, bytes]:
+        """Add one frame, and return it."""
+        self._file.write(encode_data(frame[1]))
+        return frame
 
     def __enter__(self) -> Repair:
         return self
