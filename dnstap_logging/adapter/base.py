@@ -30,18 +30,16 @@ from ..diagnostics import LOGGER_NAME, Reporter
 from ..interrupts import pass_on
 from ..loggers import describe_unheard
 from ..message.enums import MessageType
-from ..message.fields import FIELDS, PREFIX, KeySet, key_set
+from ..message.fields import KeySet
 from ..message.snapshot import (
     NOT_PLAIN,
     SHORT,
     Snapshot,
-    Unusable,
-    convert,
     plain_size,
     take_snapshot,
 )
 from ..text.lazy import LINE_FRAMES, LazyLine, Line, LineWay, takes_lines
-from .calls import Plan, make_extras, make_plan
+from .calls import KEYS, Plan, checked_constants, make_extras, make_plan
 from .direct import direct_handlers
 
 if TYPE_CHECKING:
@@ -58,7 +56,7 @@ OUR_FRAMES = 4
 """Frames between the caller and logging (the method, `_log_dns`, `_log_any`, `_log_record`), which
 other handlers leave out when they name the caller."""
 
-_REMEMBERED = frozenset(("_keys_with_address", "_keys_with_time", "_line_way", "_plans"))
+_REMEMBERED = frozenset(("_keys_with_address", "_keys_with_time", "_line_way", "plans"))
 """Attributes that hold nothing but what follows from the others."""
 
 _ASKED = frozenset(("process", "isEnabledFor"))
@@ -68,14 +66,13 @@ tenth of it, so plans depend on them, and are forgotten when one is set."""
 _looked_at: weakref.WeakSet[Any] = weakref.WeakSet()
 """Loggers of which it was said, or did not have to be, that no dnstap handler is reached."""
 
-_RECORD_KEYS = frozenset((*logging.makeLogRecord({}).__dict__, "message", "asctime"))
-
 
 class BaseAdapter(_Adapter):
     """Log dnstap messages of any type; `DnstapAdapter` has the arguments.
 
     Attributes:
         constants: those of ``extra``, in a dict that is never changed, only replaced.
+        plans: what is remembered of kinds of calls; replaced when what they depend on changes.
     """
 
     def __init__(
@@ -98,7 +95,7 @@ class BaseAdapter(_Adapter):
 
     @extra.setter
     def extra(self, extra: Optional[Mapping[str, object]]) -> None:
-        self.constants = _checked_constants(extra)  # first: see `_make_plan`
+        self.constants = checked_constants(extra)  # first: see `_make_plan`
         self._forget_plans()
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -112,7 +109,7 @@ class BaseAdapter(_Adapter):
             self._forget_plans()
 
     def _forget_plans(self) -> None:
-        self._plans: Dict[Tuple[object, ...], Plan] = {}
+        self.plans: Dict[Tuple[object, ...], Plan] = {}
         self._keys_with_address: Dict[MessageType, KeySet] = {}
         self._keys_with_time: Dict[MessageType, KeySet] = {}
 
@@ -142,7 +139,19 @@ class BaseAdapter(_Adapter):
         query_address: object,
         query_time: object,
         keywords: Mapping[str, Any],
+        keys: Optional[KeySet] = None,
     ) -> None:
+        """Log one message, as all methods do.
+
+        Args:
+            message_type: in whatever form.
+            message: of the type's own side.
+            query_address: DEFAULT: not given.
+            query_time: DEFAULT: not given.
+            keywords: the others of the method.
+            keys: what `keys_with` returned for them; whoever has them has also asked whether the
+                logger takes the message.
+        """
         now = time.time_ns()
         logger, level = self.logger, self.level
         # The usual calls, with these two keywords at most; they are parameters since collecting
@@ -152,8 +161,12 @@ class BaseAdapter(_Adapter):
             known, values = self._keys_with_address, (message, query_address)
         else:
             known, values = self._keys_with_time, (message, query_address, query_time)
-        keys: Optional[KeySet] = None
-        if not keywords and type(message_type) is MessageType and logger.isEnabledFor(level):
+        if (
+            keys is None
+            and not keywords
+            and type(message_type) is MessageType
+            and logger.isEnabledFor(level)
+        ):
             keys = known.get(message_type)
         if keys is not None:
             if (  # the usual values, for which `plain_size` would return the same
@@ -190,7 +203,7 @@ class BaseAdapter(_Adapter):
         """Log with whatever keywords, on either way."""
         plan = None
         if type(message_type) is MessageType:  # what only equals one need not be one
-            plan = self._plans.get((message_type, *keywords))
+            plan = self.plans.get((message_type, *keywords))
         if plan is None:
             plan = self._make_plan(message_type, tuple(keywords))
         if not self.isEnabledFor(self.level):
@@ -215,7 +228,7 @@ class BaseAdapter(_Adapter):
         # Before the constants are read: where another thread sets them now, what follows from the
         # old ones is kept in what is not used any more.
         self.report_unheard()
-        plans = self._plans
+        plans = self.plans
         with_address, with_time = self._keys_with_address, self._keys_with_time
         plan = make_plan(self.constants, message_type, keywords)
         if not self._is_plain():
@@ -231,6 +244,25 @@ class BaseAdapter(_Adapter):
                 elif keywords == ("query_address", "query_time"):
                     with_time[message_type] = plan.keys
         return plan
+
+    def keys_with(
+        self, message_type: MessageType, keywords: Mapping[str, object]
+    ) -> Optional[KeySet]:
+        """Return the keys of calls with client and query time whose other keywords are the same.
+
+        They hold as long as `plans` is the same dict.
+
+        Args:
+            message_type: of the calls.
+            keywords: the same in all of them.
+
+        Returns:
+            None: they have to be logged with these keywords.
+        """
+        self.report_unheard()
+        more = {key: keywords[name] for name, key in KEYS.items() if name in keywords}
+        plan = make_plan({**self.constants, **more}, message_type, ("query_address", "query_time"))
+        return plan.keys if plan.direct and self._is_plain() else None
 
     def report_unheard(self) -> None:
         """Say so, once for each logger, if no dnstap handler is reached from it; never raise."""
@@ -304,24 +336,3 @@ def _frames_of(logger: Any) -> int:
         frames += 1
         logger = logger.logger
     return frames
-
-
-def _checked_constants(extra: Optional[Mapping[str, object]]) -> Dict[str, object]:
-    """Return the constants of an adapter as a dict of its own, or raise what is wrong."""
-    if extra is None:
-        return {}
-    if not isinstance(extra, Mapping):
-        raise TypeError(f"extra={extra!r}: must be a mapping, such as a dict")
-    keys = key_set(extra)
-    if keys is not None and keys.unknown:
-        raise ValueError(f"extra: {keys.complaint}")
-    for key, value in extra.items():
-        if not isinstance(key, str):
-            raise TypeError(f"extra: {key!r} must be the name of an attribute, a str")
-        if key in _RECORD_KEYS:
-            raise ValueError(f"extra: {key!r} is an attribute of every record; use another name")
-        field = FIELDS.get(key[len(PREFIX) :]) if key.startswith(PREFIX) else None
-        found = None if field is None or value is None else convert(field, value)
-        if isinstance(found, Unusable):
-            raise ValueError(f"extra: {key}={found.shown}: {found.reason}")
-    return dict(extra)

@@ -5,21 +5,23 @@ Runs in the threads that log.
 
 from __future__ import annotations
 
+import logging
 from typing import Any, Dict, Mapping, NamedTuple, Optional, Tuple
 
 from ..interrupts import pass_on
 from ..message.enums import MessageType
-from ..message.fields import FIELDS, KeySet
-from ..message.snapshot import NOT_PLAIN, plain_size
+from ..message.fields import FIELDS, PREFIX, KeySet, key_set
+from ..message.snapshot import NOT_PLAIN, Unusable, convert, plain_size
 from ..message.values import as_message_type
 
-__all__ = ["Plan", "make_extras", "make_plan"]
+__all__ = ["KEYS", "Plan", "checked_constants", "make_extras", "make_plan"]
 
 _FIELDS = {field.key: field for field in FIELDS.values()}
 # The keywords of the methods and the keys of records that they become. Dnstap.extra keeps its
 # prefix, because extra= is logging's own.
-_KEYS = {field.name: field.key for field in FIELDS.values() if field.name != "message_type"}
-_KEYS["dns_extra"] = _KEYS.pop("extra")
+KEYS = {field.name: field.key for field in FIELDS.values() if field.name != "message_type"}
+KEYS["dns_extra"] = KEYS.pop("extra")
+_RECORD_KEYS = frozenset((*logging.makeLogRecord({}).__dict__, "message", "asctime"))
 _NEED_RECORD = frozenset(("extra", "exc_info", "stack_info"))  # for other handlers to see
 _LOGGING_KEYWORDS = _NEED_RECORD | {"stacklevel"}
 
@@ -43,6 +45,27 @@ class Plan(NamedTuple):
     direct: bool
 
 
+def checked_constants(extra: Optional[Mapping[str, object]]) -> Dict[str, object]:
+    """Return the constants of an adapter as a dict of its own, or raise what is wrong."""
+    if extra is None:
+        return {}
+    if not isinstance(extra, Mapping):
+        raise TypeError(f"extra={extra!r}: must be a mapping, such as a dict")
+    keys = key_set(extra)
+    if keys is not None and keys.unknown:
+        raise ValueError(f"extra: {keys.complaint}")
+    for key, value in extra.items():
+        if not isinstance(key, str):
+            raise TypeError(f"extra: {key!r} must be the name of an attribute, a str")
+        if key in _RECORD_KEYS:
+            raise ValueError(f"extra: {key!r} is an attribute of every record; use another name")
+        field = FIELDS.get(key[len(PREFIX) :]) if key.startswith(PREFIX) else None
+        found = None if field is None or value is None else convert(field, value)
+        if isinstance(found, Unusable):
+            raise ValueError(f"extra: {key}={found.shown}: {found.reason}")
+    return dict(extra)
+
+
 def make_plan(
     constants: Mapping[str, object], message_type: object, keywords: Tuple[str, ...]
 ) -> Plan:
@@ -57,7 +80,7 @@ def make_plan(
         TypeError: a keyword is unknown.
     """
     for keyword in keywords:
-        if keyword not in _KEYS and keyword not in _LOGGING_KEYWORDS:
+        if keyword not in KEYS and keyword not in _LOGGING_KEYWORDS:
             raise TypeError(f"unknown keyword {keyword!r}{_did_you_mean(keyword)}")
     # Constants for other handlers' formatters need a LogRecord to carry them.
     direct = _NEED_RECORD.isdisjoint(keywords) and all(map(_FIELDS.__contains__, constants))
@@ -73,7 +96,7 @@ def _keys(
 ) -> Optional[KeySet]:
     """Return the keys of a snapshot of the message and the keywords' values: the rest is fixed."""
     own_message, own_time = _OWN_SIDE[message_type.is_query]
-    given = [own_message, *[_KEYS[keyword] for keyword in keywords]]
+    given = [own_message, *[KEYS[keyword] for keyword in keywords]]
     fixed = {key: value for key, value in constants.items() if key not in given}
     fixed["dns_message_type"] = message_type
     if len(set(given)) < len(given) or own_time in fixed:
@@ -101,8 +124,8 @@ def make_extras(
     """
     extras = {**constants, "dns_message_type": message_type}
     for keyword, value in keywords.items():
-        if keyword in _KEYS:
-            extras[_KEYS[keyword]] = value
+        if keyword in KEYS:
+            extras[KEYS[keyword]] = value
     known = message_type if isinstance(message_type, MessageType) else _known_type(message_type)
     own_message, own_time = _OWN_SIDE[known is None or known.is_query]
     extras[own_message] = message
@@ -123,5 +146,5 @@ def _known_type(message_type: object) -> Optional[MessageType]:
 def _did_you_mean(keyword: str) -> str:
     import difflib  # here, for it is slow to import
 
-    near = difflib.get_close_matches(keyword, [*_KEYS, *_LOGGING_KEYWORDS], n=1)
+    near = difflib.get_close_matches(keyword, [*KEYS, *_LOGGING_KEYWORDS], n=1)
     return f", did you mean {near[0]!r}?" if near else ""

@@ -16,8 +16,8 @@ from ..dnswire.message import TCP_LENGTH, read_body
 from ..message.enums import SocketProtocol
 from ..message.values import MAX_WIRE_MESSAGE
 from .exchange import Exchange, ends_of
-from .serving import log_query, log_response
-from .tap import LoggerLike, ProtocolLike, Tap, as_protocol, missing
+from .serving import ServerTap
+from .tap import LoggerLike, ProtocolLike, Tap, missing
 
 try:
     from dnslib import DNSError
@@ -58,8 +58,7 @@ class DnstapLogger(DNSLogger):  # type: ignore[misc]  # dnslib has no types
     ) -> None:
         # Not DNSLogger's own constructor: it replaces the methods of those hooks that print
         # nothing, and ours among them.
-        self._tap = Tap(logger, role)
-        self._protocol = as_protocol("protocol", protocol)
+        self._tap = ServerTap(logger, role, protocol)
         hook = None if isinstance(text, type) else getattr(text, "log_recv", None)
         if text is not None and not callable(hook):
             raise TypeError(f"text={text!r}: must be a DNSLogger of dnslib, or None")
@@ -70,14 +69,13 @@ class DnstapLogger(DNSLogger):  # type: ignore[misc]  # dnslib has no types
     def log_recv(self, handler: Any, data: bytes) -> None:
         """Log a query, as bytes."""
         stream = getattr(handler, "protocol", None) == "tcp"
-        wire = _first_message(data) if stream else data
-        log_query(self._tap, handler, wire, self._protocol, {})
+        self._tap.received(handler, _first_message(data) if stream else data)
         if self._text is not None:
             self._text.log_recv(handler, data)
 
     def log_send(self, handler: Any, data: bytes) -> None:
         """Log a response, as bytes."""
-        log_response(self._tap, handler, data, self._protocol, {})
+        self._tap.sent(handler, data)
         if self._text is not None:
             self._text.log_send(handler, data)
 

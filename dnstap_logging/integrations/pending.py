@@ -1,18 +1,18 @@
 """The queries of one connection and when they came, so that responses can carry the time.
 
-One object for each request handler. Several threads may use it: a server may answer out of order
-from threads of its own.
+Kept in the attributes of a request handler. Several threads may use it: a server may answer out of
+order from threads of its own. Most handlers see one query, as all of UDP do: that one is a tuple
+and a list, its question is never read, and nothing is locked.
 """
 
 from __future__ import annotations
 
 import threading
-from collections import deque
-from typing import Any, Deque, Dict, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 from ..dnswire.message import read_question
 
-__all__ = ["PendingQueries"]
+__all__ = ["PendingQueries", "remember", "time_of"]
 
 MAX_QUERIES = 1000
 """Queries remembered on one connection: a client that has more of them open is not serious. Of the
@@ -21,15 +21,37 @@ oldest, the responses come without a query time."""
 MAX_REPEATS = 100
 """Times remembered of one query that is asked again and again before it is answered."""
 
+FIRST, ALL = "_dnstap_first_query", "_dnstap_queries"
+"""The attributes of a request handler: its first query, and from the second one on all of them."""
 
-class _Query:
-    """The times at which one query came, and whether that of the first has its response."""
+ANSWERED = 0
+"""The place in the times of a query that says whether that of the first has its response."""
 
-    __slots__ = ("answered", "times")
 
-    def __init__(self) -> None:
-        self.times: Deque[Any] = deque(maxlen=MAX_REPEATS)
-        self.answered = False
+def remember(attributes: Dict[str, Any], wire: bytes, time: object) -> None:
+    """Remember a query and its time in a request handler's attributes."""
+    query = wire, [False, time]
+    first = attributes.setdefault(FIRST, query)
+    if first is not query:
+        queries = attributes.get(ALL)
+        if queries is None:
+            # Of two threads that come at once, both go on with the same.
+            queries = attributes.setdefault(ALL, PendingQueries(first))
+        queries.add(wire, time)
+
+
+def time_of(attributes: Dict[str, Any], wire: bytes) -> Any:
+    """Return the time of the query that a response belongs to, or None."""
+    queries = attributes.get(ALL)
+    if queries is not None:
+        return queries.time_of(wire)
+    first, times = attributes.get(FIRST, (b"", ()))
+    if not times or first[:2] != wire[:2]:
+        return None
+    # In this order: another thread may be adding a repeated query to these times.
+    time = times[1]
+    times[ANSWERED] = True
+    return time
 
 
 class PendingQueries:
@@ -38,57 +60,45 @@ class PendingQueries:
     A response belongs to the query of the same ID and question; one without a question, or with
     another, to the latest query of the same ID. Several responses to one query, as in a zone
     transfer, all get its time, unless the query was asked again meanwhile.
+
+    Args:
+        first: a query and its times that are known already.
     """
 
-    __slots__ = ("_first", "_lock", "_queries")
+    __slots__ = ("_lock", "_queries")
 
-    def __init__(self) -> None:
-        # The first query as it came: where no other comes, as on UDP, its question is never read.
-        self._first: Optional[Tuple[bytes, object, bool]] = None
-        self._queries: Dict[Tuple[bytes, object], _Query] = {}
+    def __init__(self, first: Optional[Tuple[bytes, List[Any]]] = None) -> None:
+        self._queries: Dict[Tuple[bytes, object], List[Any]] = {}
+        if first is not None:
+            self._queries[_identity(first[0])] = first[1]
         self._lock = threading.Lock()
 
     def add(self, wire: bytes, time: object) -> None:
         """Remember a query and its time."""
-        with self._lock:
-            if self._first is None and not self._queries:
-                self._first = wire, time, False
-                return
-            if self._first is not None:
-                first, its_time, answered = self._first
-                self._first = None
-                self._add(first, its_time).answered = answered
-            self._add(wire, time)
-
-    def _add(self, wire: bytes, time: object) -> _Query:
         key = _identity(wire)
-        query = self._queries.pop(key, None) or _Query()
-        if query.answered:
-            query.times.popleft()
-            query.answered = False
-        query.times.append(time)
-        self._queries[key] = query  # at the end: the oldest stand first
-        if len(self._queries) > MAX_QUERIES:
-            del self._queries[next(iter(self._queries))]
-        return query
+        with self._lock:
+            times = self._queries.pop(key, None) or [False]
+            if times[ANSWERED]:
+                del times[1]
+                times[ANSWERED] = False
+            times.append(time)
+            if len(times) > MAX_REPEATS + 1:
+                del times[1]
+            self._queries[key] = times  # at the end: the oldest stand first
+            if len(self._queries) > MAX_QUERIES:
+                del self._queries[next(iter(self._queries))]
 
     def time_of(self, wire: bytes) -> Any:
         """Return the time of the query that a response belongs to, or None."""
+        key = _identity(wire)
         with self._lock:
-            if self._first is not None:
-                first, time, _ = self._first
-                if first[:2] != wire[:2]:
-                    return None
-                self._first = first, time, True
-                return time
-            key = _identity(wire)
-            query = self._queries.get(key) or self._latest_of(key[0])
-            if query is None:
+            times = self._queries.get(key) or self._latest_of(key[0])
+            if times is None:
                 return None
-            if query.answered and len(query.times) > 1:
-                query.times.popleft()
-            query.answered = True
-            return query.times[0]
+            if times[ANSWERED] and len(times) > 2:
+                del times[1]
+            times[ANSWERED] = True
+            return times[1]
 
     def _latest_of(self, number: bytes) -> Any:
         for key in reversed(self._queries):

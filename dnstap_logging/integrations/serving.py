@@ -10,91 +10,172 @@ import socket
 import sys
 import time
 import weakref
-from typing import Any, Dict, Optional
+from typing import Any, Callable, Dict, NamedTuple, Optional, Tuple
 
+from ..adapter.adapter import DnstapAdapter
+from ..arguments import DEFAULT
 from ..interrupts import pass_on
 from ..message.enums import SocketProtocol
+from ..message.fields import KeySet
 from ..message.values import as_wire_message
-from .pending import PendingQueries
-from .tap import Constants, Tap, report
+from .pending import remember, time_of
+from .tap import Tap, as_protocol, report
 
-__all__ = ["UNSPECIFIED", "log_query", "log_response"]
+__all__ = ["UNSPECIFIED", "ServerTap"]
 
 UNSPECIFIED = ("0.0.0.0", "::", "")
 """What a socket that is bound to no address of its own has for one."""
 
-_CONVERSATION = "_dnstap_conversation"
-"""The attribute of a request handler that keeps its `Conversation`."""
+MAX_SOCKETS = 64
+"""Sockets of datagrams of which it is remembered what they know: a server has one or two."""
+
+_STREAM = "_dnstap_stream"
+"""The attribute of a request handler that keeps what its connection knows."""
+
+QUERY, RESPONSE = 0, 1
+"""The places of both in a `Role`, and in what is known of a socket."""
 
 
-class Conversation(PendingQueries):
-    """What is known of a request handler's conversation as long as it lasts: its queries, too.
+class Known(NamedTuple):
+    """What is known of a socket as long as it lasts.
 
     Attributes:
-        fields: the ends and the protocol, as far as the socket knows them.
-        constants: those of them that are the same for all queries of the socket, if any are.
+        fields: keywords of the adapter that are the same in all its messages.
+        keys: those of a query and a response with client and query time.
+        plans: the adapter's when the keys were made: once it has others, the keys are not right.
+        sock: a weak reference to the socket.
     """
 
-    __slots__ = ("constants", "fields")
-
-    def __init__(self, handler: Any, protocol: Optional[SocketProtocol]) -> None:
-        super().__init__()
-        request = handler.request
-        self.constants: Optional[Constants] = None
-        self.fields: Dict[str, Any] = {}
-        if isinstance(request, tuple):  # (data, socket), as socketserver.UDPServer has it
-            self.constants = _own_end_of_datagrams(request[1])
-        else:
-            self.fields = _own_end(request, datagram=False)
-        if protocol is not None:
-            self.fields["socket_protocol"] = protocol
-        if isinstance(handler.client_address, tuple):  # a unix socket's is text
-            self.fields["query_address"] = handler.client_address
+    fields: Dict[str, Any]
+    keys: Tuple[Optional[KeySet], Optional[KeySet]] = (None, None)
+    plans: object = None
+    sock: Callable[[], object] = lambda: None
 
 
-def log_query(
-    tap: Tap, handler: Any, wire: Any, protocol: Optional[SocketProtocol], fields: Dict[str, Any]
-) -> None:
-    """Log a query that a request handler received, now.
+class ServerTap(Tap):
+    """Log what request handlers receive and send, now; raise nothing.
 
     Args:
-        tap: who logs.
-        handler: the request handler.
-        wire: the DNS message, without the length of TCP.
-        protocol: how it came; None: the socket tells.
-        fields: keywords of the adapter, which win.
+        logger: as of `Tap`.
+        role: as of `Tap`.
+        protocol: how the messages travel; None: the socket tells.
+        names: what the three are called where the user gives them.
+        frames: those between the server's code and a call of `received` or `sent`, which other
+            handlers leave out when they name the caller.
+
+    Raises:
+        TypeError, ValueError: naming the argument, the value and what is right.
     """
-    now = time.time_ns()
-    try:
-        if tap.enabled:
-            if type(wire) is not bytes:
-                wire = _rendered(wire)
-            conversation = _conversation(handler, protocol)
-            fields = {**conversation.fields, "query_time": now, **fields}
-            if isinstance(wire, bytes):
-                conversation.add(wire, fields["query_time"])
-            tap.query(wire, fields, conversation.constants)
-    except BaseException as error:  # noqa: BLE001 - nothing is raised into the DNS server
-        pass_on(error)
-        report(error)
 
+    __slots__ = ("_frames", "_protocol", "_sockets")
 
-def log_response(
-    tap: Tap, handler: Any, wire: Any, protocol: Optional[SocketProtocol], fields: Dict[str, Any]
-) -> None:
-    """Log a response that a request handler sends, now, with the time of its query."""
-    try:
-        if tap.enabled:
-            if type(wire) is not bytes:
-                wire = _rendered(wire)
-            conversation = _conversation(handler, protocol)
-            fields = {**conversation.fields, **fields}
-            if "query_time" not in fields and isinstance(wire, bytes):
-                fields["query_time"] = conversation.time_of(wire)
-            tap.response(wire, fields, conversation.constants)
-    except BaseException as error:  # noqa: BLE001 - nothing is raised into the DNS server
-        pass_on(error)
-        report(error)
+    def __init__(
+        self,
+        logger: object,
+        role: object,
+        protocol: object = None,
+        names: Tuple[str, str, str] = ("logger", "role", "protocol"),
+        frames: int = 1,
+    ) -> None:
+        super().__init__(logger, role, *names[:2])
+        self._protocol = as_protocol(names[2], protocol)
+        self._frames = frames + 1  # `received` or `sent`
+        self._sockets: Dict[int, Known] = {}
+
+    def __reduce__(self) -> Tuple[Any, ...]:
+        kind, (adapter, role) = super().__reduce__()
+        names = "logger", "role", "protocol"
+        return kind, (adapter, role, self._protocol, names, self._frames - 1)
+
+    def received(self, handler: Any, wire: Any, fields: Optional[Dict[str, Any]] = None) -> None:
+        """Log a query that a request handler received.
+
+        Args:
+            handler: the request handler.
+            wire: the DNS message, without the length of TCP.
+            fields: keywords of the adapter, which win.
+        """
+        now = time.time_ns()
+        try:
+            if self.enabled:
+                if type(wire) is not bytes:
+                    wire = _rendered(wire)
+                asked = fields.get("query_time", now) if fields else now
+                if isinstance(wire, bytes):
+                    remember(handler.__dict__, wire, asked)
+                self._log_of(handler, QUERY, wire, asked, fields)
+        except BaseException as error:  # noqa: BLE001 - nothing is raised into the DNS server
+            pass_on(error)
+            report(error)
+
+    def sent(self, handler: Any, wire: Any, fields: Optional[Dict[str, Any]] = None) -> None:
+        """Log a response that a request handler sends, with the time of its query.
+
+        Args:
+            handler: the request handler.
+            wire: the DNS message, without the length of TCP.
+            fields: keywords of the adapter, which win.
+        """
+        try:
+            if self.enabled:
+                if type(wire) is bytearray:  # as dnslib has it
+                    wire = bytes(wire)
+                elif type(wire) is not bytes:
+                    wire = _rendered(wire)
+                asked = time_of(handler.__dict__, wire) if isinstance(wire, bytes) else None
+                self._log_of(handler, RESPONSE, wire, asked, fields)
+        except BaseException as error:  # noqa: BLE001 - nothing is raised into the DNS server
+            pass_on(error)
+            report(error)
+
+    def _log_of(
+        self, handler: Any, side: int, wire: Any, asked: Any, fields: Optional[Dict[str, Any]]
+    ) -> None:
+        adapter, request, client = self._adapter, handler.request, handler.client_address
+        if isinstance(request, tuple):  # (data, socket), as socketserver.UDPServer has it
+            sock = request[1]
+            known = self._sockets.get(id(sock))
+            if known is None or known.sock() is not sock or known.plans is not adapter.plans:
+                known = self._look_at(sock)
+        else:
+            known = handler.__dict__.get(_STREAM)
+            if known is None:
+                known = handler.__dict__[_STREAM] = Known(self._fields_of(request, False))
+        address = client if isinstance(client, tuple) else DEFAULT  # a unix socket's is text
+        if not fields and type(adapter) is DnstapAdapter:
+            adapter._log_dns(self._role[side], wire, address, asked, known.fields, known.keys[side])
+            return
+        # A subclass knows what it does with a call.
+        given = {**known.fields, "query_address": address, "query_time": asked, **(fields or {})}
+        given["stacklevel"] = known.fields["stacklevel"] + (fields or {}).get("stacklevel", 1)
+        adapter.log_message(self._role[side], wire, **given)
+
+    def _look_at(self, sock: Any) -> Known:
+        """Find out what a socket of datagrams knows, and remember it.
+
+        To ask it each time costs more than the rest: during getsockname() Python lets another
+        thread run, which may take long to come back.
+        """
+        adapter = self._adapter
+        plans = adapter.plans  # first: they are other ones once something has changed
+        fields = self._fields_of(sock, True)
+        try:
+            reference = weakref.ref(sock)
+        except TypeError:  # no socket of Python's
+            return Known(fields)
+        query, response = [adapter.keys_with(each, fields) for each in self._role]
+        if len(self._sockets) >= MAX_SOCKETS:
+            self._sockets.clear()
+        known = Known(fields, (query, response), plans, reference)
+        self._sockets[id(sock)] = known
+        return known
+
+    def _fields_of(self, sock: Any, datagram: bool) -> Dict[str, Any]:
+        fields = _own_end(sock, datagram)
+        if self._protocol is not None:
+            fields["socket_protocol"] = self._protocol
+        fields["stacklevel"] = 1 + self._frames
+        return fields
 
 
 def _rendered(wire: Any) -> Any:
@@ -104,31 +185,6 @@ def _rendered(wire: Any) -> Any:
     except BaseException as error:  # noqa: BLE001 - whatever rendering raises
         pass_on(error)
         return wire
-
-
-def _conversation(handler: Any, protocol: Optional[SocketProtocol]) -> Conversation:
-    attributes: Dict[str, Conversation] = handler.__dict__
-    found = attributes.get(_CONVERSATION)
-    if found is None:
-        # Of two threads that come first at once, both go on with the same.
-        found = attributes.setdefault(_CONVERSATION, Conversation(handler, protocol))
-    return found
-
-
-_datagram_sockets: weakref.WeakKeyDictionary[Any, Constants] = weakref.WeakKeyDictionary()
-"""What is known of the sockets that all queries of a server come through. To ask them each time
-costs more than the rest: during getsockname() Python lets another thread run, which may take long
-to come back."""
-
-
-def _own_end_of_datagrams(sock: Any) -> Constants:
-    try:
-        known = _datagram_sockets.get(sock)
-        if known is None:
-            known = _datagram_sockets[sock] = Constants(_own_end(sock, datagram=True))
-        return known
-    except TypeError:  # no socket of Python's: nothing can refer to it weakly
-        return Constants(_own_end(sock, datagram=True))
 
 
 def _own_end(sock: Any, datagram: bool) -> Dict[str, Any]:

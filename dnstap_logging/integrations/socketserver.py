@@ -11,10 +11,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Callable, ClassVar, Dict, Optional
 
 from ..interrupts import pass_on
-from ..message.enums import SocketProtocol
 from ..message.fields import FIELDS
-from .serving import log_query, log_response
-from .tap import LoggerLike, ProtocolLike, Tap, as_adapter, as_protocol, as_role, report
+from .serving import ServerTap
+from .tap import LoggerLike, ProtocolLike, as_adapter, as_protocol, as_role, report
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -24,9 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["DnstapMixin"]
 
-OUR_FRAMES = 5
-"""Frames between the server's code and the adapter, which other handlers leave out when they name
-the caller: from `dnstap_query` to the last one of `Tap`."""
+OUR_FRAMES = 2
+"""Frames between the server's code and `ServerTap`: `dnstap_query` and `_log`."""
 
 _KEYWORDS = (frozenset(FIELDS) - {"message_type"}) | {
     "dns_extra", "extra", "exc_info", "stack_info", "stacklevel",
@@ -48,8 +46,11 @@ SIMILAR = 0.8
 LONGER = 3
 """Characters behind one of our names that make it another one."""
 
-_make_tap = lru_cache(maxsize=256)(Tap)  # a program has a few loggers
-_protocol = lru_cache(maxsize=256)(as_protocol)
+
+@lru_cache(maxsize=256)  # a program has a few loggers
+def _make_tap(logger: object, role: object, protocol: object) -> ServerTap:
+    names = "dnstap_logger", "dnstap_role", "dnstap_protocol"
+    return ServerTap(logger, role, protocol, names, OUR_FRAMES)
 
 
 class DnstapMixin:
@@ -100,7 +101,7 @@ class DnstapMixin:
         Raises:
             TypeError: there is no such keyword.
         """
-        _log(log_query, self, wire, {**keywords})
+        _log(self, ServerTap.received, wire, keywords)
 
     def dnstap_response(self, wire: Optional[WireSource], **keywords: Unpack[AllKeywords]) -> None:
         """Log a response that is sent just now.
@@ -112,7 +113,7 @@ class DnstapMixin:
         Raises:
             TypeError: there is no such keyword.
         """
-        _log(log_response, self, wire, {**keywords})
+        _log(self, ServerTap.sent, wire, keywords)
 
 
 def _refuse_server(cls: type) -> None:
@@ -148,21 +149,18 @@ def _refuse_misspelt(cls: type) -> None:
 
 
 def _log(
-    log: Callable[[Tap, Any, Any, Optional[SocketProtocol], Dict[str, Any]], None],
     handler: DnstapMixin,
+    log: Callable[[ServerTap, Any, Any, Dict[str, Any]], None],
     wire: object,
-    keywords: Dict[str, Any],
+    keywords: Any,
 ) -> None:
-    if not _KEYWORDS.issuperset(keywords):
+    if keywords and not _KEYWORDS.issuperset(keywords):
         unknown = ", ".join(sorted(map(repr, set(keywords) - _KEYWORDS)))
         raise TypeError(f"unknown keyword {unknown}: must be one of DnstapAdapter's")
     try:
-        names = ("dnstap_logger", "dnstap_role")
-        tap = _make_tap(handler.dnstap_logger, handler.dnstap_role, *names)
-        protocol = _protocol("dnstap_protocol", handler.dnstap_protocol)
+        tap = _make_tap(handler.dnstap_logger, handler.dnstap_role, handler.dnstap_protocol)
     except BaseException as error:  # noqa: BLE001 - set after the class was made, while serving
         pass_on(error)
         report(error)
         return
-    keywords["stacklevel"] = keywords.get("stacklevel", 1) + OUR_FRAMES
-    log(tap, handler, wire, protocol, keywords)
+    log(tap, handler, wire, keywords)

@@ -18,7 +18,6 @@ from ..message.values import as_socket_protocol
 from ..shorten import describe_error, shorten
 
 __all__ = [
-    "Constants",
     "LoggerLike",
     "ProtocolLike",
     "ROLES",
@@ -148,96 +147,22 @@ class Tap:
             adapter.report_unheard()
         return False
 
-    def query(
-        self, wire: Any, fields: Dict[str, Any], constants: Optional[Constants] = None
-    ) -> None:
+    def query(self, wire: Any, fields: Dict[str, Any]) -> None:
         """Log a query.
 
         Args:
             wire: the DNS message.
             fields: the keywords of the adapter's methods.
-            constants: those that are the same in all messages of one socket; ``fields`` win.
         """
-        self._log(self._role.query, wire, fields, constants)
+        self._log(self._role.query, wire, fields)
 
-    def response(
-        self, wire: Any, fields: Dict[str, Any], constants: Optional[Constants] = None
-    ) -> None:
+    def response(self, wire: Any, fields: Dict[str, Any]) -> None:
         """Log a response; as `query`."""
-        self._log(self._role.response, wire, fields, constants)
+        self._log(self._role.response, wire, fields)
 
-    def _log(
-        self,
-        message_type: MessageType,
-        wire: Any,
-        fields: Dict[str, Any],
-        constants: Optional[Constants],
-    ) -> None:
+    def _log(self, message_type: MessageType, wire: Any, fields: Dict[str, Any]) -> None:
         try:
-            adapter = self._adapter
-            if constants is not None:
-                bound = self._bound_to(constants)
-                if bound is None:
-                    fields = {**constants.fields, **fields}
-                else:
-                    adapter = bound
-            adapter.log_message(message_type, wire, **fields)
+            self._adapter.log_message(message_type, wire, **fields)
         except BaseException as error:  # noqa: BLE001 - what a filter of the user's raises
             pass_on(error)
             report(error)
-
-    def _bound_to(self, constants: Constants) -> Optional[DnstapAdapter]:
-        """Return an adapter like ours that has these constants, too: its calls cost half.
-
-        None where one cannot be had: a subclass knows what it does with a call, and a value that
-        cannot be used, of a kind of socket that we do not know, costs its field only.
-        """
-        own = self._adapter
-        if type(own) is not DnstapAdapter:
-            return None
-        bound = constants.bound
-        if (
-            bound is None
-            or bound.own is not own
-            or bound.constants is not own.constants
-            or bound.adapter.level != own.level
-            or bound.adapter.logger is not own.logger
-        ):
-            more = {f"dns_{name}": value for name, value in constants.fields.items()}
-            try:
-                adapter = DnstapAdapter(own.logger, {**own.constants, **more}, level=own.level)
-            except (TypeError, ValueError):
-                return None
-            bound = constants.bound = _Bound(own, own.constants, adapter)
-        return bound.adapter
-
-
-class Constants:
-    """Keywords that are the same in all messages of one socket.
-
-    Args:
-        fields: the keywords.
-
-    Attributes:
-        bound: the adapter that was last made of an adapter and them.
-    """
-
-    __slots__ = ("bound", "fields")
-
-    def __init__(self, fields: Dict[str, Any]) -> None:
-        self.fields = fields
-        self.bound: Optional[_Bound] = None
-
-
-class _Bound(NamedTuple):
-    """An adapter with more constants than the one it was made from.
-
-    Attributes:
-        own: that one.
-        constants: its constants then.
-        adapter: the one with more.
-    """
-
-    own: DnstapAdapter
-    constants: Dict[str, object]
-    adapter: DnstapAdapter

@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 from pathlib import Path
-from typing import Any, List, Type
+from typing import Any, Dict, List, Type
 
 import pytest
 
@@ -248,3 +248,71 @@ def test_other_handlers_name_the_server(capture: Capture) -> None:
     for line in watching.lines:
         assert line.startswith("logged_servers.py handle: CLIENT_"), line
         assert "UDP example.org. IN A" in line, line
+
+
+def handler_of(sock: socket.socket, capture: Capture, adapter: DnstapAdapter) -> Any:
+    """Return a handler of a datagram that came through a socket."""
+    handler: Any = LoggedDatagrams.__new__(logged(LoggedDatagrams, capture, dnstap_logger=adapter))
+    handler.request, handler.client_address = (b"", sock), ("192.0.2.1", 1000)
+    return handler
+
+
+def test_what_a_program_changes_counts_from_the_next_message_on(capture: Capture) -> None:
+    """A buffer that is used again, and an adapter's constants, level and logger."""
+    wire = bytearray(question("www.example.org"))
+    sent = bytes(wire)
+    adapter = DnstapAdapter(capture.logger)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+
+        def log() -> None:
+            handler = handler_of(sock, capture, adapter)
+            handler.dnstap_query(wire)
+            handler.dnstap_response(wire)
+
+        log()
+        wire[:] = bytes(len(wire))
+        log()
+        adapter.extra = {"dns_identity": "another"}
+        log()
+        adapter.level = logging.DEBUG
+        log()
+        adapter.level = logging.INFO
+        adapter.logger = logging.Logger("nobody")
+        log()
+        messages = capture.messages(6)
+
+    assert [each.query_message or each.response_message for each in messages] == [
+        *[sent] * 2, *[bytes(wire)] * 4
+    ]  # fmt: skip
+    assert [each.identity == b"another" for each in messages] == [False] * 4 + [True] * 2
+
+
+class OwnAdapter(DnstapAdapter):
+    """An adapter of the program's own."""
+
+
+@pytest.mark.parametrize("keywords", [{}, {"query_zone": "org."}, {"stacklevel": 2}])
+@pytest.mark.parametrize("kind", [DnstapAdapter, OwnAdapter])
+def test_the_caller_is_named_whichever_way_a_message_goes(
+    kind: Type[DnstapAdapter], keywords: Dict[str, Any], capture: Capture
+) -> None:
+    """The frames of the library are left out, with keywords and in an adapter's subclass, too."""
+    watching = Watching()
+    capture.logger.addHandler(watching)
+    wire = question("www.example.org")
+
+    def serve(sock: socket.socket) -> None:
+        handler = handler_of(sock, capture, kind(capture.logger))
+        handler.dnstap_query(wire, **keywords)
+        handler.dnstap_response(bytearray(wire), **keywords)
+
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            serve(sock)
+    finally:
+        capture.logger.removeHandler(watching)
+
+    caller = "serve" if "stacklevel" not in keywords else "test_the_caller_is_named"
+    assert [
+        line.split(":")[0].startswith(f"{Path(__file__).name} {caller}") for line in watching.lines
+    ] == [True, True], watching.lines
