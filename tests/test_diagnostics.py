@@ -270,7 +270,7 @@ def test_a_handler_that_forks_does_not_wait_for_itself(monkeypatch: pytest.Monke
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="fork")
 def test_a_forked_child_has_a_desk_of_its_own() -> None:
-    """In a forked child, where the parent's thread is not, diagnostics are said all the same."""
+    """Diagnostics are logged in a forked child, which does not have the parent's thread."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:

@@ -99,7 +99,7 @@ def test_the_list_above_is_whole() -> None:
 
 
 def public_classes() -> List[Tuple[str, Type[Any]]]:
-    """Return the public classes, each with the path that is to be shown."""
+    """Return the public classes, each with the path that tracebacks must show."""
     found: Dict[Type[Any], str] = {}
     for module, name in PATHS:
         kind = getattr(sys.modules.get(module), name, None)

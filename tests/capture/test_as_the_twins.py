@@ -56,7 +56,7 @@ def test_sizes_as_the_twin(
 def test_times_as_the_twin(
     tmp_path: Path, clock: Clock, when: str, utc: bool, backups: int
 ) -> None:
-    """So are those of TimedRotatingFileHandler, with its times, for every unit."""
+    """Names and times are those of TimedRotatingFileHandler, for every unit."""
     with timed_twins(tmp_path, when, utc=utc, backupCount=backups) as twins:
         for number in range(12):
             twins.write(f"line {number}")
@@ -185,7 +185,7 @@ def test_unusable_arguments(tmp_path: Path, make: Any, error: Any, text: str) ->
 
 
 def test_logging_does_not_know_it(tmp_path: Path) -> None:
-    """A rotation is no handler: logging.shutdown has nothing to close, and no file is opened."""
+    """A rotation is not a handler: logging.shutdown does not close it, and no file is opened."""
     before = list(logging._handlerList)
     rotations = [SizeRotation(tmp_path / NAME, 1, 1), TimedRotation(tmp_path / NAME)]
     for rotation in rotations:

@@ -220,7 +220,7 @@ def test_the_tail_is_given_up(frame: bytes, limit: int) -> None:
 
 
 def test_a_tail_too_large_for_the_memory() -> None:
-    """A limit that no tail can allow for leads to the beginning; long frames are passed over."""
+    """If a tail would be too large, the file is read from the start; long frames are skipped."""
     limit = 33_000_000
     source = Periodic(data(payload_with(b"x" * 20_000_000)), 10, STOP_FRAME)
 
@@ -231,7 +231,7 @@ def test_a_tail_too_large_for_the_memory() -> None:
 
 @pytest.mark.parametrize("torn", [0, 100])
 def test_ten_gigabytes(torn: int) -> None:
-    """Of a large file no more is read than its tail, four of the largest frames."""
+    """Of a large file only the tail is read: four of the largest frames."""
     unit = b"".join(data(payload_with(os.urandom(120 + n % 90))) for n in range(2000))
     last = FRAME + (data(bytes(500))[:torn] if torn else STOP_FRAME)
     source = Periodic(unit, 10_000_000_000 // len(unit), last)
@@ -296,7 +296,7 @@ def test_frames_at_the_end_of_a_block() -> None:
 
 
 def test_frames_longer_than_a_block() -> None:
-    """What a frame holds is passed over unread, however long it is."""
+    """The payload of a frame is skipped and not read, however long it is."""
     large = data(payload_with(bytes(5_000_000)))
     stream = START_FRAME + FRAME + large + FRAME + large + UNKNOWN_FRAME + FRAME
     source = Source(stream + large[:-1])

@@ -202,7 +202,7 @@ def test_a_folder_in_the_place_of_the_oldest_backup(
     folder = tmp_path / f"{NAME}.{backups}"
     (folder / "inside").mkdir(parents=True)
     for _ in range(3):
-        # A free place below would be filled; there is none.
+        # A free place below would be filled, but there is not one.
         with pytest.raises(OSError):  # noqa: PT011 - EISDIR or EPERM, by system
             rotation.roll()
         assert texts(tmp_path) == ["folder", *lines]
@@ -217,7 +217,7 @@ def test_a_folder_in_the_place_of_the_oldest_backup(
 def test_an_existing_backup_is_never_deleted(
     tmp_path: Path, clock: Clock, kind: str, rotator: Any
 ) -> None:
-    """What has the new backup's name stays, the file goes on, and rolls over at the next time."""
+    """A file with the new backup's name stays; the capture goes on, and rolls over next time."""
     rotation = TimedRotation(tmp_path / NAME, "H")
     rotation.rotator = rotator
     target = tmp_path / f"{NAME}.2026-01-31_13"  # 12:00 UTC is 13:00 in Central Europe
@@ -260,7 +260,7 @@ def test_a_refused_rollover_at_the_very_second(tmp_path: Path, clock: Clock) -> 
 
 
 def test_an_old_backup_that_cannot_be_deleted(tmp_path: Path, clock: Clock) -> None:
-    """The rollover is done all the same, not to be done again, and a later one deletes it."""
+    """The rollover is done nevertheless and not repeated, and a later one deletes the file."""
     rotation = TimedRotation(tmp_path / NAME, "H", backupCount=1)
     folder = tmp_path / f"{NAME}.2020-01-01_00"
     folder.mkdir()

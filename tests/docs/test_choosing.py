@@ -46,7 +46,7 @@ def captured(folder: Path) -> List[DnstapMessage]:
 
 
 def test_privacy(tmp_path: Path) -> None:
-    """Addresses are cut, then pseudonyms; then names that are nobody's business are left out."""
+    """Addresses are cut, then made pseudonyms; then records with private names are left out."""
     cut, pseudonyms, names_left_out = PRIVACY
     log_www, log_clinic = f"\nlog({WWW}, '192.0.2.77')\n", f"\nlog({CLINIC}, '192.0.2.77')\n"
 

@@ -1,4 +1,4 @@
-"""The page of diagnostics has every line that the library can say, and every reason in it.
+"""The page of diagnostics has every line that the library can log, and every reason in it.
 
 The lines are found in the source itself: all calls that report one, with their kind, their levels
 and what of their text is fixed.
@@ -161,7 +161,7 @@ def test_a_reason_of_the_system_is_there(reason: str) -> None:
 
 @pytest.mark.parametrize(("place", "reason"), [found for found in raised() if len(found[1]) > 3])
 def test_a_reason_of_ours_is_there(place: str, reason: str) -> None:
-    """So is what the library says where it gives up by itself."""
+    """The reasons that the library writes itself are on the page, too."""
     assert reason in REASONS, place
 
 

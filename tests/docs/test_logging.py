@@ -27,7 +27,7 @@ FILE_CONFIG_INI = example("logging.md", "ini")
 
 
 def test_quick_start_delivers(tmp_path: Path, collector: Collector) -> None:
-    """The quick start, as it stands there, brings a query and its response to the collector."""
+    """The quick start, as printed, sends a query and its response to the collector."""
     run(tmp_path, QUICK_START)
 
     query, response = collector.messages

@@ -35,7 +35,7 @@ SIGNALS = example("howto/systemd.md", "python")
 
 
 def test_systemd_takes_the_units(tmp_path: Path) -> None:
-    """systemd-analyze has nothing to say against them; only the interpreter's path is ours."""
+    """systemd-analyze accepts them; only the interpreter's path is changed."""
     program = require_program("systemd-analyze")
     require_program("fstrm_capture")
     for name, unit in UNITS.items():

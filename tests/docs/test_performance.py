@@ -82,7 +82,7 @@ def test_the_plots_are_made_of_the_results(tmp_path: Path) -> None:
 
 
 def test_the_example_logs_without_a_record(capture: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the page advises takes the way without a LogRecord, and the query arrives."""
+    """The page's example makes no LogRecord, and the query arrives."""
     logger = logging.Logger("dns")
     namespace: Dict[str, Any] = {}
     code = EXAMPLE.replace("unix:///run/dnstap.sock", str(capture))

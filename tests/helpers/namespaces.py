@@ -41,7 +41,7 @@ def in_namespaces(
             what the body gets.
         kinds: of the namespaces, as unshare(1) calls them.
     """
-    # Whoever is not root becomes it in a user namespace.
+    # Other users become root in a user namespace.
     as_root = [] if os.geteuid() == 0 else ["--map-root-user"]
     unshare = ["unshare", *as_root, *(f"--{kind}" for kind in kinds)]
 

@@ -71,7 +71,7 @@ def rows_of(text: str, first_heading: str) -> List[List[str]]:
 
 
 def names(cell: str) -> List[str]:
-    """Return what stands in backquotes in a cell."""
+    """Return the texts in backquotes in a cell."""
     return CODE.findall(cell)
 
 
@@ -107,7 +107,7 @@ def sections(page: Path) -> Dict[str, str]:
 # -- running examples ------------------------------------------------------------------------------
 
 DEADLINE = 60  # seconds for a program: generous, since nothing here is a matter of speed
-SOCKET = "unix:///run/dnstap.sock"  # the address that stands in the examples for the user's own
+SOCKET = "unix:///run/dnstap.sock"  # the address that the examples have for the user's own
 
 LOG_ONE = """
 logging.getLogger("dns").info("query", extra={

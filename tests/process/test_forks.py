@@ -35,7 +35,7 @@ print(bool(here[0]))
 
 @pytest.mark.parametrize("make", ["_make_page", "_Process"])
 def test_a_forked_child_is_seen_until_it_has_settled(make: str) -> None:
-    """The child is seen once, and not when it has settled; its parent goes on as it was."""
+    """A fork is seen until the child marks itself; the parent is not affected."""
     script = SCRIPT.format(make=make)
     printed = run_python(script)
 

@@ -121,7 +121,7 @@ def test_a_callback_that_returns_while_it_is_cut_off(
     dup2 = os.dup2
 
     def dup2_later(spare: int, number: int, inheritable: bool = True) -> int:
-        gate.set()  # the callback returns in just this moment, and its thread comes to its end
+        gate.set()  # the callback returns just now, and its thread ends
         thread.join(1.0)
         taken.append(os.open(tmp_path / "file", os.O_RDONLY))
         return dup2(spare, number, inheritable)

@@ -44,7 +44,7 @@ def test_tls(make: Make, inbox: Inbox, authority: Authority) -> None:
 def test_tls_with_client_certificates(
     make: Make, inbox: Inbox, authority: Authority, said: Said
 ) -> None:
-    """A context that asks for certificates is obeyed: with one it works, without it is said."""
+    """If the context asks for client certificates, senders without one are refused and reported."""
     receiver = make(TLS, ssl_context=authority.server(ask_client=True))
 
     with Client(receiver, authority.client(with_certificate=True)) as client:
@@ -61,7 +61,7 @@ def test_tls_with_client_certificates(
 def test_tls_shakes_hands_outside_the_accept_loop(
     make: Make, inbox: Inbox, authority: Authority, said: Said
 ) -> None:
-    """Clients that say nothing, or speak no TLS, on a TLS port keep nobody waiting."""
+    """Clients that send nothing, or no TLS, to a TLS port do not delay others."""
     receiver = make(TLS, ssl_context=authority.server(), handshake_timeout=2.0)
 
     with Client(receiver) as silent, Client(receiver) as plain:

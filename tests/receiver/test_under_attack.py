@@ -40,7 +40,7 @@ LONG = 600.0
 def test_silent_connections_shut_nobody_out(
     make: Make, inbox: Inbox, unix: str, said: Said, scheme: str
 ) -> None:
-    """Where all places are taken, the oldest of those that say nothing gives way, and no other."""
+    """If all places are taken, only the oldest connection that sent nothing is closed."""
     authority = Authority() if scheme == "tls" else None
     receiver = make(
         {"unix": unix, "tcp": TCP, "tls": TLS}[scheme],
@@ -94,7 +94,7 @@ def test_who_has_begun_to_shake_hands_gives_way_last(make: Make, inbox: Inbox, u
 
 
 def test_streams_keep_their_places(make: Make, inbox: Inbox, unix: str, said: Said) -> None:
-    """Who has sent START is never put out, however many knock; they are refused, and said once."""
+    """A connection that has sent START is never closed for another; the others are refused."""
     receiver = make(unix, max_connections=2, handshake_timeout=LONG, report_interval=LONG)
 
     with Client(receiver) as one, Client(receiver) as two:

@@ -115,7 +115,7 @@ OBSTACLES: Dict[str, Obstacle] = {
 
 @pytest.mark.parametrize("obstacle", OBSTACLES.values(), ids=OBSTACLES)
 def test_by_size(obstacle: Obstacle, capture: Path, said: Said) -> None:
-    """The stream goes on in the same file, said once; without the obstacle it is rolled over."""
+    """The stream goes on in the same file, which is reported once; then the rollover works."""
     handler = RotatingDnstapHandler(capture, maxBytes=SIZE, backupCount=1, **CAREFUL)
     obstacle.place(handler)
     with Load(handler) as load:
@@ -161,7 +161,7 @@ def test_by_time(name: str, capture: Path, said: Said) -> None:
 
 
 def check_failing(handler: Rotating, load: Load, obstacle: Obstacle, said: Said) -> None:
-    """Wait for the rollover to fail; check that it is said, and that the stream goes on."""
+    """Wait for the rollover to fail; check that it is reported, and that the stream goes on."""
     assert obstacle.said in said.wait_for(FAILED)
     load.wait_for_more(1000)
     stats = handler.stats()

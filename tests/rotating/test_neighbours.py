@@ -20,7 +20,7 @@ from tests.rotating.load import backups, by_thread, log, marks
 
 
 def test_two_handlers_of_one_path(capture: Path) -> None:
-    """Whoever gets the next file, no record of either is lost, and every file is whole."""
+    """No record of either handler is lost, and every file is whole."""
     number = 400
     pair = [
         RotatingDnstapHandler(

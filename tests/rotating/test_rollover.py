@@ -130,7 +130,7 @@ def test_without_limits_it_can_be_asked_for(capture: Path) -> None:
 
 
 def test_without_backups_it_is_said_that_there_is_none(capture: Path, said: Said) -> None:
-    """With backupCount=0 there is no name to move the capture to: it goes on, and that is said."""
+    """With backupCount=0 the capture cannot be moved: it goes on, and that is reported."""
     handler = RotatingDnstapHandler(capture, maxBytes=100)
     log(handler, 1)
 

@@ -202,7 +202,7 @@ def without_privileges() -> List[str]:
 
 
 def test_a_folder_without_write_permission(tmp_path: Path) -> None:
-    """Where nothing may be renamed the stream goes on in its file, until that is allowed."""
+    """While nothing can be renamed, the stream goes on in its file."""
     folder = tmp_path / "captures"
     folder.mkdir()
     done = subprocess.run(

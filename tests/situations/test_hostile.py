@@ -1,4 +1,4 @@
-"""Whoever reads a capture or a stream of somebody else's: no DNS message in it takes long."""
+"""No DNS message in somebody else's capture or stream takes long to read."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ def test_the_shell_changes_nothing(shell: str, tmp_path: Path) -> None:
 
 
 def test_variables_are_left_out() -> None:
-    """None of them is set here, whoever started these tests; messages are in English."""
+    """These variables are not set in the tests' environment; messages are in English."""
     assert [name for name in HAVE_EFFECTS if name in os.environ] == []
     assert os.environ["LC_ALL"] == "C.UTF-8"
 

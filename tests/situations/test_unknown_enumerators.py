@@ -178,7 +178,7 @@ def test_another_process_reads_what_was_pickled() -> None:
 
 
 def test_made_up_types_take_no_memory() -> None:
-    """Of more types than are kept each is right, and the latest one is the same in its copies."""
+    """Even with more types than are kept, each is right, and the latest one equals its copies."""
     for number in range(1000, 1000 + 3 * enums.MOST_KEPT):
         member = read(payload(number)).message_type
         assert (member.name, member.value) == (f"TYPE{number}", number)

@@ -305,7 +305,7 @@ def test_wrong_arguments_are_named(
     [("dns", r"logging.getLogger\('dns'\)"), (logging, r"logging.getLogger\(\)")],
 )
 def test_the_name_of_a_logger_gets_a_hint(value: Any, hint: str) -> None:
-    """Who gives the adapter a logger's name, or logging itself, reads what to write instead."""
+    """If the adapter gets a logger's name, or logging itself, the error says what to write."""
     with pytest.raises(TypeError, match=hint):
         DnstapAdapter(value)
 
@@ -373,7 +373,7 @@ def test_what_is_like_a_logger_is_taken(
 
 
 def test_a_proxy_of_a_logger_is_taken() -> None:
-    """An object that looks its attributes up in a logger is as good as one."""
+    """An object that delegates its attributes to a logger is accepted like one."""
     assert DnstapAdapter(by_name("Proxy")).logger is not LOGGER
 
 

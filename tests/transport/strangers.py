@@ -14,7 +14,7 @@ PRECIOUS = b"precious"
 class Stranger:
     """A socket of the program's, put in the place of a descriptor, as by a double close.
 
-    Bytes lie unread in it. It blocks, so that whoever reads them twice hangs for ever.
+    Bytes lie unread in it. It blocks, so a second read hangs for ever.
     """
 
     def __init__(self, number: int) -> None:

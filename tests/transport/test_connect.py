@@ -132,7 +132,7 @@ def test_nothing_listens_on_the_port() -> None:
 
 
 def test_the_next_address_is_tried() -> None:
-    """Of several addresses of a name, one that refuses is followed by the next."""
+    """If one of a name's addresses refuses, the next one is tried."""
     with Peer(listen_tcp(), echo) as address:
         resolver = resolver_to(("127.0.0.1", unused_port()), (address.host, address.port))
         named = address._replace(host="collector.example")

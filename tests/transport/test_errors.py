@@ -103,7 +103,7 @@ def test_no_permission(tmp_path: Path) -> None:
 
 
 def test_a_second_writer_still_waits(capture: Path) -> None:
-    """That somebody has the file is no error of the constructor, nor taken for another one."""
+    """A locked file is not an error of the constructor, and is not confused with another error."""
     first = DnstapHandler(capture)
     second = DnstapHandler(capture)
     with pytest.raises(FileLocked) as caught:
@@ -143,7 +143,7 @@ def test_a_full_disk() -> None:
 
 
 def test_a_refused_connection_is_wrapped_once() -> None:
-    """The address stands there once, and the cause is the system's error."""
+    """The text has the address once, and the cause is the system's error."""
     address = Address("tcp", host="127.0.0.1", port=unused_port())
 
     with pytest.raises(OSError, match="refused") as caught:

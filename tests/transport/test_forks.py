@@ -114,7 +114,7 @@ def test_a_tls_handshake_under_way() -> None:
 
 
 def test_a_file(tmp_path: Path) -> None:
-    """The child closes the descriptor, whoever had opened the file, and the lock stays."""
+    """The child closes its descriptor of any opened file, and the lock stays."""
     path = tmp_path / "capture.fstrm"
     transport = FileTransport(path)
 

@@ -65,7 +65,7 @@ def test_no_call_touches_what_is_not_ours(
 
 
 def test_close_alone_touches_nothing(link: Link) -> None:
-    """Nor does an end that nothing came before; all may be unread."""
+    """close() alone does not touch the stranger; everything may be unread."""
     link.transport.send(b"x" * 1000)
     stranger = Stranger(link.transport.fileno())
 
@@ -86,14 +86,14 @@ def test_a_descriptor_that_is_closed_only(link: Link) -> None:
 
 
 def test_a_wait_notices_it(link: Link) -> None:
-    """Whoever waits for the peer without any limit does not go on at the stranger's."""
+    """A wait without a limit ends, and does not go on at the stranger's socket."""
     link.transport.timeout = 3600
 
     check_wait(link.transport, link.transport.receive)
 
 
 def test_a_handshake_notices_it() -> None:
-    """Nor does a TLS handshake that the peer does not answer."""
+    """A TLS handshake that the peer does not answer does not touch the stranger."""
     ours, theirs = socket.socketpair()
     context = TlsOptions().make_context()
     tls = context.wrap_socket(ours, do_handshake_on_connect=False, server_hostname="localhost")
@@ -147,7 +147,7 @@ def test_a_wait_for_room_in_a_unix_backlog(tmp_path: Path) -> None:
 
 
 def test_a_wait_for_a_tcp_connection() -> None:
-    """Nor is a stranger waited for, whoever does not answer."""
+    """A stranger is not waited for in place of a peer that does not answer."""
     check_connecting(listen_tcp(backlog=0))
 
 

@@ -55,7 +55,7 @@ class Dns:
         return answer
 
     def finish(self) -> None:
-        """Answer whoever still waits."""
+        """Answer all that still wait."""
         self.speaks.set()
         for thread in self.threads:
             thread.join(DEADLINE)

@@ -232,7 +232,7 @@ def test_captures_of_others_are_continued(by: Callable[[Path], Path], tmp_path: 
 def test_a_capture_that_was_moved_before_the_first_record(
     capture: Path, tmp_path: Path, reopen: bool
 ) -> None:
-    """One that had lost its STOP gets it all the same, whoever notices the move first."""
+    """A file that was moved away without its STOP still gets it."""
     moved = tmp_path / "moved"
     capture.write_bytes(UNSTOPPED)
     handler = DnstapHandler(capture)

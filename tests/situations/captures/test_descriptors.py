@@ -106,7 +106,7 @@ def check_untouched(victim: Path, number: int) -> None:
 def test_another_files_descriptor_when_the_handler_closes(
     capture: Path, content: bytes, records: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither START nor STOP goes there, nothing is cut off, and the descriptor stays open."""
+    """START and STOP are not written to it, nothing is cut off, and the descriptor stays open."""
     monkeypatch.setattr(
         dnstap_logging.delivery.delivery, "IDLE_INTERVAL", 3600.0
     )  # noticed by nothing else

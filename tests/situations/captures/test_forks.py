@@ -183,7 +183,7 @@ def test_the_lock_survives_the_children(
 
 @contextlib.contextmanager
 def child_that_stays(parent: Program) -> Iterator[None]:
-    """Fork a child that has nothing to do; in the end it must still be there, and is killed."""
+    """Fork a child that only waits; at the end check that it is alive, and kill it."""
     parent.do("""
         import select
         forked = os.pipe()

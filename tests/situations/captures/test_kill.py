@@ -1,4 +1,4 @@
-"""A writer that is killed, and the torn capture that it leaves: the next one goes on behind it."""
+"""A killed writer leaves a torn capture, and the next writer continues it."""
 
 from __future__ import annotations
 
@@ -194,7 +194,7 @@ def test_zeros_at_the_end_are_cut_off(capture: Path, sample: bytes, zeros: int, 
 
 
 def test_a_frame_that_promises_more_than_there_is_is_cut_off(capture: Path, sample: bytes) -> None:
-    """Of the largest frame that readers take only the length may have been written."""
+    """A frame of which only the length was written is cut off, even of the largest size."""
     torn = sample[: -len(control(STOP))] + (1 << 20).to_bytes(4, "big") + b"x" * 100
 
     continue_capture(capture, torn, "new")
@@ -217,7 +217,7 @@ LARGE = 70 * 1024 * 1024
 
 
 def test_a_large_capture_goes_on(capture: Path) -> None:
-    """A capture of which only the end is looked at goes on behind its last whole frame."""
+    """A capture of which only the tail is read is continued after its last whole frame."""
     payload = dnstap_payload(0) + b"\x1a\x80\x80\x04" + b"x" * 65536  # extra once more: it wins
     count = LARGE // (4 + len(payload)) + 1
     with capture.open("wb") as file:

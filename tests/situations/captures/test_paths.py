@@ -33,7 +33,7 @@ def test_a_new_file_is_not_for_everybody(capture: Path, umask: int, expected: in
 
 @pytest.mark.parametrize("mode", ["a", "w"])
 def test_an_existing_file_keeps_its_permissions(capture: Path, mode: str) -> None:
-    """Whoever made the file knows who is to read it, also when it is emptied."""
+    """An existing file keeps its permissions, also when it is emptied."""
     capture.write_bytes(STREAM)
     capture.chmod(0o664)
 

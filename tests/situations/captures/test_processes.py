@@ -79,7 +79,7 @@ def test_restarts_that_overlap_lose_nothing(capture: Path) -> None:
 def test_a_writer_that_is_killed_frees_the_file(
     capture: Path, pair: Tuple[Program, Program]
 ) -> None:
-    """Who waits goes on with the stream of a process that was killed."""
+    """A waiting handler continues the capture of a process that was killed."""
     first, second = pair
     first.do(f"attach({str(capture)!r})")
     first.do("log('first')")
@@ -117,7 +117,7 @@ def test_a_second_handler_of_one_process_waits_as_well(
 
 
 def test_who_waits_without_a_record_ends_at_once(capture: Path) -> None:
-    """A handler that never got the lock, and has nothing to write, leaves the file alone."""
+    """A handler that never got the lock, and has no records, does not change the file."""
     first = DnstapHandler(capture)
     log_mark(first, "first")
     assert first.flush()
@@ -164,7 +164,7 @@ def test_a_reloaders_second_process_writes_with_delay(
 def test_a_lock_that_passes_soon_is_no_warning(
     capture: Path, said: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nor is that of a handler that is closed meanwhile: nobody waits any more."""
+    """A lock is not reported either if the handler is closed meanwhile."""
     monkeypatch.setattr(dnstap_logging.delivery.connection, "LOCK_GRACE", 1000.0)
     first = DnstapHandler(capture)
     closed, second = DnstapHandler(capture), DnstapHandler(capture, reconnect_interval=0.001)

@@ -78,7 +78,7 @@ class Actor(Steps):
                 self.process.violations.append(f"{thread} does not end")
 
     def _settle(self) -> None:
-        """All is well: whatever was accepted must go on now."""
+        """The faults are over: all accepted records must be delivered now."""
         handler = self.tapped.handler
         if not self.process.timed("the last flush", lambda: handler.flush(END_SECONDS)):
             stats = self.tapped.books.look()

@@ -99,7 +99,7 @@ MEDDLING: Dict[str, Callable[[Path], ContextManager[None]]] = {
 def meddle(
     capture: Path, moments: Sequence[Tuple[float, float, str]], calm: threading.Event
 ) -> None:
-    """Do what the plan says at its moments, until all is to be well."""
+    """Do what the plan says, at its times, until the faults end."""
     began = time.monotonic()
     for begin, end, name in moments:
         if name not in MEDDLING or calm.wait(max(0.0, began + begin - time.monotonic())):

@@ -67,7 +67,7 @@ class Session:
     Args:
         sock: accepted; of TLS, after its handshake.
         name: where what it reads is stored, without a suffix.
-        calm: this path exists once all is to be well.
+        calm: this path exists once the faults have ended.
         ending: set when the collector is to end in order.
         rng: for what the plan leaves open.
     """
@@ -96,11 +96,11 @@ class Session:
 
     @property
     def calm(self) -> bool:
-        """Whether all is to be well from now on."""
+        """Whether the faults have ended."""
         return self._calm.exists()
 
     def pause(self, seconds: float) -> None:
-        """Do nothing for so long, or until all is to be well."""
+        """Wait so long, or until the faults end."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and not self.calm and not self._ending.is_set():
             self._ending.wait(min(SLICE, seconds))

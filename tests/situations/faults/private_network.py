@@ -32,7 +32,7 @@ class PrivateNetwork:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         _ip("link", "set", "lo", "up")
-        # What is sent there and is nobody's address comes back in, and is thrown away.
+        # Packets to unused addresses in it come back, and are dropped.
         _ip("route", "add", NETWORK, "dev", "lo")
         Path("/proc/sys/net/ipv4/tcp_retries2").write_text(str(FEW_RETRIES))
 

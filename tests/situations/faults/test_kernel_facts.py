@@ -102,7 +102,7 @@ def test_a_reset_is_told_once(
 
 
 def test_poll_tells_of_a_reset_and_leaves_it(kind: str, tmp_path: Path) -> None:
-    """POLLERR stands for a reset that nobody was told of yet; an orderly end has none."""
+    """POLLERR shows a reset that no call has returned yet; an orderly end does not set it."""
     with Obedient(kind, tmp_path) as peer:
         peer.write(WRITTEN)
         peer.kill()

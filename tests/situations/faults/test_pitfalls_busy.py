@@ -1,4 +1,4 @@
-"""More records than can be delivered: reported now and then, bounded, and in nobody's way."""
+"""More records than can be delivered: memory is bounded, calls are fast, and drops reported."""
 
 from __future__ import annotations
 

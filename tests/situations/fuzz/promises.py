@@ -1,4 +1,4 @@
-"""What holds for every input, whoever made it up: hypothesis or atheris.
+"""What holds for every input, from hypothesis or atheris.
 
 Each function takes bytes, hands them to one part of the package, and fails with an AssertionError
 if a promise is broken; any other exception that comes out is one that the part must not raise.

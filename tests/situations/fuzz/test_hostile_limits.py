@@ -73,7 +73,7 @@ CLAIMS = [FOUR_GIB, ESCAPE + FOUR_GIB, FIELD, ESCAPE + struct.pack(">I", 513)]
 @pytest.mark.parametrize("claim", CLAIMS, ids=["data", "control", "field", "513"])
 @pytest.mark.parametrize("before", [b"", START, READY, READY + START, START + STOP])
 def test_a_claim_takes_no_memory(claim: bytes, before: bytes) -> None:
-    """Whoever announces 4 GiB is refused from the announcement, in every state of every reader."""
+    """A frame of 4 GiB is refused at its length, in every state of every reader."""
 
     def claim_from(session: Any, good: bytes) -> None:
         with pytest.raises(RemoteProtocolError):
@@ -98,7 +98,7 @@ def test_a_claim_takes_no_memory(claim: bytes, before: bytes) -> None:
 
 
 def test_a_failed_session_keeps_nothing_more() -> None:
-    """Whoever goes on feeding a session that has failed fills no memory."""
+    """Bytes that a failed session is given take no memory."""
     session = ReaderSession(DNSTAP_CONTENT_TYPE)
     session.receive(FOUR_GIB)
     with pytest.raises(RemoteProtocolError):

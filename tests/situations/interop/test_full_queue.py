@@ -48,7 +48,7 @@ def test_the_overflow_is_dropped_and_counted(tmp_path: Path, said: Said) -> None
 
 
 def test_lines_come_once_an_interval(tmp_path: Path, said: Said) -> None:
-    """While drops go on, there is one line an interval, and together they name every drop."""
+    """While records are dropped, there is one line an interval; together they count every drop."""
     interval = 0.5
     address = free_address("unix", tmp_path)
     options = {"report_interval": interval, "close_timeout": 0.1}

@@ -97,7 +97,7 @@ def _name(value: object) -> Optional[str]:
     ids=_name,
 )
 def test_a_wrong_speaker(behave: Behaviour, hints: List[str], said: Said) -> None:
-    """Whatever answers, one line says what it did; memory does not grow; the tries go on."""
+    """Whatever answers, one line says what it did; memory does not grow; it is tried again."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with Speaker(behave) as speaker:
         lines = meet(speaker, said)
@@ -150,7 +150,7 @@ def test_an_alert_of_tls(said: Said) -> None:
 
 
 def test_openssl_s_server_on_a_tcp_address(said: Said, tmp_path: Path) -> None:
-    """So does OpenSSL's own server: nothing is written, and one line says what did not come."""
+    """OpenSSL's own server: nothing is written, and one line says that ACCEPT did not come."""
     with OpensslServer(make_pki(tmp_path)) as server:
         address = server.address.replace("tls://", "tcp://")
         server.wait_until_it_listens()

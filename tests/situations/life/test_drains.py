@@ -1,4 +1,4 @@
-"""Where no writer thread can be started, or Ctrl-C comes in between: whoever flushes delivers."""
+"""If no writer thread can be started, or Ctrl-C interrupts it, flush() delivers."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_a_flush_without_end_ends_where_no_thread_can_be_started(tmp_path: Path)
 
 
 def test_ctrl_c_in_a_rotator_of_the_main_thread(tmp_path: Path) -> None:
-    """The rollover is given up, the stream goes on in the same file, and no record is lost."""
+    """The rollover is cancelled, the stream goes on in the same file, and no record is lost."""
     capture = tmp_path / "capture.fstrm"
     books = run(
         """

@@ -1,4 +1,4 @@
-"""User code that raises what is no Exception: it ends nothing; what is the program's goes on."""
+"""User code that raises BaseExceptions ends nothing; those for the program are passed on."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def test_what_the_handler_calls_raises(
 def test_an_interrupt_goes_on_to_the_program(
     handler: DnstapHandler, logger: logging.Logger, place: str, error: BaseException
 ) -> None:
-    """Ctrl-C, and what cancels a task, leave the log call; the record is counted all the same."""
+    """Ctrl-C and the cancellation of a task leave the log call; the record is still counted."""
     PLACES[place](handler, error)
     with pytest.raises(type(error)):
         logger.info("query", extra=GOOD)
@@ -299,7 +299,7 @@ def test_a_namer_or_rotator_that_raises(
 
 @all_errors
 def test_a_receiver_callback_that_raises(tmp_path: Path, error: BaseException, said: Said) -> None:
-    """The stream goes on, and each call that raised is counted; before_finish keeps FINISH back."""
+    """The stream goes on, and each call that raised is counted; after before_finish, no FINISH."""
     asked: List[object] = []
 
     def on_message(message: object) -> None:

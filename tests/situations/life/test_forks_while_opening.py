@@ -139,7 +139,7 @@ def test_no_child_holds_a_connection(tmp_path: Path, scheme: str) -> None:
 
 
 def test_no_child_holds_what_a_receiver_has(tmp_path: Path) -> None:
-    """Neither its listening socket nor a connection: senders would wait for the child."""
+    """A child holds neither its listening socket nor a connection: senders would wait for it."""
     over = threading.Event()
 
     def call_again_and_again() -> None:

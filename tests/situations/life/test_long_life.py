@@ -27,7 +27,7 @@ RECONNECTS = 100
 def test_counters_are_exact_under_sixteen_threads(
     logger: logging.Logger, capture: Path, overflow: str
 ) -> None:
-    """Of 100,000 records of 16 threads each is in the capture or counted, at every moment."""
+    """Each of 100,000 records of 16 threads is in the capture or counted, at every moment."""
     handler = DnstapHandler(capture, queue_size=500, overflow=overflow, close_timeout=60)
     logger.addHandler(handler)
     each = 100_000 // 16

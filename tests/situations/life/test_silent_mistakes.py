@@ -89,7 +89,7 @@ def test_each_line_is_shown_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("buffered", [False, True])
 def test_the_programs_own_warnings(tmp_path: Path, buffered: bool) -> None:
-    """That only dnstap handlers get them is said once, and not for lines below WARNING."""
+    """It is reported once that only dnstap handlers get them, and not for lines below WARNING."""
     script = """
 if BUFFERED:
     import logging.handlers
