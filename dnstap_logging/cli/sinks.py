@@ -202,7 +202,7 @@ class StreamSink(_OutputSink):
         self._beginning = self._session.start()
 
     def _put(self, item: bytes) -> None:
-        super()._put(self._session.header(len(item)) + item)
+        super()._put(self._session.frame(item))
 
     def close(self) -> None:
         """Write STOP, and let it go out if its reader takes it soon."""

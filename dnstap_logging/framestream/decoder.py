@@ -1,7 +1,7 @@
 """Turn bytes, in portions of any size, into frames.
 
-`FrameDecoder` knows lengths and limits, but not states: the sessions, which own one decoder each,
-check whether a frame is legal where it comes. Only one thread at a time may use it.
+`FrameDecoder` knows lengths and limits, but not states: the sessions check which frames are legal.
+One thread at a time.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _length_at = LENGTH.unpack_from
 
 
 class FrameDecoder:
-    """Takes bytes in any portions and gives back frames, in time linear in the bytes.
+    """Take bytes in any portions and return frames, in time linear in the bytes.
 
-    A length is judged from its own four bytes, before anything is kept for what it announces. An
-    error consumes nothing: each later call finds the same frame and raises again.
+    A frame that is too long is refused by its length, before its bytes are kept. An error consumes
+    nothing: each later call finds the same frame and raises again.
 
     Args:
-        max_frame_size: most bytes of a data frame's payload; 0 where no data frame is legal at
-            all. It may be changed between two frames.
+        max_frame_size: most bytes of a data frame's payload; 0: no data frame is legal. It may be
+            changed between two frames.
 
     Raises:
         ValueError: max_frame_size is negative.
@@ -46,15 +46,15 @@ class FrameDecoder:
         if max_frame_size < 0:
             raise ValueError(f"max_frame_size={max_frame_size}: must be 0 or more")
         self.max_frame_size = max_frame_size
-        # Frames are cut out of _buffer, immutable bytes read at _at, so that a payload is copied
-        # once. What is fed meanwhile gathers in _tail, and is joined only when the frame that is
-        # waited for is whole: a frame costs a few joins, however many portions it came in.
+        # Frames are cut out of _buffer at _at, so that a payload is copied once. What is fed
+        # meanwhile is added to _tail, and joined when the next frame is complete: a few joins for
+        # each frame, in however many portions it comes.
         self._buffer = b""
         self._tail = bytearray()
         self._at = 0  # where the next frame begins in _buffer
         self._start = 0  # where the last frame was looked for
         self._base = 0  # where _buffer begins in the stream
-        self._needed = _LENGTH_SIZE  # bytes that the next step of decoding cannot do without
+        self._needed = _LENGTH_SIZE  # bytes that the next step of decoding needs
 
     @property
     def offset(self) -> int:
@@ -63,19 +63,19 @@ class FrameDecoder:
 
     @property
     def frame_offset(self) -> int:
-        """Where the frame begins that was last returned, refused or waited for."""
+        """Where the frame begins that was returned, refused or incomplete at the last call."""
         return self._base + self._start
 
     @property
     def buffered(self) -> int:
-        """Bytes fed and not yet consumed; 0 at the boundary of two frames."""
+        """Bytes fed and not yet consumed; 0 between two frames."""
         return len(self._buffer) - self._at + len(self._tail)
 
     def feed(self, data: bytes) -> None:
         """Take the next portion of the stream.
 
         Args:
-            data: any number of bytes; all that was fed is kept until `next_frame` consumes it.
+            data: any number of bytes.
         """
         if self.buffered:
             self._tail += data
@@ -83,7 +83,7 @@ class FrameDecoder:
             self._rebase(bytes(data))
 
     def take_rest(self) -> bytes:
-        """Return what was fed and not consumed, and forget it."""
+        """Return and remove what was fed and not consumed."""
         rest = self._buffer[self._at :] + bytes(self._tail)
         self._buffer = self._buffer[: self._at]
         self._tail.clear()
@@ -97,8 +97,7 @@ class FrameDecoder:
 
         Raises:
             FrameTooLarge: a length is above its limit.
-            RemoteProtocolError: a control frame is malformed, or a data frame comes where none is
-                legal. All of Frame Streams' own rules on bytes end in these two.
+            RemoteProtocolError: a control frame is malformed, or a data frame is not legal here.
         """
         at = self._start = self._at
         buffer = self._buffer
@@ -122,11 +121,10 @@ class FrameDecoder:
         return buffer[at:end]
 
     def next_payloads(self) -> Iterator[bytes]:
-        """Yield the payloads of the whole data frames that come next, as far as they are at hand.
+        """Yield the payloads of the complete data frames that come next.
 
-        The same as `next_frame` would return, without its checks of state: this takes half the
-        time. Call it right after `next_frame` has returned a data frame, and `next_frame` again
-        after it, for whatever is not a whole data frame within its limit.
+        In half the time of `next_frame`. Call it right after `next_frame` has returned a data
+        frame, and then `next_frame` again, which handles everything else.
         """
         while True:
             buffer, at = self._buffer, self._at
@@ -142,7 +140,7 @@ class FrameDecoder:
             yield buffer[body:end]
 
     def _next_control(self, at: int) -> Optional[Frame]:
-        """Return the control frame whose escape is at `at`, or None if it is not whole yet."""
+        """Return the control frame whose escape is at `at`, or None if it is incomplete."""
         buffer = self._buffer
         body = at + CONTROL_HEADER_SIZE
         if body > len(buffer):
@@ -162,19 +160,19 @@ class FrameDecoder:
         return frame
 
     def _wait_for(self, size: int) -> Optional[Frame]:
-        """Go on with a frame that needs `size` bytes; None if they are not there yet."""
+        """Return the frame that needs `size` bytes; None if they are not there yet."""
         self._needed = size
         return None if self.buffered < size else self.next_frame()
 
     def _rebase(self, buffer: bytes) -> bytes:
-        """Go on in another buffer, which begins where the next frame begins."""
+        """Replace the buffer by one that begins with the next frame."""
         self._base += self._at
         self._at = self._start = 0
         self._buffer = buffer
         return buffer
 
     def _refuse(self, size: int) -> RemoteProtocolError:
-        """Make the error for a data frame that is not taken, from its length alone."""
+        """Return the error for a data frame that is refused by its length."""
         if self.max_frame_size:
             return FrameTooLarge(
                 f"received a data frame of {size} bytes, expected at most {self.max_frame_size}"

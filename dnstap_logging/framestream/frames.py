@@ -1,4 +1,4 @@
-"""The frames of Frame Streams: their numbers, their limits, and control frames to bytes and back.
+"""The frames of Frame Streams: their numbers and limits, and control frames to bytes and back.
 
 Every frame begins with a 32-bit big-endian length. Above 0, a data frame of that many bytes
 follows; 0 is the escape: a control frame follows, with a length of its own, a type, and fields.
@@ -57,13 +57,10 @@ MAX_CONTENT_TYPE_SIZE = 256
 """Frame Streams: the most bytes of one content type."""
 
 MAX_FRAME_SIZE = 0xFFFFFFFF
-"""The most bytes of a data frame's payload: what its 32-bit length can say."""
+"""The most bytes of a data frame's payload, by its 32-bit length."""
 
 DEFAULT_MAX_FRAME_SIZE = 1024 * 1024
-"""What a reader takes: the largest limit among common readers (Go's frame reader).
-
-A query and a response of 64 KiB each, with all other fields, fit several times over.
-"""
+"""The largest default of common readers (that of Go's): far more than two messages of 64 KiB."""
 
 CONTENT_TYPE_FIELD = 1
 """The only field that a control frame of a known type can have."""
@@ -74,8 +71,8 @@ TLS_ALERT = b"\x15\x03"
 TLS_HANDSHAKE = b"\x16\x03"
 """The first bytes of a TLS record that holds a part of a handshake."""
 
-_SHOWN_BYTES = 16  # of a foreign opening: enough for a request line or a magic number
-_OPENINGS = (  # what people most often take for a stream, by its first bytes
+_SHOWN_BYTES = 16  # of a foreign opening, enough to recognize it
+_OPENINGS = (  # the first bytes of what people often give us instead
     (TLS_HANDSHAKE, "it looks like TLS"),
     (b"\x1f\x8b", "it looks like gzip: decompress it first"),
     (b"\x28\xb5\x2f\xfd", "it looks like zstd: decompress it first"),
@@ -96,7 +93,7 @@ class ControlType(enum.IntEnum):
     FINISH = 5
 
 
-# The "content-type fields allowed" of Frame Streams: the most of them on each type.
+# The most content types that Frame Streams allows on each type.
 _MOST_CONTENT_TYPES = {
     ControlType.ACCEPT: _AS_MANY_AS_FIT,
     ControlType.START: 1,
@@ -111,7 +108,7 @@ class ControlFrame(NamedTuple):
 
     Attributes:
         type: a `ControlType`, or another number where the type is unknown.
-        content_types: its content types; none means "any" on READY and ACCEPT. Those of an
+        content_types: its content types; empty means "any" on READY and ACCEPT. Those of an
             unknown type are not read.
     """
 
@@ -120,7 +117,7 @@ class ControlFrame(NamedTuple):
 
 
 Frame = Union[bytes, ControlFrame]
-"""A frame as the decoder gives it: the payload of a data frame, or a control frame."""
+"""A frame from the decoder: the payload of a data frame, or a control frame."""
 
 
 def encode_header(size: int) -> bytes:
@@ -229,7 +226,7 @@ def decode_control(body: bytes) -> ControlFrame:
 
 
 def _content_types(control: ControlType, body: bytes) -> Iterator[bytes]:
-    """Yield the content types of a control frame; RemoteProtocolError where it is malformed."""
+    """Yield the content types of a control frame; RemoteProtocolError if it is malformed."""
     at = LENGTH.size
     while at < len(body):
         value = at + _FIELD_HEADER_SIZE
@@ -258,13 +255,13 @@ def _content_types(control: ControlType, body: bytes) -> Iterator[bytes]:
 def foreign_opening(data: bytes) -> Optional[str]:
     """Return what is wrong with the first bytes of a stream, if they cannot be Frame Streams.
 
-    Without this, any other protocol would show as a frame that is too large.
+    Otherwise any other protocol would be reported as a frame that is too large.
 
     Args:
-        data: what has been read so far; fewer than four bytes may do.
+        data: what has been read so far; fewer than four bytes may be enough.
 
     Returns:
-        A clause for an error message, or None where it may be Frame Streams.
+        A clause for an error message, or None if it may be Frame Streams.
     """
     if ESCAPE.startswith(data[: len(ESCAPE)]):
         return None

@@ -1,6 +1,6 @@
-"""One incoming stream: from wherever its bytes come to payloads, and the answers to its writer.
+"""One incoming stream: from bytes to payloads, and the answers to its writer.
 
-No I/O of its own: the reader and the receiver pass functions that read and send. One thread.
+The reader and the receiver pass functions that read and send. One thread.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ class IncomingStream:
     """Read one stream up to its STOP.
 
     Args:
-        session: of this stream alone.
-        read: returns the next bytes, and none at their end; it may wait.
-        send: takes what the writer is to be sent: ACCEPT, FINISH.
+        session: of this stream only.
+        read: returns the next bytes, empty at their end; it may wait.
+        send: called with what must be sent to the writer: ACCEPT, FINISH.
 
-    What `read` and `send` raise is passed on, as is what the session raises.
+    What `read`, `send` and the session raise is passed on.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class IncomingStream:
         self._send = send
 
     def start(self, block: bytes) -> bool:
-        """Follow the stream up to START, without its first payload, and answer READY.
+        """Read the stream up to START, without its first payload, and answer READY.
 
         Args:
             block: its first bytes.
@@ -44,7 +44,7 @@ class IncomingStream:
         """
         session = self._session
         while block:
-            # Byte by byte, so that no payload is taken along with START.
+            # Byte by byte, so that no payload is read with START.
             for at in range(len(block)):
                 session.receive(block[at : at + 1])
                 for _ in session.payloads():
@@ -73,7 +73,7 @@ class IncomingStream:
             session.receive(data)
 
     def finish(self) -> None:
-        """Send FINISH, if the writer waits for it: everything before STOP has been taken."""
+        """Send FINISH, if the writer waits for it: everything before STOP was received."""
         self._answer()
 
     def _answer(self) -> None:

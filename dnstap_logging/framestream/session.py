@@ -1,12 +1,12 @@
 """The two ends of one stream: what to send, and what the received bytes mean.
 
-A session owns a decoder and a state; it takes bytes and returns bytes, and never touches a file or
-a socket. One session lives for one connection or file and is used by one thread.
+A session takes bytes and returns bytes, for one connection or file and in one thread; it does no
+I/O.
 
-Errors: a RemoteProtocolError means that the peer broke the rules; the session is FAILED from then
-on, and the connection is of no further use. A LocalProtocolError means that the caller asked for
-something that the rules do not allow here; nothing was sent, and the session is unchanged. Any
-other exception is a mistake in this package.
+Errors: a RemoteProtocolError means that the peer broke the rules; the session is FAILED then, and
+the connection must be closed. A LocalProtocolError means that the caller asked for something that
+the rules do not allow here; nothing was sent, and the session is unchanged. Any other exception is
+a mistake in this package.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ from .state import (
 
 __all__ = ["ReaderSession", "WriterSession"]
 
-_STREAMING = State.STREAMING  # looked up for every frame, and slow as a member of its class
+_STREAMING = State.STREAMING  # used for every frame, and slow as a member of its class
 _pack_length = LENGTH.pack
 
 
 class WriterSession(Session):
     """The end that sends the data: `start`, any number of `frame`, `stop`.
 
-    Give `receive` what the reader sends. That can only be ACCEPT and FINISH, so this session never
+    Give `receive` what the reader sends. As that can only be ACCEPT and FINISH, the session never
     keeps more than a control frame of 512 bytes.
 
     Args:
@@ -87,7 +87,8 @@ class WriterSession(Session):
         """Take bytes that the reader sent, in any portions, and return what to answer.
 
         Args:
-            data: the bytes; b"" changes nothing (the end of a connection is the caller's to see).
+            data: the bytes; b"" changes nothing (noticing the connection's end is up to the
+            caller).
 
         Returns:
             START after an ACCEPT that takes our content type or any; otherwise b"".
@@ -111,7 +112,7 @@ class WriterSession(Session):
             raise
 
     def _answer(self, frame: Frame) -> bytes:
-        """Follow one frame of the reader, and return the answer to it."""
+        """Handle one frame of the reader, and return the answer."""
         kind = self._accept(self.direction, frame)
         if kind is not FrameKind.ACCEPT or isinstance(frame, bytes):
             return b""
@@ -123,44 +124,31 @@ class WriterSession(Session):
             )
         return self._send(self.direction, self._start)
 
-    def header(self, size: int) -> bytes:
-        """Return the length that a data frame begins with; the caller adds the payload.
-
-        As `frame`, for a caller that joins many parts at once.
+    def headers(self, sizes: Sequence[int]) -> List[bytes]:
+        """Return the lengths that data frames begin with; the caller adds the payloads.
 
         Args:
-            size: bytes of the payload, at least one.
+            sizes: bytes of each payload, at least one.
 
         Raises:
-            LocalProtocolError: the stream is not STREAMING, or the size is not that of a data
-                frame (0 is the escape of a control frame). The session is unchanged.
-        """
-        if self.state is _STREAMING and 0 < size <= MAX_FRAME_SIZE:
-            return _pack_length(size)
-        if self.state is not _STREAMING:
-            raise self._refuse_to_send(self.direction, "a data frame")
-        return encode_header(size)
-
-    def headers(self, sizes: Sequence[int]) -> List[bytes]:
-        """Return the headers of many data frames at once, which is quicker than one by one.
-
-        Raises:
-            LocalProtocolError: as `header`, for the first size that is not allowed.
+            LocalProtocolError: the stream is not STREAMING, or a size is not allowed. The session
+                is unchanged.
         """
         if sizes and self.state is _STREAMING and min(sizes) > 0 and max(sizes) <= MAX_FRAME_SIZE:
             return list(map(_pack_length, sizes))
-        return list(map(self.header, sizes))
+        return list(map(self._header, sizes))
 
     def frame(self, payload: bytes) -> bytes:
-        """Return one data frame.
+        """Return one data frame; raise as `headers` does."""
+        size = len(payload)
+        if self.state is _STREAMING and 0 < size <= MAX_FRAME_SIZE:
+            return _pack_length(size) + payload
+        return self._header(size) + payload
 
-        Args:
-            payload: at least one byte.
-
-        Raises:
-            LocalProtocolError: as `header`.
-        """
-        return self.header(len(payload)) + payload
+    def _header(self, size: int) -> bytes:
+        if self.state is not _STREAMING:
+            raise self._refuse_to_send(self.direction, "a data frame")
+        return encode_header(size)
 
     def stop(self) -> bytes:
         """End the data: return STOP. A bidirectional stream is FINISHED by the reader's FINISH.
@@ -174,11 +162,11 @@ class WriterSession(Session):
 class ReaderSession(Session):
     """The end that takes the data: `receive` bytes, iterate `payloads`, send `data_to_send`.
 
-    The direction is learnt from the first frame. Control frames take effect when `payloads`
-    reaches them: FINISH is ready to be sent only after every payload before STOP was yielded.
+    The first frame decides the direction. Control frames take effect when `payloads` reaches them:
+    FINISH can be sent only after every payload before STOP was yielded.
 
     Args:
-        content_type: the one that is taken, at most 256 bytes.
+        content_type: the one that is accepted, at most 256 bytes.
         max_frame_size: most bytes of a payload; a longer one is refused by its length.
         alone: whether bytes after the end of the stream are an error; else `payloads` ends there,
             and `take_rest` returns them.
@@ -225,12 +213,12 @@ class ReaderSession(Session):
 
     @property
     def offset(self) -> int:
-        """Where in the stream the next frame begins; of a FAILED one, the frame at fault."""
+        """Where in the stream the next frame begins; if it is FAILED, the bad frame."""
         return self._failed_at if self.state is State.FAILED else self._decoder.offset
 
     @property
     def frame_offset(self) -> int:
-        """Where in the stream the frame begins whose payload was handed out last."""
+        """Where in the stream the frame of the last payload begins."""
         return self._decoder.frame_offset
 
     @property
@@ -239,7 +227,7 @@ class ReaderSession(Session):
         return self._decoder.buffered
 
     def receive(self, data: bytes) -> None:
-        """Take bytes that the writer sent, in any portions; `payloads` makes sense of them.
+        """Take bytes that the writer sent, in any portions, for `payloads`.
 
         Raises:
             RemoteProtocolError: the session is FAILED already.
@@ -247,7 +235,7 @@ class ReaderSession(Session):
         self._feed(data)
 
     def payloads(self) -> Iterator[bytes]:
-        """Yield every payload that is whole by now, and follow the control frames between them.
+        """Yield every payload that is complete, and handle the control frames between them.
 
         Call it again after each `receive`; an iterator that is not exhausted loses nothing.
 
@@ -273,16 +261,16 @@ class ReaderSession(Session):
             except RemoteProtocolError as error:
                 self._fail(error)
                 raise
-            # Not checked against the table one by one: _enter has set whether data is legal here.
+            # Not checked one by one: _enter has set whether data frames are legal here.
             yield frame
             yield from next_payloads()
 
     def take_rest(self) -> bytes:
-        """Return what was received after the end of the stream, and forget it."""
+        """Return and remove what was received after the end of the stream."""
         return self._decoder.take_rest()
 
     def data_to_send(self) -> bytes:
-        """Return what the writer is to be sent (ACCEPT, FINISH), and forget it."""
+        """Return and remove what must be sent to the writer (ACCEPT, FINISH)."""
         data, self._to_send = self._to_send, b""
         return data
 
@@ -292,7 +280,7 @@ class ReaderSession(Session):
         self._decoder.max_frame_size = self._max_frame_size if data_is_legal else 0
 
     def _control(self, frame: ControlFrame) -> None:
-        """Follow one control frame of the writer, and answer it."""
+        """Handle one control frame of the writer, and prepare the answer."""
         direction = self.direction = self.direction or self._learn_direction(frame)
         kind = self._accept(direction, frame)
         if kind is FrameKind.READY:

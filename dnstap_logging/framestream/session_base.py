@@ -1,7 +1,6 @@
-"""What both ends of a stream have in common: following the state table, and failing.
+"""The base of both sessions: the state table, and failing.
 
-The base of the two sessions in `session.py`. The table in `state.py` does not know which peer we
-are; here the subclass says who is at the other end.
+The table in `state.py` does not know which peer we are; the subclasses say who the other one is.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ __all__ = ["Session"]
 
 
 class Session:
-    """One end of a stream: a state, a decoder, and the table between them.
+    """One end of a stream: its state and its decoder.
 
     Args:
         content_type: what the payloads of the stream are.
@@ -43,7 +42,7 @@ class Session:
 
     def __init__(self, content_type: bytes) -> None:
         self._content_type = content_type
-        # No data frame is legal before START, nor ever from a reader: 0 refuses it by its length.
+        # 0 refuses data frames: before START, and from a reader, none is legal.
         self._decoder = FrameDecoder(max_frame_size=0)
         self._failed_at = 0
         self.state = State.IDLE
@@ -51,12 +50,12 @@ class Session:
 
     @property
     def streaming(self) -> bool:
-        """Whether data frames may flow."""
+        """Whether data frames are allowed."""
         return self.state is State.STREAMING
 
     @property
     def finished(self) -> bool:
-        """Whether the stream came to its orderly end: STOP, or FINISH if it is bidirectional."""
+        """Whether the stream ended with STOP, or with FINISH if it is bidirectional."""
         return self.state is State.FINISHED
 
     def _feed(self, data: bytes) -> None:
@@ -68,7 +67,7 @@ class Session:
             raise RemoteProtocolError(f"the stream has failed before: {self.failure}")
 
     def _check_open(self) -> None:
-        """Refuse to go on after a failure, and bytes after the end."""
+        """Raise after a failure, or if there are bytes after the end."""
         self._check_not_failed()
         if self.state is State.FINISHED and self._decoder.buffered:
             raise RemoteProtocolError(
@@ -77,7 +76,7 @@ class Session:
             )
 
     def _accept(self, direction: Direction, frame: Frame) -> Optional[FrameKind]:
-        """Follow the table with a frame of the peer's; None for one that is to be skipped."""
+        """Apply the table to a frame of the peer; None if it must be skipped."""
         kind = kind_of(frame)
         if kind is None and self.state is State.STREAMING:
             return None
@@ -95,7 +94,7 @@ class Session:
         self.state = state
 
     def _send(self, direction: Direction, frame: ControlFrame) -> bytes:
-        """Follow the table with a control frame of ours, and return its bytes."""
+        """Apply the table to a control frame of ours, and return its bytes."""
         kind = FrameKind(frame.type)
         state = next_state(direction, self.state, kind)
         if state is State.FAILED:
@@ -114,10 +113,10 @@ class Session:
 
     def _fail(self, error: RemoteProtocolError) -> None:
         if self.state is State.FAILED:
-            return  # the first failure is the one that explains the others
+            return  # the first failure explains the others
         decoder = self._decoder
         finished = self.state is State.FINISHED
         self._failed_at = decoder.offset if finished else decoder.frame_offset
         self.failure = str(error)
         self.state = State.FAILED
-        decoder.max_frame_size = 0  # an iterator that is still in use yields no further payload
+        decoder.max_frame_size = 0  # an iterator still in use must yield no further payload

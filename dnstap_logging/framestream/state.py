@@ -1,26 +1,24 @@
 """The states of a stream, and every transition between them.
 
-Rule 1: every transition is in TRANSITIONS. A pair that is not there is the error.
+Rule 1: every transition is in TRANSITIONS. A pair that is not there is an error.
 Rule 2: this module does not know which of the two peers we are. Both go through the same states,
-        because both see the same frames in the same order: the ones that they sent and the ones
-        that they received. SENT_BY says whose frame it is, and so whose mistake: a frame of ours
-        that is not in the table is a LocalProtocolError; one from the peer is a
+        because both see the same frames in the same order. SENT_BY says who sends a frame: one of
+        ours that is not in the table is a LocalProtocolError; one from the peer is a
         RemoteProtocolError, and so is a frame that only we may send.
-Rule 3: FAILED is final: no pair begins with it. Every frame that was received and refused leads
-        there. A frame that we asked to send, and that was refused, never reached the wire: the
-        state does not change.
-Rule 4: the direction is fixed by the first frame of the stream. READY begins a
-        bidirectional one, START a unidirectional one, and nothing else can come first.
-Rule 5: control frames of unknown types have no row here. For the sake of later versions of Frame
-        Streams they are skipped while data flows, in STREAMING, and refused elsewhere.
+Rule 3: FAILED is final. Every received frame that is refused leads to it. A frame of ours that is
+        refused was not sent, so the state does not change.
+Rule 4: the first frame decides the direction: READY bidirectional, START unidirectional. Nothing
+        else can come first.
+Rule 5: control frames of unknown types, as of later versions of Frame Streams, are skipped in
+        STREAMING and refused elsewhere.
 
-How a stream goes. Bidirectional: the writer asks with READY which content types the reader takes
-(NEGOTIATING), the reader says so with ACCEPT (ACCEPTED), the writer chooses one with START
-(STREAMING), data frames follow, STOP ends them (STOPPING), and FINISH says that the reader has
-taken them all (FINISHED). Unidirectional: START, data frames, STOP; nobody answers. The source is
-the Frame Streams specification as the fstrm library documents it.
+Bidirectional: the writer asks with READY which content types the reader accepts (NEGOTIATING), the
+reader answers ACCEPT (ACCEPTED), the writer chooses one with START (STREAMING), data frames follow,
+STOP ends them (STOPPING), and FINISH says that the reader has taken them all (FINISHED).
+Unidirectional: START, data frames, STOP; nobody answers. The source is the Frame Streams
+specification as the fstrm library documents it.
 
-No I/O, no state of its own; any thread.
+No I/O; any thread.
 """
 
 from __future__ import annotations
@@ -54,7 +52,7 @@ class Direction(enum.Enum):
 
 
 class State(enum.Enum):
-    """How far a stream has come."""
+    """The state of a stream."""
 
     IDLE = "idle"
     NEGOTIATING = "negotiating"
@@ -123,7 +121,7 @@ def next_state(direction: Direction, state: State, kind: FrameKind) -> State:
 
 
 def kind_of(frame: Frame) -> Optional[FrameKind]:
-    """Return what a frame is to the table; None for a control frame of an unknown type."""
+    """Return the kind of a frame; None for a control frame of an unknown type."""
     if isinstance(frame, bytes):
         return FrameKind.DATA
     try:
@@ -141,16 +139,16 @@ def describe(frame: Frame) -> str:
 
 
 def expected_next(direction: Direction, state: State) -> str:
-    """Return what may come in this state, and from whom, for an error text."""
+    """Return for an error text what may come in this state, and from whom."""
     kinds = [kind for at, kind in TRANSITIONS[direction] if at is state]
     if not kinds:
         return "nothing more"
-    # In every state all that may come is sent by the same peer.
+    # In every state only one peer sends.
     return f"{_either(kinds)} from the {SENT_BY[kinds[0]].value}"
 
 
 def expected_first() -> str:
-    """Return what a stream may begin with, for an error text."""
+    """Return for an error text what a stream may begin with."""
     return f"{_either(list(FIRST_FRAMES))} from the {Peer.WRITER.value}"
 
 

@@ -207,18 +207,18 @@ def test_an_empty_payload_is_refused_and_harms_nothing(direction: Direction, sta
     with pytest.raises(LocalProtocolError, match="data frame of 0 bytes"):
         session.frame(b"")
     with pytest.raises(LocalProtocolError, match="data frame of 0 bytes"):
-        session.header(0)
+        session.headers([0])
     assert session.frame(b"hello") == DATA
-    assert session.header(5) == DATA[:4]
+    assert session.headers([5]) == [DATA[:4]]
 
 
 @pytest.mark.parametrize("size", [-1, 2**32, 2**70])
-def test_a_size_that_no_length_can_say_is_refused(size: int) -> None:
-    """A header is checked as a frame is; never a struct.error."""
+def test_a_size_that_fits_no_length_is_refused(size: int) -> None:
+    """A header is checked like a frame; there is never a struct.error."""
     session = writer_in(UNIDIRECTIONAL, State.STREAMING)
 
     with pytest.raises(LocalProtocolError, match=f"data frame of {size} bytes"):
-        session.header(size)
+        session.headers([size])
     with pytest.raises(LocalProtocolError, match=f"data frame of {size} bytes"):
         session.headers([5, size, 7])
     assert session.headers([]) == []
