@@ -6,15 +6,13 @@ counters change under the queue's one lock, so that the books balance in every s
 
 from __future__ import annotations
 
-import functools
-import queue
 import sys
 import threading
 import time
 from _thread import RLock  # the C one, which gevent leaves alone
 from collections import deque
 from itertools import islice
-from typing import Any, Callable, Deque, List, Mapping, Optional, TypeVar, cast
+from typing import Callable, Deque, List, Mapping, Optional
 
 from ..message.snapshot import SIZE, Snapshot
 from .stats import Counters, Stats
@@ -26,31 +24,16 @@ ROOM_CHECK_INTERVAL = 1.0
 
 NEVER = sys.maxsize  # more records than there can be
 
-_Method = TypeVar("_Method", bound=Callable[..., Any])
 
+class RecordQueue:
+    """A queue of snapshots that drops and counts instead of blocking.
 
-def _never_inside(queue: RecordQueue, *_: object, **__: object) -> Any:
-    raise RuntimeError("the thread that drives the delivery is inside the queue's lock")
-
-
-def _guarded(inside: Callable[..., Any] = _never_inside) -> Callable[[_Method], _Method]:
-    """Run a method under the lock, and ``inside`` in its place if this thread holds it already."""
-
-    def decorate(method: _Method) -> _Method:
-        @functools.wraps(method)
-        def guarded(self: RecordQueue, *args: Any, **kwargs: Any) -> Any:
-            if self.entered():
-                return inside(self, *args, **kwargs)
-            with self.mutex:
-                return method(self, *args, **kwargs)
-
-        return cast(_Method, guarded)
-
-    return decorate
-
-
-class RecordQueue(queue.Queue):  # type: ignore[type-arg]  # 3.9: generic only for mypy
-    """A `queue.Queue` of snapshots that drops and counts instead of blocking.
+    Rule of its lock: whoever takes it asks first whether its own thread holds it (`entered`), and
+    then keeps off. A signal handler, __del__ or weakref callback that logs while its own thread is
+    in here leaves a mark in _reentrant instead of waiting for itself for ever. An RLock knows its
+    owner exactly, also when a signal handler raised on the way. No I/O, no logging and no user's
+    code runs under it. Nor does gevent switch greenlets under it, so a real lock does there;
+    gevent's own would fail in a signal handler.
 
     Args:
         maxsize: most records held.
@@ -59,23 +42,15 @@ class RecordQueue(queue.Queue):  # type: ignore[type-arg]  # 3.9: generic only f
         address: the address as text, for the books.
     """
 
-    queue: Deque[Snapshot]
-
     def __init__(self, maxsize: int, max_bytes: int, blocking: bool, address: str) -> None:
-        super().__init__(maxsize)
-        # Rule of the lock: whoever takes it asks first whether its thread holds it already, and
-        # then keeps off. A signal handler, __del__ or weakref callback that logs while its own
-        # thread is in here leaves a mark in _reentrant instead of waiting for itself for ever.
-        # An RLock knows its owner exactly, also when a signal handler raised on the way. No I/O,
-        # no logging and no user's code runs under it. Nor does gevent switch greenlets under it,
-        # so a real lock does there; gevent's own would fail in a signal handler.
-        self.mutex = RLock()  # type: ignore[assignment]  # queue.Queue made a Lock
+        self.queue: Deque[Snapshot] = deque()
+        self.mutex = RLock()
         self.not_empty = threading.Condition(self.mutex)
         self.not_full = threading.Condition(self.mutex)
-        self.all_tasks_done = threading.Condition(self.mutex)
-        # Tells whether the calling thread holds the lock; what Condition asks, too.
+        self.settled = threading.Condition(self.mutex)
         self.entered: Callable[[], bool] = self.mutex._is_owned  # type: ignore[attr-defined]
         self._reentrant: Deque[None] = deque()
+        self._maxsize = maxsize
         self._max_bytes = max_bytes
         self._blocking = blocking
         self._bytes = 0
@@ -83,21 +58,20 @@ class RecordQueue(queue.Queue):  # type: ignore[type-arg]  # 3.9: generic only f
         self._last_snapshot = self._counters.snapshot(0)
         # Why nothing is accepted any more ("closed", "no_sink"), or None.
         self._shut: Optional[str] = None
-        # The cause to count what finds no room, if it is known better than by the bound that was
-        # reached: a full disk. Set by the writer thread, a plain attribute.
+        # Why there is no room, if that is known better than by the bound: the disk is full. A plain
+        # attribute, set by the writer thread.
         self.full_because: Optional[str] = None
-        # Whether close() has counted all that was left as lost, because the writer thread did not
-        # stop in time: that thread counts nothing more. Set once, and for good.
+        # Whether close() has counted all that was left as lost: a stuck writer thread counts
+        # nothing more. Set once, and for good.
         self.given_up = False
         # Counts the times that waiting callers were sent away.
         self._releases = 0
-        # How many records there are when a further one wakes the writer thread: a put that need
-        # not wake it costs nothing.
+        # How many records there are when a further one wakes the writer thread: others cost less.
         self._wake_at = NEVER
         # Whether a writer thread takes records, or is about to: nobody waits for room otherwise.
         self.served = False
-        # The ident of the thread that drives the delivery, and the writer thread, which is going
-        # to from its start on; they must never wait for themselves.
+        # The ident of the thread that drives the delivery, and the writer thread, from its start
+        # on; they must never wait for themselves.
         self.driver = 0
         self.writer: Optional[threading.Thread] = None
 
@@ -106,9 +80,7 @@ class RecordQueue(queue.Queue):  # type: ignore[type-arg]  # 3.9: generic only f
     def offer(self, record: Snapshot, patient: bool = False) -> bool:
         """Put a record on the queue, or drop and count it; tell whether it was accepted.
 
-        Args:
-            record: it.
-            patient: where it waits for room, only `shut` sends it away, not `wake`.
+        Where it waits for room, a patient one is sent away by `shut` only, not by `wake`.
         """
         if self.entered():
             self._reentrant.append(None)
@@ -121,7 +93,7 @@ class RecordQueue(queue.Queue):  # type: ignore[type-arg]  # 3.9: generic only f
             records = self.queue
             before = len(records)
             size = self._bytes + record[SIZE]
-            if before >= self.maxsize or size > self._max_bytes or self._shut:
+            if before >= self._maxsize or size > self._max_bytes or self._shut:
                 if not self._find_room(record, patient):
                     mutex.release()
                     return False
@@ -144,40 +116,39 @@ class RecordQueue(queue.Queue):  # type: ignore[type-arg]  # 3.9: generic only f
         cause = self._shut or self._room_for(record)
         if cause is not None and self._blocking and self._shut is None:
             cause = self._wait_for_room(record, cause, patient)
-        if cause is None:
-            return True
-        self._counters.dropped[cause] += 1
-        self._counters.refused += 1
-        return False
+        if cause is not None:
+            self._counters.refuse(cause)
+        return cause is None
 
-    def _mark_reentrant(self, *_: object) -> None:
-        self._reentrant.append(None)
-
-    @_guarded(inside=_mark_reentrant)
     def refuse(self, cause: str) -> None:
         """Count a record that never got as far as the queue."""
-        self._counters.refused += 1
-        self._counters.dropped[cause] += 1
+        if self.entered():
+            self._reentrant.append(None)
+            return
+        with self.mutex:
+            self._counters.refuse(cause)
 
-    @_guarded(inside=lambda self: self._last_snapshot)
     def snapshot(self) -> Stats:
         """Return the books; inside this queue's own lock, the last ones that were made."""
-        self._fold_reentrant()
-        self._last_snapshot = self._counters.snapshot(len(self.queue))
+        if not self.entered():
+            with self.mutex:
+                self._fold_reentrant()
+                self._last_snapshot = self._counters.snapshot(len(self.queue))
         return self._last_snapshot
 
-    @_guarded(inside=lambda self, deadline: False)
     def wait_settled(self, deadline: float) -> bool:
         """Wait until all that was accepted before this call is written or dropped.
 
         Args:
             deadline: monotonic time; math.inf waits for ever.
         """
-        target = self._counters.taken + len(self.queue)
-        self.not_empty.notify()  # the writer thread may be letting records gather
-        return self._wait_for(lambda: self._settled() >= target, deadline)
+        if self.entered():
+            return False
+        counters = self._counters
+        with self.mutex:
+            target = counters.taken + len(self.queue)
+        return self.wait_for(lambda: counters.taken - counters.in_flight >= target, deadline)
 
-    @_guarded(inside=lambda self, reached, deadline: False)
     def wait_for(self, reached: Callable[[], bool], deadline: float) -> bool:
         """Wait for something that a `settle` announces; tell whether it came in time.
 
@@ -185,35 +156,38 @@ class RecordQueue(queue.Queue):  # type: ignore[type-arg]  # 3.9: generic only f
             reached: asked under the lock.
             deadline: monotonic time; math.inf waits for ever.
         """
-        return self._wait_for(reached, deadline)
+        if self.entered():
+            return False
+        with self.mutex:
+            self.not_empty.notify()  # the writer thread may be letting records gather
+            while not reached():
+                remaining = deadline - time.monotonic()
+                if remaining <= 0:
+                    return False
+                self.settled.wait(min(remaining, threading.TIMEOUT_MAX))
+            return True
 
-    def _set_shut(self, cause: Optional[str]) -> None:
-        if self._shut != "closed":
-            self._shut = cause
-
-    @_guarded(inside=_set_shut)
     def shut(self, cause: Optional[str]) -> None:
         """Drop all further records for this cause; None: accept again, unless it is closed.
 
         Sends callers that wait for room away.
         """
-        self._set_shut(cause)
-        self._call()
+        inside = self.entered()
+        with self.mutex:
+            if self._shut != "closed":
+                self._shut = cause
+            if not inside:
+                self._call()
 
-    @_guarded(inside=lambda self: None)
     def wake(self) -> None:
         """Wake the writer thread, and send callers that wait for room away."""
-        self._call()
-
-    @_guarded(inside=lambda self: None)
-    def nudge(self) -> None:
-        """Wake the writer thread alone."""
-        self.not_empty.notify()
+        if not self.entered():
+            with self.mutex:
+                self._call()
 
     # -- the writer thread ---------------------------------------------------------------------
     # (or the thread that drains in its place, which `WriterThread` lets only if it is not inside)
 
-    @_guarded(inside=lambda self, *_, **__: False)
     def wait(self, timeout: float, interrupted: Callable[[], bool], records: int = 1) -> bool:
         """Wait for records, a `wake` or the timeout; tell whether there are any.
 
@@ -222,16 +196,18 @@ class RecordQueue(queue.Queue):  # type: ignore[type-arg]  # 3.9: generic only f
             interrupted: asked under the lock before waiting, so that no `wake` is missed.
             records: so many end the wait; 0: only `wake` does.
         """
-        enough = records and len(self.queue) >= records
-        if timeout > 0 and not enough and not interrupted():
-            self._wake_at = records - 1 if records else NEVER
-            try:
-                self.not_empty.wait(timeout)
-            finally:
-                self._wake_at = NEVER
-        return bool(self.queue)
+        if self.entered():
+            return False
+        with self.mutex:
+            enough = records and len(self.queue) >= records
+            if timeout > 0 and not enough and not interrupted():
+                self._wake_at = records - 1 if records else NEVER
+                try:
+                    self.not_empty.wait(timeout)
+                finally:
+                    self._wake_at = NEVER
+            return bool(self.queue)
 
-    @_guarded()
     def take(self, max_records: int, max_bytes: int) -> List[Snapshot]:
         """Take what has gathered, in order, under one hold of the lock, without waiting.
 
@@ -239,27 +215,28 @@ class RecordQueue(queue.Queue):  # type: ignore[type-arg]  # 3.9: generic only f
             max_records: at most so many records.
             max_bytes: no further record once so many bytes of payload were taken.
         """
-        records = self.queue
-        before = len(records)
-        batch = list(islice(records, max_records))
-        size = sum([record[SIZE] for record in batch])
-        while batch and size - batch[-1][SIZE] >= max_bytes:
-            size -= batch.pop()[SIZE]
-        number = len(batch)  # here: no call between the last record and the books of them all
-        try:
-            for _ in batch:
-                records.popleft()
-        except BaseException:  # Ctrl-C, where the main thread delivers: nothing is taken
-            records.extendleft(reversed(batch[: before - len(records)]))
-            raise
-        self._bytes -= size
-        self._counters.taken += number
-        self._counters.in_flight += number
-        if self._blocking:
-            self.not_full.notify_all()
-        return batch
+        self._keep_off()
+        with self.mutex:
+            records = self.queue
+            before = len(records)
+            batch = list(islice(records, max_records))
+            size = sum([record[SIZE] for record in batch])
+            while batch and size - batch[-1][SIZE] >= max_bytes:
+                size -= batch.pop()[SIZE]
+            number = len(batch)  # here: no call between the last record and the books of them all
+            try:
+                for _ in batch:
+                    records.popleft()
+            except BaseException:  # Ctrl-C, where the main thread delivers: nothing is taken
+                records.extendleft(reversed(batch[: before - len(records)]))
+                raise
+            self._bytes -= size
+            self._counters.taken += number
+            self._counters.in_flight += number
+            if self._blocking:
+                self.not_full.notify_all()
+            return batch
 
-    @_guarded()
     def settle(
         self, written: int = 0, size: int = 0, dropped: Optional[Mapping[str, int]] = None
     ) -> None:
@@ -270,24 +247,18 @@ class RecordQueue(queue.Queue):  # type: ignore[type-arg]  # 3.9: generic only f
             size: bytes of their frames.
             dropped: records given up, by cause.
         """
-        self._fold_reentrant()
-        if not self.given_up:
-            self._settle(written, size, dropped or {})
-        self.all_tasks_done.notify_all()
+        self._keep_off()
+        with self.mutex:
+            self._fold_reentrant()
+            if not self.given_up:
+                self._counters.settle(written, size, dropped or {})
+            self.settled.notify_all()
 
-    def _settle(self, written: int, size: int, dropped: Mapping[str, int]) -> None:
-        counters = self._counters
-        counters.written += written
-        counters.bytes_written += size
-        counters.in_flight -= written
-        for cause, number in dropped.items():
-            counters.dropped[cause] += number
-            counters.in_flight -= number
-
-    @_guarded()
     def discard(self, cause: str) -> int:
         """Drop all that is queued, for this cause; return how many records that were."""
-        return self._discard(cause)
+        self._keep_off()
+        with self.mutex:
+            return self._discard(cause)
 
     def _discard(self, cause: str) -> int:
         number = len(self.queue)
@@ -295,41 +266,41 @@ class RecordQueue(queue.Queue):  # type: ignore[type-arg]  # 3.9: generic only f
         self._bytes = 0
         self._counters.taken += number
         self._counters.dropped[cause] += number
-        self.all_tasks_done.notify_all()
+        self.settled.notify_all()
         self.not_full.notify_all()
         return number
 
-    @_guarded()
     def book(self, **changes: object) -> None:
         """Note changes that are no record's: ``connected``, ``last_error``, and steps of counters.
 
         Args:
             changes: numbers are added to their counters, anything else replaces the value.
         """
-        for name, value in changes.items():
-            if isinstance(value, int) and not isinstance(value, bool):
-                if self.given_up:
-                    continue
-                value += getattr(self._counters, name)
-            setattr(self._counters, name, value)
+        self._keep_off()
+        with self.mutex:
+            for name, value in changes.items():
+                if isinstance(value, int) and not isinstance(value, bool):
+                    if self.given_up:
+                        continue
+                    value += getattr(self._counters, name)
+                setattr(self._counters, name, value)
 
     # -- the closing thread --------------------------------------------------------------------
 
-    @_guarded(inside=lambda self: 0)
     def give_up(self) -> int:
-        """Drop all that is queued and in flight, because whoever drives the delivery is stuck.
+        """Drop all that is queued and in flight, since its driver is stuck; return how many.
 
         The records in flight change hands here, once: what the stuck thread books afterwards is
         not counted, or a record would be counted twice.
-
-        Returns:
-            How many records were dropped.
         """
-        cause = self.full_because or "disconnected"
-        in_flight = self._counters.in_flight
-        self._settle(0, 0, {cause: in_flight})
-        self.given_up = True
-        return in_flight + self._discard(cause)
+        if self.entered():
+            return 0
+        with self.mutex:
+            cause = self.full_because or "disconnected"
+            in_flight = self._counters.in_flight
+            self._counters.settle(0, 0, {cause: in_flight})
+            self.given_up = True
+            return in_flight + self._discard(cause)
 
     def driven_here(self) -> bool:
         """Tell whether the calling thread is the one that drives the delivery, or is about to."""
@@ -338,55 +309,40 @@ class RecordQueue(queue.Queue):  # type: ignore[type-arg]  # 3.9: generic only f
 
     # -- under the lock ------------------------------------------------------------------------
 
-    def _init(self, maxsize: int) -> None:
-        self.queue = deque()
-
-    def _qsize(self) -> int:
-        return len(self.queue)
-
-    def _wait_for(self, reached: Callable[[], bool], deadline: float) -> bool:
-        while not reached():
-            remaining = deadline - time.monotonic()
-            if remaining <= 0:
-                return False
-            self.all_tasks_done.wait(min(remaining, threading.TIMEOUT_MAX))
-        return True
-
-    def _settled(self) -> int:
-        return self._counters.taken - self._counters.in_flight
+    def _keep_off(self) -> None:
+        if self.entered():
+            raise RuntimeError("the thread that drives the delivery is inside the queue's lock")
 
     def _call(self) -> None:
         """Wake whoever waits."""
         self._releases += 1
         self.not_empty.notify()
         self.not_full.notify_all()
-        self.all_tasks_done.notify_all()
+        self.settled.notify_all()
 
     def _room_for(self, record: Snapshot) -> Optional[str]:
         """Return why there is no room for the record, or None."""
-        if len(self.queue) >= self.maxsize:
+        if len(self.queue) >= self._maxsize:
             return self.full_because or "queue_full"
         if self._bytes + record[SIZE] > self._max_bytes:
             return self.full_because or "queue_bytes"
         return None
 
-    def _wait_for_room(self, record: Snapshot, cause: str, patient: bool) -> Optional[str]:
+    def _wait_for_room(self, record: Snapshot, why: Optional[str], patient: bool) -> Optional[str]:
         """Wait until there is room, the caller is sent away, or there can never be room."""
         releases = self._releases
         self.not_empty.notify()  # the writer thread may be letting records gather
         if self.driven_here():  # a __del__ that logs, in the thread that makes room
-            return cause
-        missing: Optional[str] = cause
-        while missing is not None and record[SIZE] <= self._max_bytes and self.served:
+            return why
+        while why is not None and record[SIZE] <= self._max_bytes and self.served:
             self.not_full.wait(ROOM_CHECK_INTERVAL)
-            missing = self._shut or self._room_for(record)
+            why = self._shut or self._room_for(record)
             if self._shut or (self._releases != releases and not patient):
                 break
-        return missing
+        return why
 
     def _fold_reentrant(self) -> None:
         """Book the records that came while their own thread was in here."""
         while self._reentrant:
             self._reentrant.popleft()
-            self._counters.refused += 1
-            self._counters.dropped["reentrant"] += 1
+            self._counters.refuse("reentrant")

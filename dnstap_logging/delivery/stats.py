@@ -171,6 +171,20 @@ class Counters:
         self.last_error = None
         self.dropped = dict.fromkeys(CAUSES, 0)
 
+    def refuse(self, cause: str) -> None:
+        """Count a record that was dropped before it was on the queue."""
+        self.refused += 1
+        self.dropped[cause] += 1
+
+    def settle(self, written: int, size: int, dropped: Mapping[str, int]) -> None:
+        """Count what became of records in flight: written, with so many bytes, or dropped."""
+        self.written += written
+        self.bytes_written += size
+        self.in_flight -= written
+        for cause, number in dropped.items():
+            self.dropped[cause] += number
+            self.in_flight -= number
+
     def snapshot(self, queued: int) -> Stats:
         """Freeze the numbers as they stand."""
         accepted = self.taken + queued

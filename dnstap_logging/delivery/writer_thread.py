@@ -284,7 +284,6 @@ class WriterThread:
             return
         delivery = self._delivery
         delivery.rollover_requested = True
-        self._queue.nudge()
         if self._running:
             self._queue.wait_for(lambda: self._closed or not delivery.rollover_requested, deadline)
         elif self._driving.acquire(blocking=False):
