@@ -1,9 +1,8 @@
 """Addresses: where frames go to, or come from, as the user writes them.
 
-The transports below ``transport/`` and the receiver take an `Address`; the handler makes one of its
-``address`` argument in the constructor, so that a mistake is seen there and not in the writer
-thread. Nothing here opens, resolves or connects: the only look at the outside is whether a path is
-a directory or a socket, because a stream socket taken for a file is the commonest mistake.
+They are parsed in constructors, so that mistakes are seen there and not in the writer thread.
+Nothing here opens, resolves or connects, but it checks whether a path is a directory or a socket:
+the most common mistake is to give a socket's path without unix://.
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ from typing import Callable, Dict, NamedTuple, Optional, Tuple
 
 __all__ = ["Address", "parse_address"]
 
-# sizeof(sockaddr_un.sun_path): 108 bytes on Linux, 104 on the BSDs and macOS. The path's ending
-# NUL, or the NUL that an abstract name begins with, is one of them.
+# sizeof(sockaddr_un.sun_path): 108 bytes on Linux, 104 on the BSDs and macOS, including the NUL
+# that ends a path or begins an abstract name.
 MAX_UNIX_PATH = 108 if sys.platform.startswith("linux") else 104
 MAX_PORT = 65535
 DEFAULT_LISTEN_HOST = "127.0.0.1"
@@ -26,10 +25,10 @@ DEFAULT_LISTEN_HOST = "127.0.0.1"
 SOCKET_FORMS = "unix:///path, unix://@abstract, tcp://host:port or tls://host:port"
 ALL_FORMS = f"{SOCKET_FORMS.replace(' or ', ', ')}, file:///path or the plain path of a file"
 
-# Patterns are compiled when they are first used, not at import: most addresses need none of them.
+# Not compiled at import: most addresses need none of these patterns.
 # "localhost:6000", "[::1]:6000" and ":6000", but not "captures/a:1": a slash makes it a path.
 _LOOKS_LIKE_HOST_PORT = r"[^/\\]*:[0-9]+"
-# What pathlib makes of "tcp://host:1", and what is left when somebody forgets the slashes.
+# pathlib's form of "tcp://host:1", or a URL without its slashes.
 _LOOKS_LIKE_SCHEME = r"(?i)(unix|tcp|tls|file):"
 _NEVER_IN_A_HOST = r"[\s\x00-\x1f\x7f/\\@?#\[\]%]"
 
@@ -62,7 +61,7 @@ class Address(NamedTuple):
 
 
 class _Refusal(ValueError):
-    """Why an address cannot be used, before the argument and its value are named."""
+    """Why an address cannot be used; `parse_address` adds the argument and its value."""
 
 
 def parse_address(value: object, *, listen: bool = False, argument: str = "address") -> Address:
@@ -75,9 +74,9 @@ def parse_address(value: object, *, listen: bool = False, argument: str = "addre
         value: a str (``unix:///path``, ``unix://@abstract``, ``tcp://host:port``,
             ``tls://host:port``, ``file:///path`` or the plain path of a file) or an os.PathLike,
             which is a file.
-        listen: the address is one to listen on: port 0 lets the system choose, no host means
-            127.0.0.1, and a file is refused.
-        argument: the name of the argument that the errors speak of.
+        listen: whether it is an address to listen on: port 0 lets the system choose, an empty
+            host is 127.0.0.1, and a file is refused.
+        argument: the name of the argument in errors.
 
     Raises:
         TypeError: it is neither a str nor an os.PathLike of str.
@@ -111,7 +110,7 @@ def _path_text(value: object, argument: str) -> str:
 def _has_file_name(text: str) -> bool:
     try:
         os.fsencode(text)
-    except UnicodeEncodeError:  # a lone surrogate that does not stand for a byte
+    except UnicodeEncodeError:  # a lone surrogate
         return False
     return True
 
@@ -135,7 +134,7 @@ def _parse_unix(scheme: str, rest: str, listen: bool) -> Address:
             "a unix socket needs an absolute path, as in unix:///run/dnstap.sock, "
             "or an abstract name, as in unix://@dnstap"
         )
-    # The kernel wants room for the NUL that ends the path.
+    # The kernel needs room for the NUL that ends the path.
     _refuse_long(os.fsencode(rest) + b"\0", "path")
     if rest.endswith("/") or _file_type(rest) == stat.S_IFDIR:
         raise _Refusal("is a directory; write the path of a socket in it")
@@ -167,7 +166,7 @@ def _parse_host_port(scheme: str, rest: str, listen: bool) -> Address:
             raise _Refusal(f"the host is missing, as in {scheme}://127.0.0.1:6000")
         host = DEFAULT_LISTEN_HOST
     lowest = 0 if listen else 1
-    # Not int() alone: it would take "+80", "6_000" and digits of every script.
+    # Not int() alone: it accepts "+80", "6_000" and digits of every script.
     if not re.fullmatch(r"[0-9]{1,9}", port_text) or not lowest <= int(port_text) <= MAX_PORT:
         raise _Refusal(f"the port is {port_text!r}; it must be from {lowest} to {MAX_PORT}")
     return Address(scheme, host=host, port=int(port_text))
@@ -197,7 +196,7 @@ def _bracketed(host: str) -> str:
 
 
 def _can_be_looked_up(host: str) -> bool:
-    """Whether getaddrinfo takes it: labels of at most 63 octets, and what IDNA allows elsewhere."""
+    """Return whether getaddrinfo accepts it: labels of at most 63 octets, and what IDNA allows."""
     try:
         host.encode("idna")
     except UnicodeError:
@@ -206,7 +205,7 @@ def _can_be_looked_up(host: str) -> bool:
 
 
 def _is_ipv6(host: str) -> bool:
-    """Whether it is an IPv6 address, with or without a scope id (RFC 4007, "fe80::1%eth0")."""
+    """Return whether it is an IPv6 address, perhaps with a scope id (RFC 4007, "fe80::1%eth0")."""
     number, percent, scope = host.partition("%")
     if percent and (not scope or re.search(_NEVER_IN_A_HOST, scope)):
         return False
@@ -267,7 +266,7 @@ def _file_type(path: str) -> Optional[int]:
     try:
         return stat.S_IFMT(os.stat(path).st_mode)
     except (OSError, ValueError):
-        return None  # absent or out of sight: whoever opens it will say so
+        return None  # missing or hidden: opening it will say so
 
 
 _PARSERS: Dict[str, Callable[[str, str, bool], Address]] = {

@@ -1,4 +1,4 @@
-"""Checks of constructor arguments, for handlers and receivers alike.
+"""Checks of constructor arguments.
 
 Each returns the value, or raises a TypeError or ValueError that names the argument, the value and
 what is right.
@@ -28,14 +28,14 @@ __all__ = [
 ]
 
 MAX_DURATION = 86400.0 * 366
-"""A bound for times: above a year somebody meant another unit, and thread waits overflow."""
+"""Seconds, a year: more is probably in another unit, and waits of threads would overflow."""
 
 MAX_PERMISSIONS = 0o777
 _OCTAL = re.compile(r"(0[oO]?)?[0-7]{3}")
 
 
 class Default(enum.Enum):
-    """What an argument has that was left out, where None means something."""
+    """The value of an argument that was left out, if None has a meaning."""
 
     DEFAULT = "default"
 
@@ -68,7 +68,7 @@ def integer(
 
 
 def permissions(argument: str, value: object) -> int:
-    """Return the permissions of a file, which may be text as for chmod, as a number."""
+    """Return permissions, a number or text as for chmod, as a number."""
     right = "from 0 to 0o777, as 0o640 or '0640'"
     if isinstance(value, str):
         if not _OCTAL.fullmatch(value):
@@ -83,7 +83,7 @@ def permissions(argument: str, value: object) -> int:
 
 
 def seconds(argument: str, value: object, zero: bool = False) -> float:
-    """Check a time in seconds; 0 only where it means something."""
+    """Check a time in seconds, above 0; ``zero`` allows 0."""
     right = f"seconds, {'0 or more' if zero else 'above 0'}, at most {MAX_DURATION:.0f}"
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{argument}={value!r}: must be a number of {right}")
@@ -94,17 +94,17 @@ def seconds(argument: str, value: object, zero: bool = False) -> float:
 
 
 def choice(argument: str, value: object, choices: Tuple[str, ...]) -> str:
-    """Check that a str is one of a few."""
+    """Check that a str is one of the choices."""
     if not isinstance(value, str) or value not in choices:
         refuse(argument, value, " or ".join(repr(each) for each in choices))
     return value
 
 
 def level(argument: str, value: object, low: int = 0) -> int:
-    """Return a level of logging, which may be a name, as its number."""
+    """Return a level of logging, a name or number, as its number."""
     right = f"a level of logging, its name ('INFO') or number, at least {low}"
     number = logging.getLevelName(value) if isinstance(value, str) else value
-    if isinstance(number, str):  # what getLevelName makes of a name that it does not know
+    if isinstance(number, str):  # from getLevelName, for an unknown name
         refuse(argument, value, right)
     if isinstance(number, bool) or not isinstance(number, int):
         raise TypeError(f"{argument}={value!r}: must be {right}")
@@ -114,7 +114,7 @@ def level(argument: str, value: object, low: int = 0) -> int:
 
 
 def logger(argument: str, value: Any) -> Any:
-    """Check a logger: one of logging's, an adapter around one, or what has their methods."""
+    """Check a logger: one of logging's, an adapter of one, or an object with their methods."""
     inner = value
     while isinstance(inner, logging.LoggerAdapter):
         inner = inner.logger
@@ -123,12 +123,12 @@ def logger(argument: str, value: Any) -> Any:
     hint = "logging.getLogger()"
     if isinstance(value, str):
         hint = f"logging.getLogger({value!r})"
-    shown = shorten(value)  # the repr of an adapter of nothing raises
+    shown = shorten(value)  # an adapter's repr may raise
     raise TypeError(f"{argument}={shown}: must be a logger, as of {hint}, or an adapter of one")
 
 
 def _is_like_a_logger(value: Any) -> bool:
-    """Return whether something else, such as structlog's, can be asked what a logger is asked."""
+    """Return whether another object, such as structlog's, has the methods of a logger."""
     try:
         methods = [getattr(value, name, None) for name in ("isEnabledFor", "log")]
     except Exception:  # noqa: BLE001 - whatever looking for an attribute raises
@@ -137,8 +137,8 @@ def _is_like_a_logger(value: Any) -> bool:
 
 
 def callback(argument: str, value: Any, *arguments: object) -> Any:
-    """Check a function that is called with these arguments, and whose call does its work."""
-    import inspect  # here, for only receivers have callbacks, and it takes long to import
+    """Check that a function takes these arguments, and is neither a coroutine nor a generator."""
+    import inspect  # late: only receivers need it, and importing it takes long
     from functools import partial
 
     right = f"a function of {len(arguments)} argument{'' if len(arguments) == 1 else 's'}"
@@ -150,11 +150,11 @@ def callback(argument: str, value: Any, *arguments: object) -> Any:
             f"{argument}={shorten(value)}: must be {right} that does its work when it is called,"
             " and not one with async or yield, whose call does nothing"
         )
-    # Of other objects, to find out what they take could run code of their own.
+    # Not of other objects: asking for their signature could run their code.
     if inspect.isfunction(value) or inspect.ismethod(value) or type(value) is partial:
         try:
             signature = inspect.signature(value)
-        except (TypeError, ValueError):  # a partial call of what does not say what it takes
+        except (TypeError, ValueError):  # a partial of a function without a signature
             return value
         try:
             signature.bind(*arguments)

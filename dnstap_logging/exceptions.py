@@ -1,8 +1,4 @@
-"""The errors of this library, each in one sentence.
-
-They live in a module of their own, below all others, so that every room can raise and catch them
-without import loops. None of them ever leaves a log call: there they are counted and reported.
-"""
+"""The errors of this library. Log calls raise none of them: they count and report them."""
 
 from __future__ import annotations
 
@@ -33,7 +29,7 @@ __all__ = [
 class DnstapLoggingError(Exception):
     """The root of every error that this library defines.
 
-    Every error can be copied and pickled, with its attributes: a pool's worker sends it back.
+    Errors can be copied and pickled with their attributes, as a pool's worker does.
     """
 
     __module__ = "dnstap_logging"
@@ -43,7 +39,7 @@ class DnstapLoggingError(Exception):
 
     @classmethod
     def _restore(cls, args: Tuple[Any, ...]) -> DnstapLoggingError:
-        """Make a pickled error from its text, without its constructor, which takes other things."""
+        """Make a pickled error without its constructor, which has other arguments."""
         error = cls.__new__(cls, *args)
         error.args = args
         return error
@@ -72,15 +68,14 @@ class FrameTooLarge(RemoteProtocolError):
 class TransportError(DnstapLoggingError, OSError):
     """Bytes could not be moved to or from an address.
 
-    An `OSError` too, as `logging.FileHandler` and `socket` raise it: programs that are prepared for
-    those are prepared for this.
+    Also an `OSError`, which programs expect of `logging.FileHandler` and of sockets.
 
     Args:
         address: the address as text.
         reason: what went wrong there, without the address.
         taken: how many bytes of a failed send the kernel had taken.
-        errno: the system's number, where no error of the system is the cause.
-        filename: the path of the file or unix socket, where the address does not say it.
+        errno: the system's number, if the cause is not an error of the system.
+        filename: the path of the file or unix socket, if it is not in the address.
 
     Attributes:
         address: the address as text.
@@ -110,16 +105,15 @@ class TransportError(DnstapLoggingError, OSError):
         self._filename = filename
 
     def __reduce__(self) -> Tuple[Any, ...]:
-        # The cause does not travel along, so what it says does.
+        # The cause is not pickled, so keep what it says.
         facts = {"_errno": self._fact("errno"), "_filename": self._fact("filename")}
         return type(self)._restore, (self.args,), {**self.__dict__, **facts}
 
     @property
     def errno(self) -> Optional[int]:
-        """The system's number, mostly of the ``__cause__``.
+        """The system's number, usually that of the ``__cause__``.
 
-        None where the system said nothing, as of TLS, whose numbers mean something else, and of
-        names that cannot be resolved.
+        None for other errors, such as those of TLS, and of names that cannot be resolved.
         """
         number: Optional[int] = self._fact("errno")
         return (self._usual_errno or None) if number is None else number
@@ -145,7 +139,7 @@ class TransportError(DnstapLoggingError, OSError):
         self._filename = path
 
     def _fact(self, name: str) -> Any:
-        """Return what is known of itself, or what the cause says if that is the system's error."""
+        """Return an attribute as given, or that of the cause if it is an error of the system."""
         cause = self.__cause__
         value = self.__dict__[f"_{name}"]
         if value is None and isinstance(cause, OSError) and _is_system(cause):
@@ -157,7 +151,7 @@ _WITH_PATH = ("file:///", "unix:///")
 
 
 def _is_system(error: OSError) -> bool:
-    # OpenSSL's and getaddrinfo's errors are OSErrors with numbers of their own.
+    # The errors of OpenSSL and getaddrinfo are OSErrors with other numbers.
     ssl = sys.modules.get("ssl")
     foreign = (socket.gaierror, socket.herror, *((ssl.SSLError,) if ssl else ()))
     return not isinstance(error, foreign)
@@ -186,7 +180,7 @@ class EncodeError(DnstapLoggingError):
 
 
 class InvalidMessage(EncodeError):
-    """A record has dns extras but lacks what every dnstap message must have."""
+    """A record has dns extras, but not what every dnstap message must have."""
 
 
 class MessageTooLarge(EncodeError):
@@ -197,7 +191,7 @@ class DecodeError(DnstapLoggingError):
     """Bytes are not a dnstap message, or a capture is damaged.
 
     Attributes:
-        offset: where in the capture the frame begins that is at fault; None for a payload alone.
+        offset: where in the capture the bad frame begins; None for a payload alone.
     """
 
     def __init__(self, text: str, offset: Optional[int] = None) -> None:

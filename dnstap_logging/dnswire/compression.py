@@ -1,8 +1,7 @@
 """The names inside a DNS message, decompressed (RFC 1035, section 4.1.4), in linear time.
 
-A hostile message can have thousands of names that share one long tail, or that lead through one
-long chain of compression pointers. So each place of a message is read once, and what was found
-there is kept as long as the message is looked at.
+A hostile message can have thousands of names that share a long tail, or a long chain of compression
+pointers. So each place of a message is read only once, and the name found there is kept.
 """
 
 from __future__ import annotations
@@ -31,16 +30,16 @@ class MessageNames:
 
     def __init__(self, wire: bytes) -> None:
         self._wire = wire
-        self._known: Dict[int, bytes] = {}  # by where they begin; also those inside of others
+        self._known: Dict[int, bytes] = {}  # names by where they begin, also those inside others
 
     def read(self, position: int) -> Tuple[bytes, int]:
         """Read the name at a position.
 
         Returns:
-            The name in uncompressed wire format, and where what is written at the position ends.
+            The name in uncompressed wire format, and where it ends at this position.
 
         Raises:
-            ValueError: there is no name that RFC 1035 allows.
+            ValueError: the name is not allowed by RFC 1035.
             IndexError: the message ends inside it.
         """
         name = self._known.get(position) or self._follow(position)
@@ -50,7 +49,7 @@ class MessageNames:
         return name, end + (2 if wire[end] else 1)
 
     def _follow(self, start: int) -> bytes:
-        """Read a name, and keep all names that are found on the way."""
+        """Read a name, and keep all names that it contains."""
         wire, known = self._wire, self._known
         way: List[Tuple[int, int]] = []  # where labels begin and end; of pointers, both the same
         position, before, pointers, room = start, start, MAX_POINTERS, MAX_NAME

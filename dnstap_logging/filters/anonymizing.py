@@ -33,11 +33,11 @@ HOLDS_IPV4 = (
 CLIENT_RULE = b"rpz-client-ip"  # the label of policy rules that are written as a client's address
 
 UNREADABLE = "unreadable, removed by AnonymizingFilter"
-"""Takes the place of a value that no converter takes, so that the handler still counts and reports
-the mistake, and shows this instead of what may be an address."""
+"""Replaces a value that cannot be converted: the handler still counts and reports the mistake, but
+shows this instead of what may be an address."""
 
 TOO_LONG = bytes(MAX_WIRE_MESSAGE + 1)
-"""Takes the place of a DNS message that is too long, for which the handler drops the record."""
+"""Replaces a DNS message that is too long; the handler drops the record for it."""
 
 MISPLACED = (
     "it is attached to a logger, or to a handler of another kind, where records would go on as they"
@@ -49,8 +49,7 @@ class AnonymizingFilter(logging.Filter):
     """Cut, remove or pseudonymise the clients' addresses in the records of a dnstap handler.
 
     It changes the query address, in messages of every type; the response address if it is the
-    same; what a policy says about a client's address; and in the query and response message these,
-    by their numbers:
+    same; a client's address in a policy; and in the query and response message:
 
     * the EDNS options 8 (Client Subnet, RFC 7871), 20730 (0x50fa, its code before) and 20292
       (Cisco Umbrella, OpenDNS): their addresses, and the device in the last;
@@ -60,13 +59,13 @@ class AnonymizingFilter(logging.Filter):
 
     All other options, such as 10 (cookies, RFC 7873), other records, and all names stay.
     In ``RESOLVER_``, ``FORWARDER_``, ``STUB_`` and ``TOOL_`` messages the query address is this
-    host's own: it is changed too, since a host may ask for one client only.
+    host's own. It is changed too, since a host may have only one client.
 
-    It fails closed. A value that cannot be read is removed, and so is a DNS message that cannot
-    be read to its end or has several OPT records (RFC 6891, 6.1.1), if it may hold one of these.
-    The handler sends a changed copy; other handlers see the original. Attached to a logger or to a
-    handler of another kind, which could send the original on, the filter refuses every record with
-    dns extras and says so.
+    It fails closed. A value that cannot be read is removed, and so is a DNS message that may hold
+    one of these, but cannot be read to its end or has several OPT records (RFC 6891, 6.1.1). The
+    handler sends a changed copy; other handlers see the original. Attached to a logger or to a
+    handler of another kind, which could pass on the original, the filter refuses every record with
+    dns extras and reports that.
 
     A DNS message that is changed no longer verifies under TSIG or SIG(0).
 
@@ -101,11 +100,11 @@ class AnonymizingFilter(logging.Filter):
         self._leading = self._treatment()
 
     def _treatment(self) -> Callable[[bytes, int], bytes]:
-        """Return the function that keeps so many leading bits of an address."""
+        """Return the function that keeps the leading bits of an address."""
         return _cut if self._pseudonyms is None else self._pseudonyms.pseudonym
 
     def __getstate__(self) -> Dict[str, Any]:
-        """Leave out the cache of pseudonyms: a copy, which holds the key, finds the same again."""
+        """Leave out the cache of pseudonyms: a copy makes them from the key."""
         return {name: value for name, value in self.__dict__.items() if name != "_leading"}
 
     def __setstate__(self, state: Dict[str, Any]) -> None:
@@ -113,7 +112,7 @@ class AnonymizingFilter(logging.Filter):
         self._leading = self._treatment()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Refuse every record with dns extras: only a dnstap handler takes the changed copy."""
+        """Refuse every record with dns extras: only a dnstap handler accepts a changed copy."""
         if not has_dns_keys(record):
             return True
         self._misplaced.report()
@@ -129,7 +128,7 @@ class AnonymizingFilter(logging.Filter):
             changed.__dict__.update(self._hidden_message(record, name))
         changed.__dict__.update(_hidden_policy(record))
         said = changed.__dict__.get("msg")
-        if not isinstance(said, str) or isinstance(said, Line):  # may show addresses to a formatter
+        if not isinstance(said, str) or isinstance(said, Line):  # a formatter could show addresses
             changed.msg, changed.args = "", None
             changed.__dict__.pop("message", None)
         return changed
@@ -156,7 +155,7 @@ class AnonymizingFilter(logging.Filter):
         return changes
 
     def _hide(self, address: bytes, known: int) -> Tuple[bytes, int]:
-        """Change an address of which some bits are known; return also how many are left."""
+        """Change an address of which some bits are known; return also how many are kept."""
         before = 8 * len(MAPPED)
         if address.startswith(MAPPED) and known >= before:
             inner, bits = self._hide(address[len(MAPPED) :], known - before)
@@ -204,7 +203,7 @@ def _cut(address: bytes, bits: int) -> bytes:
 
 
 def _hidden_policy(record: logging.LogRecord) -> Dict[str, object]:
-    """Remove from a policy what may be a client's address: the rule, and the value that matched."""
+    """Remove a rule and a matched value that may be a client's address from a policy."""
     policy = read(record, "policy")
     if not isinstance(policy, Policy):
         return _unreadable("policy", policy)

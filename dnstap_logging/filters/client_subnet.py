@@ -1,8 +1,6 @@
-"""Clients' addresses inside DNS messages, in EDNS options and records: found, and rewritten.
+"""Rewrite clients' addresses inside DNS messages, in EDNS options and records.
 
-A resolver or forwarder says in them for which client it asks, so each is a further address of it.
-`umbrella.py` has the one option that holds more than an address. Pure functions; any thread may
-call them.
+Resolvers and forwarders say in them for which client they ask. Any thread.
 """
 
 from __future__ import annotations
@@ -17,8 +15,8 @@ from .umbrella import UMBRELLA, hide_umbrella
 __all__ = ["Hide", "hide_client_subnets"]
 
 Hide = Callable[[bytes, int], Tuple[bytes, int]]
-"""From an address and how many of its bits are known, to another one of that size and how many of
-its bits are left; 0: the address is removed."""
+"""From an address and the number of its known bits, to another one of that size and the number of
+bits that are kept; 0: the address is removed."""
 
 SUBNETS = frozenset(
     (
@@ -35,14 +33,14 @@ REMOVED = frozenset(
         65074,  # the customer's equipment: dnsmasq's --add-cpe-id (Nominum)
     )
 )
-"""Options that name one client or its device: there are no bits of them that could be kept."""
+"""Options that identify one client or its device, and have no part that could be kept."""
 
 XPF = 65422
 """The type of dnsdist's record of the client's address and port (draft-bellis-dnsop-xpf)."""
 
 MAX_ADDRESSES = 16
-"""Options with an address that are read in one message. One is usual; a pseudonym of each would
-take a tenth of a second, if the message had as many as fit into it."""
+"""Options with an address that are read in one message; usually there is one. Pseudonyms of as many
+as fit into a message would take a tenth of a second."""
 
 PADDING = 12  # option code (RFC 7830, 3)
 TSIG = 250  # record type (RFC 8945, 4.1)
@@ -57,10 +55,10 @@ _FIXED_FIELDS = 10  # octets between a record's owner name and its data (RFC 103
 def hide_client_subnets(wire: bytes, hide: Hide) -> Optional[bytes]:
     """Rewrite the options of a DNS message that hold a client's address.
 
-    The address of a client subnet is cut to the bits that are left, and all lengths with it; the
-    scope prefix length stays. An option without an address in it (source prefix length 0) stays;
-    one of which nothing is left, or that cannot be read, is removed. So are options that name the
-    client in other ways. Whatever follows the last record is removed too.
+    The address of a client subnet is cut to the bits that are kept, and all lengths are adjusted;
+    the scope prefix length stays. An option without an address (source prefix length 0) stays.
+    Removed are options of which nothing is kept, or that cannot be read, options that identify the
+    client in other ways, and what follows the last record.
 
     Args:
         wire: the message.
@@ -85,13 +83,13 @@ def hide_client_subnets(wire: bytes, hide: Hide) -> Optional[bytes]:
 
 
 def _may_hold_address(wire: bytes) -> bool:
-    """Return whether any way to read the message could find an address."""
+    """Return whether the message may hold an address, however it is read."""
     if _XPF_TYPE in wire:
         return True
     opt = wire.find(OPT_TYPE)
     if opt < 0:
         return False
-    after = opt + len(OPT_TYPE)  # an option is after the first octets that could be OPT's type
+    after = opt + len(OPT_TYPE)  # an option comes after octets that could be OPT's type
     return any(wire.find(code, after) >= 0 for code in _CODES)
 
 
@@ -99,7 +97,7 @@ def _number_of_opt(records: List[Record]) -> Optional[int]:
     """Return which record is OPT, or None if there is no such record.
 
     Raises:
-        ValueError: there are several, which no message may have (RFC 6891, 6.1.1), or one is XPF.
+        ValueError: there are several (RFC 6891, 6.1.1 allows one), or a record is XPF.
     """
     found = None
     for number, record in enumerate(records):
@@ -113,7 +111,7 @@ def _number_of_opt(records: List[Record]) -> Optional[int]:
 
 
 def _rewritten(wire: bytes, record: Record, later: List[Record], hide: Hide) -> bytes:
-    """Return the new data of the OPT record, after which there are some later records.
+    """Return the new data of the OPT record.
 
     Raises:
         ValueError: its options cannot be read, or too many have an address.
@@ -162,10 +160,10 @@ def _octets(bits: int) -> int:
 
 
 def _moves_names(wire: bytes, record: Record, later: List[Record]) -> bool:
-    """Return whether names of later records may point to what moves when the OPT record shrinks.
+    """Return whether names of later records may point into or behind the shrunk OPT record.
 
-    There can be names in the data of records of any type, so every two octets there that could be
-    a compression pointer count as one; but TSIG's are never compressed (RFC 8945, 4.2).
+    Data of any type can hold names, so every two octets in it that could be a compression pointer
+    count as one; but TSIG's names are never compressed (RFC 8945, 4.2).
     """
     for each in later:
         parts = [wire[each.start : each.data - _FIXED_FIELDS]]
@@ -180,7 +178,7 @@ def _moves_names(wire: bytes, record: Record, later: List[Record]) -> bool:
 
 
 def _filled(option: Option, data: bytes) -> bytes:
-    """Return an option's new data in the old size, or padding if it has another."""
+    """Return an option's new data, or padding of the old size if the size has changed."""
     size = option.end - option.start
     if len(data) == size:
         return data

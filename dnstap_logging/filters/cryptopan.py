@@ -14,7 +14,7 @@ __all__ = ["KEY_SIZE", "CryptoPan"]
 
 KEY_SIZE = 32  # bytes: a key of AES-128, and the secret pad
 BLOCK_BITS = 128  # of AES
-CACHE_SIZE = 16384  # remembered pseudonyms: a few megabytes, and most clients come back
+CACHE_SIZE = 16384  # pseudonyms that are kept: a few megabytes
 
 
 class CryptoPan:
@@ -35,7 +35,7 @@ class CryptoPan:
                 "key: pseudonyms by Crypto-PAn need the package cryptography:"
                 " install it, or dnstap-logging with its extra 'privacy'"
             ) from error
-        # ECB is right here: each block is a question of its own to a pseudorandom function.
+        # ECB is right here: each block is an independent input of a pseudorandom function.
         self._key = key
         self._aes = Cipher(algorithms.AES(key[:16]), modes.ECB())
         self._pad = int.from_bytes(self._encrypt(key[16:]), "big")
@@ -52,12 +52,12 @@ class CryptoPan:
     def _pseudonym(self, address: bytes, bits: int) -> bytes:
         """Return the pseudonym of the first bits of an address, and zeros after them.
 
-        Bit i of the pseudonym is the address's, flipped or not by a function of the i bits
-        before it: the first bit of the encryption of those, filled up from the pad.
+        Bit i of the pseudonym is the address's, flipped if the first bit of an encryption is 1:
+        that of the i bits before it, filled up from the pad.
 
         Args:
             address: packed, 4 or 16 bytes.
-            bits: how many, from 0 to all.
+            bits: how many bits, from 0 to all.
         """
         pad, size = self._pad, 8 * len(address)
         difference = (int.from_bytes(address, "big") << (BLOCK_BITS - size)) ^ pad

@@ -29,7 +29,7 @@ class MessageTypeFilter(logging.Filter):
             names with ``*``, ``?`` and ``[]``: ``"CLIENT_*"``, ``"*_RESPONSE"``.
 
     Raises:
-        TypeError, ValueError: there is none, one is unknown, or a pattern matches no type.
+        TypeError, ValueError: the list is empty, a type is unknown, or a pattern matches no type.
     """
 
     __module__ = "dnstap_logging.filters"
@@ -49,7 +49,7 @@ class MessageTypeFilter(logging.Filter):
 
 
 def matching_types(value: object) -> List[MessageType]:
-    """Return the types that a type, its name or number, or a pattern of names stands for.
+    """Return the types for a type, its name or number, or a pattern of names.
 
     Raises:
         TypeError, ValueError: it is not one of these, or matches no type.

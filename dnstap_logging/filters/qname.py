@@ -16,16 +16,16 @@ _RIGHT = "a domain name (text, wire format, or an object with to_wire())"
 class QnameFilter(logging.Filter):
     """Keep or refuse records by the names in their questions.
 
-    A domain stands for itself and for all names below it, whatever their case; "." for all names.
-    The questions are read from the query message, else from the response message; of several, as
-    in multicast DNS, one is enough, for ``include`` as for ``exclude``. A record whose question
-    cannot be read, because there is no message or no question in it, is in no domain:
-    ``include`` refuses it, ``exclude`` alone lets it pass. A record without dns extras passes.
+    A domain means itself and all names below it, in any case; "." means all names. The questions
+    are read from the query message, or else from the response message; if there are several, as in
+    multicast DNS, one is enough, for ``include`` and for ``exclude``. A record without a readable
+    question is in no domain: ``include`` refuses it, ``exclude`` alone lets it pass. A record
+    without dns extras passes.
 
     Args:
         include: one or several domains; only records with a name in one of them pass. Empty: all.
-        exclude: one or several domains; no record with a name in one of them passes, also where a
-            name is included.
+        exclude: one or several domains; no record with a name in one of them passes, even if it
+            is included.
 
     Raises:
         TypeError, ValueError: one of them is not a domain name.
@@ -55,7 +55,7 @@ class QnameFilter(logging.Filter):
 
 
 def as_domains(value: object) -> List[bytes]:
-    """Return a domain as `is_in` wants it, in a list.
+    """Return a domain for `is_in`, in a list.
 
     Raises:
         TypeError, ValueError: it is not a domain name.
@@ -78,9 +78,9 @@ def is_in(name: bytes, domains: FrozenSet[bytes]) -> bool:
 
 
 def any_in(names: List[bytes], domains: FrozenSet[bytes]) -> bool:
-    """Return whether any of these names, as `is_in` wants them, is in one of these domains.
+    """Return whether any of these names, as for `is_in`, is in one of these domains.
 
-    Each domain above the names is looked up once, however many names are below it.
+    Each domain above the names is looked up once.
     """
     if len(names) == 1:
         return is_in(names[0], domains)

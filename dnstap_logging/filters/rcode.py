@@ -26,7 +26,7 @@ class RcodeFilter(logging.Filter):
     Args:
         include: one or several response codes, names in any case or numbers; only records with
             one of them pass. Empty: all records.
-        exclude: one or several response codes; no record with one of them passes, also if it is
+        exclude: one or several response codes; no record with one of them passes, even if it is
             included.
 
     Raises:

@@ -1,7 +1,6 @@
-"""What filters share: the dns extras of a record, lists as arguments, the line about a wrong place.
+"""What filters share: a record's dns extras, lists as arguments, the line about a wrong place.
 
-Values are converted by the converters of `FIELDS`, so a filter accepts what the handler
-accepts. Runs in the threads that log; nothing raises for any value.
+Values are converted as by the handler. Runs in the threads that log, and raises for no value.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ def has_dns_keys(record: logging.LogRecord) -> bool:
 
 
 def read(record: logging.LogRecord, name: str) -> object:
-    """Return a field's canonical value, None where there is none, `Unusable` for a bad one."""
+    """Return a field's canonical value; None: not given; `Unusable`: bad."""
     field = FIELDS[name]
     values = record.__dict__
     value = values.get(field.key)
@@ -64,7 +63,7 @@ def wires_of(record: logging.LogRecord) -> Iterator[bytes]:
 
 
 def question_in(wire: bytes) -> Optional[Question]:
-    """Return the first question of a DNS message, or None if there is none that can be read."""
+    """Return the first question of a DNS message; None if it cannot be read."""
     try:
         return read_question(wire)
     except ValueError:
@@ -93,7 +92,7 @@ def read_members(
     Args:
         argument: its name.
         value: what the user wrote.
-        convert_member: returns what one member stands for, or raises.
+        convert_member: converts one member to one or more values, or raises.
         right: what a member must be, for the error.
 
     Raises:
@@ -125,14 +124,14 @@ def _members(argument: str, value: object, right: str) -> List[object]:
 
 
 class Misplaced:
-    """The diagnostic of a filter on a logger or on another library's handler, where it cannot work.
+    """The diagnostic of a filter that works only on dnstap handlers, and is attached elsewhere.
 
-    The standard library could pass on the original of a record there (before Python 3.12 it takes
-    no changed copies), or other handlers would see the copy.
+    There logging could pass on the original record (before Python 3.12 it ignores a changed copy),
+    or other handlers would get the copy.
 
     Args:
-        name: the kind of filter, which the line begins with.
-        text: what is wrong, and what that does.
+        name: the kind of filter, the beginning of the line.
+        text: what is wrong, and what happens.
     """
 
     def __init__(self, name: str, text: str) -> None:

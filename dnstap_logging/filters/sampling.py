@@ -1,4 +1,4 @@
-"""`SamplingFilter`: one transaction in so many, its query and its response together."""
+"""`SamplingFilter`: one in so many transactions, each with its query and its response."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from .records import Misplaced, has_dns_keys, question_in, read, wires_of
 __all__ = ["SamplingFilter"]
 
 MAX_KEY = 64  # bytes of a key of BLAKE2b
-DIGEST_SIZE = 8  # bytes of the hash: far above any rate, so that every remainder is as likely
+DIGEST_SIZE = 8  # bytes of the hash: so many that all remainders are equally likely
 
 PROCESS_KEY = os.urandom(32)
-"""The key of all filters that are given none: they agree in one process, and in those it forks."""
+"""The default key: all filters of a process, and of its forks, choose the same records."""
 
 MISPLACED = (
     "state_rate=True needs a dnstap handler; from a logger, or a handler of another kind, records"
@@ -30,21 +30,21 @@ MISPLACED = (
 class SamplingFilter(logging.Filter):
     """Keep one in ``rate`` records, so that a query and its response are kept or dropped together.
 
-    A keyed hash of the client's address (the query address), the DNS ID and the question decides,
-    whatever the transport and the case of the name. The ID and the question are read from the
-    query message, else from the response message: a response that carries only its own message
-    goes with its query. Without any message the client's address and port decide, without those
-    the time. A record without dns extras passes.
+    A keyed hash of the client's address (the query address), the DNS ID and the question decides;
+    the transport and the case of the name do not matter. The ID and the question are read from the
+    query message, or else from the response message, so a response with only its own message is
+    kept or dropped like its query. Without a message the client's address and port decide, without
+    those the time. A record without dns extras passes.
 
     Args:
         rate: 1 in how many records is kept; 1 keeps all.
-        key: of the hash, 1 to 64 bytes, or text, which counts as UTF-8. Several processes that
-            log parts of the same traffic need the same key; by default it is random, and the same
-            for all filters of a process.
+        key: of the hash, 1 to 64 bytes, or text, which is encoded as UTF-8. Processes that log
+            parts of the same traffic need the same key. The default is random, but the same for
+            all filters of a process.
         state_rate: True states the rate in Dnstap.extra, as ``sample_rate=100``, after the
-            record's own ``dns_extra`` and a space if it has one. Only where the filter is attached
-            to a dnstap handler. A formatter of the handler yields to ``dns_extra``, so with one,
-            leave this out and write the rate into its format.
+            record's own ``dns_extra`` and a space if it has one. Only if the filter is attached to
+            a dnstap handler. If the handler has a formatter, which ``dns_extra`` would replace,
+            leave this out and write the rate into the format.
 
     Raises:
         TypeError, ValueError: naming the argument and what is right.
@@ -63,12 +63,12 @@ class SamplingFilter(logging.Filter):
         self._hash = self._new_hash()
 
     def _new_hash(self) -> Any:
-        import hashlib  # here, because most programs sample nothing and it takes long to import
+        import hashlib  # late: most programs do not need it, and importing it takes long
 
         return hashlib.blake2b(key=self._key, digest_size=DIGEST_SIZE)
 
     def __getstate__(self) -> Dict[str, Any]:
-        """Leave out the hash, which cannot be copied: by its key, a copy makes the same one."""
+        """Leave out the hash, which cannot be copied: a copy makes it from the key."""
         return {name: value for name, value in self.__dict__.items() if name != "_hash"}
 
     def __setstate__(self, state: Dict[str, Any]) -> None:
@@ -84,7 +84,7 @@ class SamplingFilter(logging.Filter):
         return self._is_chosen(record)
 
     def dnstap_filter(self, record: logging.LogRecord) -> Union[bool, logging.LogRecord]:
-        """Do the same for a dnstap handler, which takes a copy that states the rate."""
+        """Do the same for a dnstap handler, which accepts a copy that states the rate."""
         if not has_dns_keys(record):
             return True
         if not self._is_chosen(record):
@@ -127,7 +127,7 @@ def _identity(record: logging.LogRecord) -> List[bytes]:
     if not isinstance(endpoint, Endpoint):
         endpoint = Endpoint(None, None)
     address = endpoint.address or b""
-    # The query first, also in the record of a response: it is all that the record of the query has.
+    # The query first, even in a response's record: it is all that the query's record has.
     for wire in wires_of(record):
         if len(wire) >= HEADER_SIZE:
             question = question_in(wire)

@@ -1,7 +1,7 @@
-"""Cisco Umbrella's EDNS option: who asks, for an OpenDNS resolver. Pure; any thread may call it.
+"""Cisco Umbrella's EDNS option, which tells an OpenDNS resolver who asks. Any thread.
 
-dnsmasq adds it (``--umbrella``), and so do many routers. After four octets ``ODNS``, a version and
-flags come fields, each of a type and a value whose size the type says.
+dnsmasq adds it (``--umbrella``), and so do many routers. It has four octets ``ODNS``, a version,
+flags, and then fields: a type, and a value whose size depends on the type.
 """
 
 from __future__ import annotations
@@ -21,14 +21,13 @@ _SIZES = {_ASSET: 4, _ORGANIZATION: 4, _IPV4: 4, _IPV6: 16, _DEVICE: 8}
 
 
 def hide_umbrella(data: bytes, hide: Callable[[bytes, int], Tuple[bytes, int]]) -> bytes:
-    """Return what the option says about no single client: its organization, and networks.
+    """Return the option without what identifies a client: only its organization and networks.
 
-    Addresses have zeros after the bits that are left; of a device and an asset, which are one
-    client's, nothing is left.
+    Addresses have zeros after the bits that are kept; devices and assets are removed.
 
     Args:
         data: what the option holds.
-        hide: what to do with an address; of `client_subnet.Hide`.
+        hide: what to do with an address; see `client_subnet.Hide`.
 
     Returns:
         The new data; empty if nothing is left, or it cannot be read.
