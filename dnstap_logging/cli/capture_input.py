@@ -6,8 +6,7 @@ import io
 import os
 import select
 import sys
-from types import TracebackType
-from typing import Any, BinaryIO, Iterator, Optional, Tuple, Type, cast
+from typing import Any, BinaryIO, Iterator, Optional, Tuple, cast
 
 from ..codec.decoding import decode
 from ..exceptions import DecodeError
@@ -114,12 +113,7 @@ class Capture:
     def __enter__(self) -> Capture:
         return self
 
-    def __exit__(
-        self,
-        exc_type: Optional[Type[BaseException]],
-        exc: Optional[BaseException],
-        traceback: Optional[TracebackType],
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def close(self) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from types import TracebackType
-from typing import BinaryIO, Optional, Tuple, Type
+from typing import BinaryIO, Tuple
 
 from ..framestream.frames import START, STOP, encode_data
 from .capture_input import STANDARD_INPUT
@@ -38,12 +37,7 @@ class Repair:
     def __enter__(self) -> Repair:
         return self
 
-    def __exit__(
-        self,
-        exc_type: Optional[Type[BaseException]],
-        exc: Optional[BaseException],
-        traceback: Optional[TracebackType],
-    ) -> None:
+    def __exit__(self, exc_type: object, exc: object, traceback: object) -> None:
         if self._output == STANDARD_INPUT:
             if exc is None:
                 self._file.write(STOP)

@@ -8,8 +8,7 @@ be called by another one.
 from __future__ import annotations
 
 import os
-from types import TracebackType
-from typing import Any, Iterator, NoReturn, Optional, Tuple, Type
+from typing import Any, Iterator, NoReturn, Optional, Tuple
 
 from ..arguments import flag, integer
 from ..codec.decoding import decode
@@ -89,12 +88,7 @@ class DnstapReader:
     def __enter__(self) -> DnstapReader:
         return self
 
-    def __exit__(
-        self,
-        exc_type: Optional[Type[BaseException]],
-        exc: Optional[BaseException],
-        traceback: Optional[TracebackType],
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def __repr__(self) -> str:

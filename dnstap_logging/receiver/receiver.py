@@ -12,8 +12,7 @@ import socket
 import threading
 import time
 from functools import partial
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Callable, NoReturn, Optional, Set, Type, Union
+from typing import TYPE_CHECKING, Any, Callable, NoReturn, Optional, Set, Union
 
 from ..address import Address, parse_address
 from ..arguments import callback, integer, seconds
@@ -158,12 +157,7 @@ class DnstapReceiver:
     def __enter__(self) -> DnstapReceiver:
         return self if self._listener is not None else self.start()
 
-    def __exit__(
-        self,
-        exc_type: Optional[Type[BaseException]],
-        exc: Optional[BaseException],
-        traceback: Optional[TracebackType],
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def close(self, timeout: float = 5.0) -> None:

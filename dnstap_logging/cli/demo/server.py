@@ -9,8 +9,7 @@ from __future__ import annotations
 import socket
 import socketserver
 import threading
-from types import TracebackType
-from typing import Any, Callable, List, Optional, Tuple, Type
+from typing import Any, Callable, List, Optional, Tuple
 
 from dnslib import EDNS0, QTYPE, RCODE, RR, TXT, DNSError, DNSHeader, DNSLabel, DNSRecord
 
@@ -189,12 +188,7 @@ class DnsServer:
     def __enter__(self) -> DnsServer:
         return self
 
-    def __exit__(
-        self,
-        exc_type: Optional[Type[BaseException]],
-        exc: Optional[BaseException],
-        traceback: Optional[TracebackType],
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
 

@@ -7,8 +7,7 @@ import os
 import select
 import threading
 import time
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, List, Optional, Tuple, Type
+from typing import TYPE_CHECKING, Any, List, Optional, Tuple
 
 from ..common import CommandError
 from .layout import Line, Picture, draw
@@ -171,12 +170,7 @@ class Keyboard:
             self._leave()
         return self
 
-    def __exit__(
-        self,
-        exc_type: Optional[Type[BaseException]],
-        exc: Optional[BaseException],
-        traceback: Optional[TracebackType],
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         import termios
 
         if self._terminal is not None and self._settings is not None:
