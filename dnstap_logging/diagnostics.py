@@ -46,6 +46,17 @@ stuck."""
 Text = Union[str, Callable[[], str]]
 
 
+def _is_ending() -> bool:
+    """Return whether the main thread has ended, without a lock.
+
+    Before Python 3.13 is_alive() takes one, and gevent switches greenlets there: in a signal
+    handler that interrupted a queue's lock, another greenlet would wait for that lock for ever.
+    """
+    main = threading.main_thread()
+    ended: Optional[bool] = getattr(main, "_is_stopped", None)
+    return not main.is_alive() if ended is None else ended
+
+
 class Reporter:
     """Log lines for one handler or receiver, each kind at most once in an interval.
 
@@ -95,8 +106,7 @@ class Reporter:
             self._due[kind] = max(self.due(kind), time.monotonic() + after)
         self._pending[kind] = (level, text)
         _desk.mailbox.put((self, kind))
-        main = threading.main_thread()
-        if not main.is_alive() and main.ident == threading.get_ident():
+        if _is_ending() and threading.main_thread().ident == threading.get_ident():
             self.drain(END_PATIENCE)  # an exit hook logs, and nothing closes us after it
 
     def pending(self) -> Tuple[str, ...]:
@@ -116,7 +126,7 @@ class Reporter:
         """
         levels = [level for level, _ in list(self._pending.values())]
         bad = max([self._saying, *levels]) >= logging.WARNING
-        ending = not threading.main_thread().is_alive()
+        ending = _is_ending()
         if bad:
             _desk.start()
         if not _desk.running:

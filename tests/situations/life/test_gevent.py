@@ -168,6 +168,28 @@ print(json.dumps({"blocked": blocked, **books(handler)}))
 
 
 @pytest.mark.parametrize("order", ORDERS)
+def test_a_record_inside_the_lock_lets_nobody_else_run(tmp_path: Path, order: str) -> None:
+    """A signal handler may have interrupted the queue's lock, for which another greenlet waits."""
+    script = """
+handler = attach(sys.argv[1])
+log("first")
+assert handler.flush()
+gevent.spawn(take_turns)
+gevent.sleep(0)
+with handler._writer_thread._queue.mutex:
+    before = len(turns)
+    for _ in range(100):
+        log("inside")
+    taken = len(turns) - before
+handler.close()
+print(json.dumps({"taken": taken, **books(handler)}))
+"""
+    found = run(order, script, tmp_path / "capture.fstrm")
+
+    assert (found["taken"], found["reentrant"], found["written"]) == (0, 100, 1), found
+
+
+@pytest.mark.parametrize("order", ORDERS)
 def test_signal_handlers_that_log(tmp_path: Path, order: str) -> None:
     """A signal handler that logs, also in the middle of gevent's own loop, raises nothing there."""
     script = """
