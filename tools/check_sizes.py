@@ -24,7 +24,6 @@ EXCEPTIONS: Dict[str, str] = {
     "adapter/base.py:_log_dns": "runs for each query; one way through, without calls",
     "adapter/direct.py:direct_handlers": "runs for each query; no call between its questions",
     "codec/decoding.py:decode": "runs for each message; one way through, without calls",
-    "delivery/writer_thread.py": "forks, reports and closing have still to be taken apart",
     "handler.py:__init__": "the signature is what users see: a line for each argument",
 }
 

@@ -1,9 +1,9 @@
-"""The writer thread of one handler: its start, its end, and what a fork does to it.
+"""What a handler has below it: a queue, its delivery and the thread that drives it.
 
 Threads, and what they may touch:
 
 * calling threads: `submit`, `refuse`, `stats`; they touch the queue and nothing else;
-* the writer thread: drives the `Delivery`, which owns the connection;
+* the writer thread: drives the `Delivery`, which owns the connection (`driver.py`);
 * closing and flushing threads: set plain attributes of the delivery, wake the queue and wait with
   a deadline, holding no lock that the writer thread takes;
 * a forked child: replaces everything, since of all threads only the forking one is there.
@@ -12,27 +12,24 @@ Threads, and what they may touch:
 from __future__ import annotations
 
 import logging
-import math
 import os
-import sys
-import threading
 import time
 import weakref
 from functools import partial
 from typing import Callable, Optional
 
 from ..capture.rotation import Rotation
-from ..diagnostics import START_RETRY_INTERVAL, Reporter, Text
-from ..interrupts import ends_greenlet, pass_on
+from ..diagnostics import Reporter, Text
 from ..message.snapshot import Snapshot
 from ..process.forks import here
 from ..process.process import close_with_multiprocessing, instances, orphans, reset_child
-from ..process.threads import become_writer, require_threads
+from ..process.threads import require_threads
 from ..shorten import describe_error
 from .connection import Connection
 from .delivery import Delivery
 from .destination import Destination
 from .destinations import make_destination
+from .driver import Driver
 from .losses import STUCK, say_stuck
 from .options import Options
 from .outbox import Outbox
@@ -41,23 +38,16 @@ from .stats import Stats
 
 __all__ = ["WriterThread"]
 
-START_PATIENCE = 1.0
-"""Seconds that close() waits for a thread that is being started. That takes no time, unless close()
-runs in a signal handler that interrupted the start; then waiting does not help."""
-
-JOIN_GRACE = 0.5
-"""Seconds beyond its deadline in which the writer thread notices it: waits last at most 0.1 s."""
-
 LAST_WORDS = 0.25
 """Seconds that close() waits for pending diagnostics: enough to print some lines, short because
 a dictConfig that closes us may hold the very lock that logging them needs."""
 
+LAST_WORDS_STUCK = 2.0
+"""The same after a thread that did not stop in time: close() has waited longer than that, and the
+line about what is lost must not be lost itself."""
+
 LAST_KINDS = ("drops", "stuck", "twice", "unused")
 """Diagnostics that are said at the end even if one of their kind was said just before."""
-
-LAST_WORDS_STUCK = 2.0
-"""The same, after a thread that did not stop in time: close() has waited longer than that, and the
-line about what is lost must not be lost itself."""
 
 
 class WriterThread:
@@ -77,7 +67,7 @@ class WriterThread:
         self._options = options
         self.close_timeout = options.close_timeout
         self._closed = False
-        # What the diagnostics' thread asks once records come: a line about the loggers, or "".
+        # The diagnostics' thread asks it for a line about the loggers, once records come.
         self.look_at_loggers: Callable[[], str] = str
         self._set_up(make_destination(options, rotation))
         self._connection.prepare()
@@ -97,22 +87,14 @@ class WriterThread:
         self._delivery = Delivery(
             self._queue, outbox, self._connection, destination, options, self._reporter
         )
-        # Held by whoever drives the delivery: two drivers would mix their frames.
-        self._driving = threading.Lock()
-        # Held while a thread is started; calling threads only ever try it.
-        self._starting = threading.Lock()
-        self._thread: Optional[threading.Thread] = None
-        self._running = False
-        self._starter = 0  # the native id of the thread that started it
-        self._is_greenlet = False
-        self._next_start = 0.0
+        self._driver = Driver(self._queue, self._delivery, self._reporter)
         if self._closed:
             self._queue.shut("closed")
 
     # -- calling threads -----------------------------------------------------------------------
 
     def submit(self, snapshot: Snapshot, patient: bool = False) -> bool:
-        """Put a record on the queue, or drop and count it; tell whether it was accepted.
+        """Put a record on the queue, or drop and count it; return whether it was accepted.
 
         Never waits unless overflow="block".
 
@@ -122,11 +104,12 @@ class WriterThread:
         """
         if not here[0]:  # where no at-fork hook ran, as in some uWSGI set-ups
             reset_child()
-        accepted = self._queue.offer(snapshot, patient)
+        queue = self._queue
+        accepted = queue.offer(snapshot, patient)
         try:
             if not accepted:
                 self._reporter.report("drops", logging.WARNING, self._delivery.losses)
-            if not self._running:
+            if not queue.served:
                 self._start()
         except Exception as error:  # noqa: BLE001 - the record is booked: only say what it was
             self._reporter.report("internal", logging.WARNING, describe_error(error))
@@ -138,7 +121,7 @@ class WriterThread:
         self.report(cause, text)
 
     def report(self, kind: str, text: Text) -> None:
-        """Have a warning said."""
+        """Report a warning."""
         self._reporter.report(kind, logging.WARNING, text)
 
     @property
@@ -155,118 +138,27 @@ class WriterThread:
         return stats
 
     def _start(self) -> None:
-        """Start the thread, unless it runs, or cannot be started now."""
-        if self._closed or sys.is_finalizing() or not self._starting.acquire(blocking=False):
-            return
-        try:
-            if self._running or time.monotonic() < self._next_start or self._delivery.empty():
-                return
-            self._running = self._queue.served = True
-            self._starter = threading.get_native_id()
-            self._thread = threading.Thread(target=self._run, name="dnstap-writer", daemon=True)
-            self._queue.writer = self._thread
-            self._thread.start()
+        # The thread keeps this object alive, or a fork would miss it in `instances`.
+        if self._driver.start(self._began, partial(orphans.discard, self)):
             close_with_multiprocessing(self, partial(_close_if_alive, weakref.ref(self)))
-        except RuntimeError as error:
-            # Interpreter shutdown, a limit of the system: flush and close drain by themselves.
-            self._thread = None
-            self._running = self._queue.served = False
-            self._next_start = time.monotonic() + START_RETRY_INTERVAL
-            text = f"cannot start the writer thread, records wait: {error}"
-            self._queue.book(last_error=text)
-            if "shutdown" not in str(error):
-                self._reporter.report("thread", logging.WARNING, text)
-        except BaseException:  # of a signal handler: the next record starts another thread
-            self._running = self._queue.served = False
-            raise
-        finally:
-            self._starting.release()
 
-    # -- the writer thread ---------------------------------------------------------------------
-
-    def _run(self) -> None:
-        try:
-            self._is_greenlet = become_writer(self._starter)
-            self.report("twice", self.look_at_loggers)
-            with self._driving:
-                self._drive(math.inf)
-        finally:
-            self._queue.writer = None
-            self._running = self._queue.served = False
-            self._queue.wake()
-            orphans.discard(self)
-
-    def _drive(self, until: float) -> None:
-        """Turn the delivery until it is done, or, if a time is set, until that or all is settled.
-
-        Only for who holds _driving. Survives whatever a turn may raise.
-        """
-        delivery, queue = self._delivery, self._queue
-        queue.driver = threading.get_ident()
-        try:
-            while not delivery.done():
-                if until != math.inf and (delivery.empty() or time.monotonic() >= until):
-                    break
-                self._turn(delivery)
-        finally:
-            queue.driver = 0
-        if delivery.stop_at is not None:
-            try:
-                delivery.finish()
-            except BaseException as error:  # noqa: BLE001 - of what an ssl_context calls
-                self._survive(error)
-
-    def _turn(self, delivery: Delivery) -> None:
-        try:
-            delivery.turn()
-            if self._is_greenlet:
-                time.sleep(0)  # a backlog would be drained without ever letting others run
-        except BaseException as error:  # noqa: BLE001 - of a rotator, or of what an ssl_context calls
-            try:
-                delivery.broke(error)  # a frame may be cut, which nothing may follow
-            except BaseException as another:  # noqa: BLE001 - an error whose text cannot be had
-                self._survive(another)
-            self._survive(error)
-
-    def _survive(self, error: BaseException) -> None:
-        """Go on after whatever was raised; where no thread of ours delivers, Ctrl-C goes on up."""
-        if threading.current_thread() is not self._thread:
-            pass_on(error)
-        elif ends_greenlet(error):
-            raise error
+    def _began(self) -> None:
+        """Have the loggers looked at, now that records come; the writer thread calls this."""
+        self.report("twice", self.look_at_loggers)
 
     # -- closing and flushing threads ----------------------------------------------------------
 
     def flush(self, deadline: float) -> bool:
-        """Wait until all that was accepted before is written or dropped; tell whether it is.
+        """Wait until all that was accepted before is written or dropped; return whether it is.
 
         Args:
             deadline: monotonic time; math.inf waits for ever.
         """
-        if self._must_not_wait():
+        if self._driver.must_not_wait():
             return False
-        if not self._running and not self._delivery.empty():
-            self._drain_here(deadline)
+        if not self._queue.served and not self._delivery.empty():
+            self._driver.drain(deadline)
         return self._queue.wait_settled(deadline)
-
-    def _must_not_wait(self) -> bool:
-        """Tell whether this interrupts the queue or the delivery, which so would never go on.
-
-        Signal handlers do, and what the driving thread runs of the user's, such as a __del__.
-        """
-        return self._queue.entered() or self._queue.driven_here()
-
-    def _drain_here(self, deadline: float) -> None:
-        """Deliver in the calling thread, because no other can be started."""
-        if not self._driving.acquire(blocking=False):
-            return
-        try:
-            self._delivery.give_up_at = deadline
-            # Never math.inf, which is for a drive that only a stop ends.
-            self._drive(min(deadline, time.monotonic() + threading.TIMEOUT_MAX))
-        finally:
-            self._delivery.give_up_at = None
-            self._driving.release()
 
     def reopen(self) -> None:
         """Ask for a new session. Sets an attribute and wakes: safe in a signal handler."""
@@ -280,19 +172,14 @@ class WriterThread:
             deadline: monotonic time.
         """
         self.flush(deadline)
-        if self._closed or self._must_not_wait():
+        if self._closed or self._driver.must_not_wait():
             return
         delivery = self._delivery
         delivery.rollover_requested = True
-        if self._running:
+        if self._queue.served:
             self._queue.wait_for(lambda: self._closed or not delivery.rollover_requested, deadline)
-        elif self._driving.acquire(blocking=False):
-            try:
-                delivery.give_up_at = deadline
-                self._turn(delivery)
-            finally:
-                delivery.give_up_at = None
-                self._driving.release()
+        else:
+            self._driver.turn(deadline)
 
     def close(self, deadline: float) -> None:
         """Deliver what is queued, end the stream, stop the thread; all until the deadline.
@@ -308,8 +195,7 @@ class WriterThread:
         self._ask_to_stop(deadline)
         if self._queue.entered():
             return  # in a signal handler that interrupted the queue, whose lock the writer needs
-        if self._starting.acquire(timeout=START_PATIENCE):  # a thread may be about to start
-            self._starting.release()
+        self._driver.wait_for_start()
         self._wait_for_end(deadline)
         orphans.discard(self)
 
@@ -319,24 +205,11 @@ class WriterThread:
         Args:
             deadline: monotonic time.
         """
-        thread = self._thread
         patience = LAST_WORDS
-        if thread is None or not self._running:
-            ended = self._finish_here(deadline)
-        elif thread is threading.current_thread() or thread.ident is None:
-            ended = True  # a rotator, say, that closes us: the thread ends when it goes on
-        else:
-            ended = self._join(thread, deadline + JOIN_GRACE)
-        if not ended:
+        if not self._driver.end(deadline):
             self._give_up()
             patience = LAST_WORDS if _holds_logging() else LAST_WORDS_STUCK
         self._reporter.drain(patience, last=LAST_KINDS)
-
-    def _join(self, thread: threading.Thread, deadline: float) -> bool:
-        """Wait for the end of the writer thread; return whether it came in time."""
-        thread.join(max(0.0, deadline - time.monotonic()))
-        # Before Python 3.13, Ctrl-C in an earlier join marks a thread as ended that is not.
-        return self._queue.wait_for(lambda: not self._running, deadline)
 
     def _give_up(self) -> None:
         """Count all that is left as lost, because whoever drives the delivery did not stop."""
@@ -352,7 +225,7 @@ class WriterThread:
         """
         if self._closed:
             return
-        if self._running:
+        if self._queue.served:
             orphans.add(self)
             self._ask_to_stop(time.monotonic() + self.close_timeout)
         else:
@@ -365,22 +238,6 @@ class WriterThread:
         self._delivery.stop_at = deadline
         self._queue.wake()
 
-    def _finish_here(self, deadline: float) -> bool:
-        """Bring the delivery to its end in this thread, because no writer thread runs.
-
-        Returns:
-            False: another thread drives it, and did not come to an end in time.
-        """
-        if self._queue.driver == threading.get_ident():
-            return True  # this interrupts a drain of this thread, which finishes when it goes on
-        if not self._driving.acquire(timeout=max(0.0, deadline - time.monotonic()) + JOIN_GRACE):
-            return False
-        try:
-            self._drive(math.inf)
-        finally:
-            self._driving.release()
-        return True
-
     def join(self) -> None:
         """Wait for the end of a delivery that was asked to stop, at most until its deadline."""
         deadline = self._delivery.stop_at
@@ -391,10 +248,9 @@ class WriterThread:
     # -- a forked child ------------------------------------------------------------------------
 
     def reset_in_child(self) -> None:
-        """Begin anew in a forked child: no thread, no queue, no connection of the parent's.
+        """Replace in a forked child what is the parent's: queue, connection and thread.
 
-        Takes no lock of the parent's and logs nothing: any lock may be held by a thread that is not
-        there.
+        Takes no lock of the parent's and logs nothing: a thread that is not there may hold it.
         """
         self._set_up(self._connection.abandon(os.getpid()))
 

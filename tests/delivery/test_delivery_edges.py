@@ -94,7 +94,7 @@ def test_nothing_is_delivered_after_the_end(tmp_path: Path) -> None:
     thread = handler._writer_thread
     thread._queue._shut = None  # as if a record slipped in behind the last look at the queue
     log(handler, 2)
-    thread._finish_here(0.0)
+    thread._driver.end(0.0)
 
     assert path.stat().st_size == size
     assert ports(path) == [1]

@@ -386,7 +386,7 @@ def test_sigpipe_at_its_default_action_kills_nobody(tmp_path: Path) -> None:
         handler = attach(sys.argv[1])
         query(1)
         assert handler.flush()
-        writer = handler._writer_thread._thread
+        writer = handler._writer_thread._driver._thread
         signal.pthread_kill(writer.ident, signal.SIGPIPE)
         query(2)
         assert handler.flush()
