@@ -49,7 +49,7 @@ def test_the_text_of_an_address_is_an_address(address: Address) -> None:
 
 @linux_only
 def test_abstract_names() -> None:
-    """An abstract name is written with @ and begins with a NUL; a slash in it means nothing."""
+    """An abstract name is written with @ and begins with a NUL; a slash in it is allowed."""
     address = parse_address("unix://@dns/tap")
 
     assert address == Address("unix", path="\0dns/tap")

@@ -69,7 +69,7 @@ def test_one_kind_is_said_once_in_an_interval(said: Said) -> None:
 
 
 def test_next_line_is_said_when_the_interval_is_over(said: Said) -> None:
-    """What came within the interval is said after it, without another call."""
+    """A line that came within the interval is logged after it, without another call."""
     reporter = Reporter("name", 0.05)
     reporter.report("kind", logging.WARNING, "first")
     said.wait_for("first")
@@ -98,7 +98,7 @@ def test_text_is_made_by_the_desk_when_it_is_said(said: Said) -> None:
 
 
 def test_drain_says_the_last_words_before_they_are_due(said: Said) -> None:
-    """At the end of a handler what is due is said, and the kinds that sum up in any case."""
+    """At a handler's end due lines are logged, and the kinds that sum up even before."""
     reporter = Reporter("name", 3600)
     for kind in ("sum", "other"):
         reporter.report(kind, logging.WARNING, f"first {kind}")

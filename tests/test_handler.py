@@ -156,7 +156,7 @@ def test_a_formatter_that_raises_loses_only_extra(
 def test_a_reused_buffer_does_not_change_what_was_logged(
     logger: logging.Logger, capture: Path
 ) -> None:
-    """A bytearray is copied in the calling thread: the server may receive into it at once."""
+    """A bytearray is copied in the calling thread: the server may reuse it at once."""
     handler = DnstapHandler(capture)
     logger.addHandler(handler)
     buffer = bytearray(WIRE)

@@ -40,7 +40,7 @@ def collected(*arguments: str) -> Set[str]:
 
 
 def test_each_slow_test_is_listed_with_its_seconds_and_reason() -> None:
-    """The table has every test that is marked, and no other; none of them takes a moment only."""
+    """The table has exactly the tests that are marked, and each takes five seconds or more."""
     slow = {test.partition("[")[0] for test in collected("-m", "slow")}
 
     assert sorted(listed()) == sorted(slow)

@@ -125,7 +125,7 @@ HEARD: Dict[str, Callable[[Path], logging.Handler]] = {
 def test_a_logger_that_may_be_heard_is_not(
     said: Said, capture: Path, kind: str, where: str
 ) -> None:
-    """A dnstap handler here or above, what may lead to one, or a NullHandler: nothing is said."""
+    """A dnstap handler here or above, a way to one, or a NullHandler: nothing is reported."""
     logger, parent = logging.Logger("child", logging.INFO), logging.Logger("parent", logging.INFO)
     logger.parent = parent
     handler = HEARD[kind](capture)

@@ -58,7 +58,7 @@ def block(source: random.Random) -> bytes:
 
 
 def write_capture(path: Path, size: int) -> None:
-    """Write a capture of about so many bytes, up to a STOP."""
+    """Write a capture of about that many bytes, up to a STOP."""
     # Not a multiple of the block comes last, so that the end lies anywhere in it.
     frames = block(random.Random(0))
     with open(path, "wb") as file:
@@ -79,7 +79,7 @@ class Counting:
         self.count = 0
 
     def read_at(self, offset: int, length: int) -> bytes:
-        """Return at most so many bytes from there on."""
+        """Return at most that many bytes from there on."""
         data = os.pread(self._descriptor, length, offset)
         self.count += len(data)
         return data

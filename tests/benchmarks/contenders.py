@@ -81,21 +81,21 @@ def waiting() -> DnstapHandler:
 
 
 def log_by_info(logger: logging.Logger, messages: int) -> None:
-    """Log so many queries with `logger.info`."""
+    """Log that many queries with `logger.info`."""
     info = logger.info
     for extra in islice(cycle(EXTRAS), messages):
         info("query", extra=extra)
 
 
 def log_by_adapter(logger: logging.Logger, messages: int) -> None:
-    """Log so many queries with an adapter, which has the server's own end as constants."""
+    """Log that many queries with an adapter, which has the server's own end as constants."""
     client_query = DnstapAdapter(logger, CONSTANTS).client_query
     for wire, client in islice(cycle(QUERIES), messages):
         client_query(wire, query_address=client)
 
 
 class Contender(NamedTuple):
-    """A way to log: what makes its handler in a folder, and what logs so many messages."""
+    """A way to log: what makes its handler in a folder, and what logs that many messages."""
 
     make_handler: Callable[[Path], logging.Handler]
     log: Callable[[logging.Logger, int], None]

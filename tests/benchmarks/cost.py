@@ -21,7 +21,7 @@ FIRST_CALLS = 200  # not timed: in them, what is remembered of a kind of call is
 
 
 def log_to_file(contender: Contender, messages: int) -> Quantities:
-    """Log so many messages up to the last byte written; return microseconds for each."""
+    """Log that many messages up to the last byte written; return microseconds for each."""
     with tempfile.TemporaryDirectory() as folder:
         with logger_with(contender.make_handler(Path(folder))) as logger:
             cpu, started = time.process_time(), time.perf_counter()

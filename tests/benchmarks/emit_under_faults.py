@@ -104,7 +104,7 @@ def ways(logger: logging.Logger) -> Dict[str, Log]:
 
 
 def measure(peer: str, way: str, calls: int) -> Timing:
-    """Time so many calls with one kind of peer."""
+    """Time that many calls with one kind of peer."""
     with tempfile.TemporaryDirectory() as folder:
         collector = FstrmCapture(f"unix://{folder}/dnstap.sock", Path(folder) / "capture.fstrm")
         handler = DnstapHandler(

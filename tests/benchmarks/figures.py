@@ -64,8 +64,8 @@ class Scale(NamedTuple):
     Attributes:
         rounds: alternating rounds, of which the medians are taken.
         messages: logged by each contender in a round.
-        counts: so many messages in one go have to cost the same, each.
-        threads: so many logging threads have to cost the same.
+        counts: numbers of messages logged in one go; each message must cost the same.
+        threads: numbers of logging threads; a message must cost the same.
         reading: messages in the capture that is read.
         seconds: of each load on a DNS server.
         server_rounds: of those.

@@ -68,7 +68,7 @@ def traffic(count: int) -> Iterator[bytes]:
 
 
 def write_capture(path: Path, count: int) -> None:
-    """Write a capture of so many messages: a part of them again and again, to be quick."""
+    """Write a capture of that many messages: a part of them again and again, to be quick."""
     session = WriterSession(DNSTAP_CONTENT_TYPE, Direction.UNIDIRECTIONAL)
     with open(path, "wb") as file:
         file.write(session.start())
@@ -176,7 +176,7 @@ def cost_of(way: Callable[[Path], Iterator[Any]], path: Path, messages: int) -> 
 
 
 def measure_ways(messages: int, rounds: int) -> Dict[str, Quantities]:
-    """Return microseconds of CPU for a message, the median of so many rounds, for each way."""
+    """Return microseconds of CPU for a message, the median of that many rounds, for each way."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "capture.fstrm"
         write_capture(path, messages)

@@ -52,7 +52,7 @@ def test_every_benchmark_runs(name: str) -> None:
 
 
 def messages_of(name: str, folder: Path, count: int) -> List[DnstapMessage]:
-    """Let a contender log so many queries to a file; return what is in it, without the times."""
+    """Let a contender log that many queries to a file; return what is in it, without the times."""
     contender = CONTENDERS[name]
     with logger_with(contender.make_handler(folder)) as logger:
         contender.log(logger, count)

@@ -16,11 +16,11 @@ from tests.benchmarks.figures import Figure, Quantities, Scale, Section, alterna
 
 GOAL = 1.3
 LARGE = 1_000_000
-"""From so many messages on, one round has to do in place of several: it is long enough."""
+"""From this many messages on, one round is enough, because it takes long."""
 
 
 def shared_by(contender: Contender, threads: int) -> Contender:
-    """Return a contender that logs from so many threads at once."""
+    """Return a contender that logs from that many threads at once."""
 
     def log(logger: object, messages: int) -> None:
         workers = [

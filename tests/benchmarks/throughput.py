@@ -41,7 +41,7 @@ def make_dnstap(socket: Path) -> logging.Handler:
 
 
 def send(make_handler: MakeHandler, log: Log, messages: int) -> Quantities:
-    """Log so many messages into fstrm_capture; return messages a second, and CPU for each."""
+    """Log that many messages into fstrm_capture; return messages a second, and CPU for each."""
     with tempfile.TemporaryDirectory() as folder:
         socket, capture = Path(folder) / "dnstap.sock", Path(folder) / "capture.fstrm"
         with FstrmCapture(f"unix://{socket}", capture) as collector:

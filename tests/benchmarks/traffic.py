@@ -40,7 +40,7 @@ class Query(NamedTuple):
 
 
 def wire(source: random.Random, answers: int) -> bytes:
-    """Return a DNS message about a random name: a query, or a response with so many addresses."""
+    """Return a DNS message about a random name: a query, or a response with that many addresses."""
     label = bytes(source.choices(b"abcdefghijklmnopqrstuvwxyz", k=source.randint(3, 20)))
     name = bytes([len(label)]) + label + b"\x07example\x03org\x00"
     flags = 0x8180 if answers else 0x0100

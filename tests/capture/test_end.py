@@ -145,7 +145,7 @@ def test_zeros_up_to_the_end_are_torn(zeros: int, stop: bool, way: int) -> None:
 
 @WAYS
 def test_a_frame_that_zeros_made_unreadable_is_torn(way: int) -> None:
-    """Zeros begin anywhere: a frame that lost its second half is no frame for readers."""
+    """Zeros can begin anywhere: a frame whose second half is lost cannot be read."""
     stream = START_FRAME + FRAME * 200
 
     for left in range(len(FRAME)):
@@ -286,7 +286,7 @@ def test_a_file_that_is_truncated_between_two_reads(reads: int, way: int) -> Non
 
 
 def test_frames_at_the_end_of_a_block() -> None:
-    """Frames are whole wherever a block of the file ends that is read at once."""
+    """Frames are read whole wherever a block of the file ends."""
     block = 1024 * 1024
     for before in (*range(50), *range(510, 530)):
         first = block - before

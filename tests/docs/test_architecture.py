@@ -16,7 +16,7 @@ ARCHITECTURE = sections(DOCS / "architecture.md")
 
 
 def cells(text: str, columns: int) -> List[List[str]]:
-    """Return the rows of the one table with so many columns in a text, without its heading."""
+    """Return the rows of the one table with that many columns in a text, without its heading."""
     lines = [line[1:-1].split("|") for line in text.splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in line] for line in lines[2:] if len(line) == columns]
 

@@ -88,7 +88,7 @@ TOCTREE = re.compile(r"^```{toctree}\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 def test_every_page_is_in_the_manual() -> None:
-    """The table of contents has each page once, and names none that is not there."""
+    """The table of contents has each page once, and no page that does not exist."""
     index = DOCS / "index.md"
     entries = [
         line.rpartition("<")[2].rstrip(">")

@@ -1,4 +1,4 @@
-"""The README keeps its word: its example logs, its commands read, and its names are there."""
+"""The README is true: its example logs, its commands read, and its names are there."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ def rows(exchange: Exchange) -> List[List[str]]:
 
 
 def test_tls_refuses_strangers(tmp_path: Path, pki: Pki, tls_collector: Program) -> None:
-    """Where one does not trust the other, the server serves on, says so, and delivers nothing."""
+    """If one side distrusts the other, the server serves on, reports it, and delivers nothing."""
     (tmp_path / "other").mkdir()
     other = make_pki(tmp_path / "other")
     address = f"tls://{LOOPBACK}:{tls_collector.port}"

@@ -33,7 +33,7 @@ class Server(NamedTuple):
     received: List[DnstapMessage]
 
     def wait_for(self, number: int) -> List[DnstapMessage]:
-        """Wait until so many messages have arrived."""
+        """Wait until that many messages have arrived."""
         wait_until(lambda: len(self.received) >= number, f"{number} messages")
         return self.received
 

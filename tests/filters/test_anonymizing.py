@@ -71,7 +71,7 @@ def test_real_traffic(
     subnet: List[str],
     tcp: bool,
 ) -> None:
-    """Client and client subnet are treated in query and response; all the rest is as it was."""
+    """Client and client subnet are changed in query and response; nothing else is changed."""
     handler.addFilter(each)
     query = subnet_query("198.51.100.77/32")
     with Server(logger) as server:

@@ -84,7 +84,7 @@ PADDING = option(12, b"")
          "two", "family 0", "family 3", "source", "scope of 33", "long", "short", "no scope"],
 )  # fmt: skip
 def test_options(before: List[bytes], after: List[bytes]) -> None:
-    """The address is cut with all lengths; what is no client subnet by RFC 7871 is removed."""
+    """The address and all lengths are cut; what is not a client subnet by RFC 7871 is removed."""
     assert hidden(message(opt(*before))) == message(opt(*after))
 
 

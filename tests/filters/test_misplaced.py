@@ -1,4 +1,4 @@
-"""`AnonymizingFilter` where it cannot work: it lets nothing through, and says so once."""
+"""`AnonymizingFilter` in a wrong place: it lets nothing through, and reports that once."""
 
 from __future__ import annotations
 

@@ -169,7 +169,7 @@ def test_other_processes() -> None:
     ids=["port", "query_port", "cut message", "nothing to read"],
 )
 def test_records_without_a_message(extras: List[Dict[str, Any]]) -> None:
-    """Without a readable message a part is kept still, never all or none."""
+    """Without a readable message a part is kept, too, and never all or nothing."""
     each = SamplingFilter(2, key=KEY)
     records = [record(message_type="CLIENT_QUERY", **fields) for fields in extras]
     for number, one in enumerate(records):
@@ -186,7 +186,7 @@ def test_records_without_a_message(extras: List[Dict[str, Any]]) -> None:
 def test_the_rate_is_stated(
     logger: logging.Logger, handler: DnstapHandler, given_extra: Any, stated: bytes
 ) -> None:
-    """Every message says what share it stands for; other handlers see the record as it was."""
+    """Every message has the rate; other handlers see the record unchanged."""
     handler.addFilter(SamplingFilter(1, state_rate=True))
     seen: List[Any] = []
     other = logging.Handler()

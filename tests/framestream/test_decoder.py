@@ -53,7 +53,7 @@ def outcome(portions: list[bytes], limit: int = 100) -> tuple[list[Frame], str, 
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_a_sample_is_read_whole(name: str) -> None:
-    """Fed at once, a frame is there at once, and nothing is left."""
+    """A frame that is fed whole is returned at once, and nothing is left."""
     stream, expected = SAMPLES[name]
     decoder = FrameDecoder()
     decoder.feed(stream)
@@ -104,7 +104,7 @@ def test_nothing_fed_is_nothing_decoded() -> None:
 
 
 def test_payloads_are_bytes_whatever_was_fed() -> None:
-    """A caller's buffer may be used again at once: payloads are copies of their own."""
+    """A caller's buffer may be reused at once: payloads are copies."""
     decoder = FrameDecoder()
     buffer = bytearray(DATA)
     decoder.feed(buffer)  # type: ignore[arg-type]
@@ -202,7 +202,7 @@ def test_an_unknown_control_frame_of_512_bytes_is_taken() -> None:
 
 @pytest.mark.parametrize("name", MALFORMED)
 def test_a_malformed_control_frame_is_refused(name: str) -> None:
-    """What a control frame's type and fields do not allow is the sender's error, and says so."""
+    """A malformed control frame is the sender's error."""
     stream, text = MALFORMED[name]
     for portions in ([stream], list(single_bytes(stream)), [stream + DATA]):
         frames, error, _ = outcome(portions, limit=1000)
@@ -258,7 +258,7 @@ def test_where_no_data_frame_is_legal_the_first_bytes_tell_a_foreign_protocol() 
 
 
 def test_where_no_data_frame_is_legal_a_later_one_is_named() -> None:
-    """After a good frame, a data frame where none is legal is called a data frame."""
+    """After a good frame, an illegal data frame is called a data frame."""
     decoder = FrameDecoder(0)
     decoder.feed(STOP + DATA)
     decoder.next_frame()

@@ -35,7 +35,7 @@ def test_payloads_come_out_of_blocks_of_any_size(size: int) -> None:
 
 
 def test_finish_is_sent_only_when_every_payload_was_taken() -> None:
-    """ACCEPT answers READY at once; FINISH waits until whoever takes the payloads calls for it."""
+    """ACCEPT answers READY at once; FINISH waits until the caller asks for it."""
     stream, session, sent = incoming(READY, START + DATA + STOP)
 
     assert list(stream.payloads()) == PAYLOADS

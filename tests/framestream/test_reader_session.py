@@ -177,7 +177,7 @@ def test_a_ready_without_ours_is_a_mismatch(ready: bytes) -> None:
 
 @pytest.mark.parametrize("first", [b"", READY], ids=["unidirectional", "bidirectional"])
 def test_a_start_without_a_content_type_is_taken(first: bytes) -> None:
-    """A START without a content type is taken on trust, and the attribute says that it had none."""
+    """A START without a content type is accepted, and the attribute is None."""
     payloads, session = read(first + START_WITHOUT_TYPE + DATA)
 
     assert payloads == [b"hello"]
@@ -254,7 +254,7 @@ def test_unknown_control_frames_are_skipped_while_streaming(first: bytes) -> Non
 @pytest.mark.parametrize("before", [b"", READY, START + STOP, READY + START + STOP])
 @pytest.mark.parametrize("unknown", [UNKNOWN, UNKNOWN_ZERO])
 def test_unknown_control_frames_are_refused_elsewhere(before: bytes, unknown: bytes) -> None:
-    """Before START and after STOP there is no room for frames that nobody knows."""
+    """Before START and after STOP unknown control frames are refused."""
     _, error, session = read_to_error(before + unknown)
 
     assert "expected" in error
@@ -337,7 +337,7 @@ def test_a_cut_stream_shows_in_buffered() -> None:
 
 
 def test_failed_is_final() -> None:
-    """After a failure every call says so again, and nothing more is handed out."""
+    """After a failure every call raises again, and no payload is returned."""
     session = ReaderSession(DNSTAP)
     session.receive(START + DATA + START + DATA)
     early = session.payloads()

@@ -105,7 +105,7 @@ def test_the_reader_sends_accept_and_finish_only() -> None:
 
 
 def test_kinds_are_the_control_types_and_data() -> None:
-    """Each known control type has its kind; an unknown one has none, and never reads as data."""
+    """Each known control type has a kind; an unknown one has None, and is never taken for data."""
     for control in ControlType:
         kind = kind_of(ControlFrame(control))
         assert kind is not None

@@ -10,7 +10,7 @@ from tests.framestream.samples import DNSTAP, single_bytes
 
 
 class Wire:
-    """A writer and a reader in memory; every byte of one goes through to the other at once.
+    """A writer and a reader in memory; each gets every byte of the other at once.
 
     Args:
         direction: the writer's.

@@ -162,7 +162,7 @@ def test_a_writers_frame_from_the_reader_fails_the_stream(
 def test_a_frame_of_ours_outside_the_table_is_refused_and_changes_nothing(
     direction: Direction, state: State, kind: FrameKind
 ) -> None:
-    """What we may not send here is our error; nothing was sent, so the stream goes on."""
+    """A frame that we may not send here is our error; nothing was sent, and the stream goes on."""
     session = writer_in(direction, state)
 
     send = {FrameKind.DATA: lambda: session.frame(b"hello"), FrameKind.STOP: session.stop}
@@ -184,7 +184,7 @@ def test_the_refusal_says_what_comes_first() -> None:
 
 
 def test_a_failed_session_tells_why_ever_after() -> None:
-    """FAILED is final, and each later call repeats the first reason, whoever's turn it is."""
+    """FAILED is final, and each later call repeats the first reason."""
     session = writer_in(BIDIRECTIONAL, State.NEGOTIATING)
     with pytest.raises(RemoteProtocolError):
         session.receive(FINISH)
@@ -248,7 +248,7 @@ def test_unknown_control_frames_are_skipped_while_streaming(
     ("direction", "state"), [pair for pair in WRITER_STATES if pair[1] is not State.STREAMING]
 )
 def test_unknown_control_frames_are_refused_elsewhere(direction: Direction, state: State) -> None:
-    """Outside the data phase there is no room for frames that nobody knows."""
+    """Outside the data phase unknown control frames are refused."""
     session = writer_in(direction, state)
 
     with pytest.raises(RemoteProtocolError):
@@ -295,7 +295,7 @@ def test_a_wrong_speaker_is_called_so_from_its_first_bytes(
 
 
 def test_a_later_data_frame_from_a_reader_is_refused_by_its_length() -> None:
-    """A reader sends no data, however short: four bytes are enough to say so."""
+    """A reader must not send data: even a short frame is refused by its length."""
     session = writer_in(BIDIRECTIONAL, State.STREAMING)
 
     with pytest.raises(RemoteProtocolError, match="data frame of 1 bytes, expected only control"):

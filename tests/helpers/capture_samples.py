@@ -44,7 +44,7 @@ class Sample(NamedTuple):
     boundaries: List[int]
 
     def end_if_cut(self, size: int) -> int:
-        """Return where the last whole frame ends that is left in so many bytes."""
+        """Return where the last whole frame ends that is left in that many bytes."""
         return max([0, *(at for at in self.boundaries if at <= size)])
 
 
@@ -73,7 +73,7 @@ class Source:
         self.count = 0
 
     def read_at(self, offset: int, length: int) -> bytes:
-        """Return at most so many bytes, like os.pread."""
+        """Return at most that many bytes, like os.pread."""
         assert offset >= 0, offset
         assert length > 0, length
         if self._reads_left == 0:
@@ -135,7 +135,7 @@ def in_step(hidden: bytes, wire_size: int) -> bytes:
 
 
 def false_dnstap(size: int) -> bytes:
-    """Begin a payload of so many bytes that protobuf takes: one field holds whatever follows."""
+    """Begin a payload of that many bytes that protobuf takes: one field holds whatever follows."""
     assert 131 <= size < 16384, size
     rest = size - 3
     return b"\x1a" + bytes([rest & 0x7F | 0x80, rest >> 7])

@@ -3,7 +3,7 @@
     python -m tests.receiver.crowd attack HOST PORT CONNECTIONS
     python -m tests.receiver.crowd good HOST PORT FIRST COUNT
 
-The attackers make at least so many connections, and go on until their standard input ends. Each
+The attackers make at least that many connections, and go on until their standard input ends. Each
 process prints one line of JSON at its end.
 """
 

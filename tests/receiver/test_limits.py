@@ -27,7 +27,7 @@ def test_a_silent_client_blocks_nobody(make: Make, inbox: Inbox, said: Said) -> 
 
 
 def test_a_dripping_client_has_no_more_time(make: Make, unix: str) -> None:
-    """The handshake has one deadline: a byte now and then does not put it off."""
+    """The handshake has one deadline: single bytes do not extend it."""
     receiver = make(unix, handshake_timeout=0.3)
     drops = iter(control(READY, *[CONTENT_TYPE] * 10))
 
@@ -60,7 +60,7 @@ def test_an_idle_stream_is_left_alone(make: Make, inbox: Inbox, unix: str) -> No
 
 
 def test_too_many_connections(make: Make, inbox: Inbox, unix: str, said: Said) -> None:
-    """One above the limit is closed at once and counted; room that gets free is used."""
+    """One above the limit is closed at once and counted; free places are used again."""
     receiver = make(unix, max_connections=2)
 
     with Client(receiver) as first, Client(receiver) as second:

@@ -1,4 +1,4 @@
-"""Senders that break the rules, or break down: counted, said once, and nobody else suffers."""
+"""Senders that break the rules, or break down, are counted and reported once; others work."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_many_wrong_speakers_make_one_line(make: Make, unix: str, said: Said) ->
 
 
 def test_a_connection_without_a_byte_is_no_error(make: Make, unix: str, said: Said) -> None:
-    """Health checks connect and close; nothing is said of that."""
+    """Health checks connect and close; that is not reported."""
     receiver = make(unix)
 
     Client(receiver).sock.close()
@@ -164,7 +164,7 @@ def test_a_reset_inside_a_frame(make: Make, inbox: Inbox, said: Said) -> None:
 
 
 def test_closed_inside_a_frame(make: Make, inbox: Inbox, unix: str, said: Said) -> None:
-    """An end that comes in the middle of a frame is said as such."""
+    """An end in the middle of a frame is reported as such."""
     receiver = make(unix)
 
     with Client(receiver) as client:

@@ -90,7 +90,7 @@ class Load(Workers):
         return sum(self.logged.values())
 
     def wait_for_more(self, number: int = 500) -> None:
-        """Wait until so many more records were written."""
+        """Wait until that many more records were written."""
         goal = self._handler.stats().written + number
         wait_until(
             lambda: self._handler.stats().written >= goal,

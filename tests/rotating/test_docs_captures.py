@@ -1,4 +1,4 @@
-"""docs/captures.md keeps its word: its Python runs, one block after the other, as one program."""
+"""docs/captures.md is true: its Python runs, one block after the other, as one program."""
 
 from __future__ import annotations
 

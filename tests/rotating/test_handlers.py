@@ -173,7 +173,7 @@ WRONG_FOR_BOTH: List[Tuple[Dict[str, Any], List[str]]] = [
 def test_a_wrong_argument_is_named(
     kind: Type[Rotating], arguments: Dict[str, Any], said: List[str], capture: Path
 ) -> None:
-    """What is wrong raises at once, naming the argument, its value and what is right."""
+    """A bad argument raises at once, with its name, its value and what is right."""
     before = handlers()
 
     with pytest.raises((TypeError, ValueError)) as caught:

@@ -160,7 +160,7 @@ while True:
 
 
 def test_postrotate(tmp_path: Path, capture: Path) -> None:
-    """A program that calls reopen() on SIGHUP begins the new file at once, idle as it is."""
+    """A program that calls reopen() on SIGHUP begins the new file at once, even if it is idle."""
     with subprocess.Popen(
         [sys.executable, "-W", "error", "-c", PROGRAM, str(capture)],
         cwd=REPOSITORY,

@@ -47,7 +47,7 @@ def test_one_that_copies_and_empties(capture: Path, said: Said) -> None:
 
 
 def test_one_that_moves_and_then_raises(capture: Path, said: Said) -> None:
-    """The capture is where it belongs, so the next one is begun; what went wrong is said."""
+    """The capture was moved, so the next one is begun; the error is reported."""
 
     def move_and_raise(source: str, dest: str) -> None:
         shutil.move(source, dest)

@@ -281,7 +281,7 @@ def test_an_error_of_a_program_survives(copied: Copier) -> None:
 
 
 def use(tap: DnstapAdapter) -> None:
-    """Log by all ways of an adapter, so that it remembers what becomes of a call."""
+    """Log by all methods of an adapter, so that it caches its plans."""
     tap.client_query(WIRE, query_address=("192.0.2.1", 53))
     tap.client_response(WIRE, query_address=("192.0.2.1", 53), query_time=1_700_000_000.0)
     tap.log_message("AUTH_QUERY", WIRE, response_port=53)

@@ -439,7 +439,7 @@ class Taker:
 )
 @pytest.mark.parametrize("argument", ["on_message", "on_frame"])
 def test_callbacks_that_would_do_nothing_are_refused(callback: Any, argument: str) -> None:
-    """A coroutine, a class, or what takes no message, would silently get none of them."""
+    """A coroutine, a class, or a function without an argument would silently do nothing."""
     with pytest.raises(TypeError, match=f"{argument}="):
         DnstapReceiver("tcp://127.0.0.1:0", **{argument: callback})
 

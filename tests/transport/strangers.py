@@ -1,4 +1,4 @@
-"""What a program may open under a number that was ours: a blocking socket of its own."""
+"""What a program may open with a number that was ours: a blocking socket."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Connecting unix and TCP sockets, and what is said when it does not work."""
+"""Connecting unix and TCP sockets, and the errors when that fails."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_missing_directory_of_a_socket(tmp_path: Path) -> None:
 
 
 def test_stale_socket(tmp_path: Path) -> None:
-    """A socket file that an ended collector left behind says so."""
+    """The error says that a socket file was left by a collector that ended."""
     listen_unix(tmp_path / "socket").close()
     error = error_of(Address("unix", path=str(tmp_path / "socket")))
 
@@ -223,7 +223,7 @@ def test_a_connection_to_itself_is_refused(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_too_many_open_files(tmp_path: Path) -> None:
-    """Without a descriptor left the error says so, for every kind of socket."""
+    """The error says that no descriptor is free, for every kind of socket."""
     resource = pytest.importorskip("resource")
     addresses = [
         Address("unix", path=str(tmp_path / "socket")),

@@ -132,7 +132,7 @@ def test_an_emptied_capture_still_has_come_to_its_end(capture: Path) -> None:
 
 
 def test_a_full_disk() -> None:
-    """A device that is always full: the number says so."""
+    """A device that is always full: errno says so."""
     error = DiskFull("file:///x", "full")
     error.__cause__ = OSError(errno.ENOSPC, "no space")
 

@@ -151,7 +151,7 @@ def test_a_directory_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_missing_directory_is_named(tmp_path: Path) -> None:
-    """A file in a directory that does not exist says so; no directory is made."""
+    """The error says that the directory does not exist; it is not created."""
     error = error_of(tmp_path / "absent" / "dns.dnstap")
 
     assert "the directory does not exist (ENOENT)" in error.reason

@@ -1,4 +1,4 @@
-"""A socket's descriptor that the program closed, and whose number is a socket of its own now."""
+"""The program closed a socket's descriptor, and a socket of its own now has the number."""
 
 from __future__ import annotations
 
@@ -239,7 +239,7 @@ def log(handler: DnstapHandler, number: int) -> None:
 
 @pytest.mark.parametrize("scheme", ["unix", "tcp"])
 def test_a_receivers_listener(tmp_path: Path, scheme: str, said: Said) -> None:
-    """It accepts nobody any more and says so; the stranger is neither accepted from nor closed."""
+    """It stops accepting and reports that; the stranger is neither used nor closed."""
     address = f"unix://{tmp_path}/tap" if scheme == "unix" else "tcp://127.0.0.1:0"
     with DnstapReceiver(address, lambda message: None) as receiver:
         listener = receiver._listener

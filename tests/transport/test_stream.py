@@ -146,7 +146,7 @@ def read_what_came(link: Link) -> bytes:
 
 
 def test_a_slow_peer_is_progress(link: Link) -> None:
-    """The timeout is time without progress: a peer that reads now and then gets everything."""
+    """The timeout is time without progress: a peer that reads slowly gets everything."""
     pauses, portion = 8, 128 * 1024
     link.transport.timeout = 1.0
     for descriptor in (link.transport.fileno(), link.peer.fileno()):
@@ -212,7 +212,7 @@ def test_close_may_be_called_again(link: Link) -> None:
 
 
 def test_a_forked_child_abandons_without_a_word(link: Link) -> None:
-    """The child's abandon sends nothing; the parent's stream goes on and ends when it says so."""
+    """The child's abandon sends nothing; the parent's stream goes on to its own end."""
     link.transport.send(b"before ")
 
     def child() -> str:

@@ -238,7 +238,7 @@ def test_a_plain_speaker(authority: Authority) -> None:
 
 
 def test_a_peer_that_closes_in_the_handshake() -> None:
-    """A connection that ends within the handshake says so."""
+    """The error says that the connection ended within the handshake."""
     error = failure_with(lambda listener: accept(listener).close())
 
     assert "closed" in error.reason or "reset" in error.reason, error

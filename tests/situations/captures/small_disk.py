@@ -33,7 +33,7 @@ class Disk:
         self._ballast = folder / "ballast"
 
     def fill(self, leave: int = 0) -> None:
-        """Take all room but so many pages; what other files have in their last pages stays."""
+        """Fill all but that many pages; room in the last pages of other files is left."""
         with contextlib.suppress(OSError), self._ballast.open("ab", buffering=0) as ballast:
             while ballast.write(bytes(PAGE)) == PAGE:
                 pass
@@ -103,7 +103,7 @@ def log_all(handler: DnstapHandler, texts: List[str]) -> None:
 
 
 def fill_page(disk: Disk, handler: DnstapHandler, rest: int) -> None:
-    """Log one record after which the capture ends so many bytes before the end of a page.
+    """Log one record after which the capture ends that many bytes before the end of a page.
 
     The capture has two records of 300 characters and nothing else, so that its frames are known.
     """
@@ -119,5 +119,5 @@ def wait_for_full(handler: DnstapHandler) -> None:
 
 
 def forget_error(handler: DnstapHandler) -> None:
-    """Make the handler's last error none, so that the next one can be waited for."""
+    """Reset the handler's last error, so that the next one can be waited for."""
     handler._writer_thread._queue.book(last_error=None)

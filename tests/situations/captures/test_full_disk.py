@@ -119,7 +119,7 @@ def test_bytes_that_find_no_room_are_lost_to_the_disk(disk: Disk) -> None:
 
 
 def close_on_full_disk(disk: Disk, room: int) -> None:
-    """Close a handler whose capture ends so many bytes before the last page does."""
+    """Close a handler whose capture ends that many bytes before the last page does."""
     handler = handler_on(disk, reconnect_interval=0.001, close_timeout=0.2)
     with watched(handler):
         disk.fill()

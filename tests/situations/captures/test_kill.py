@@ -19,11 +19,11 @@ from tests.situations.interop.taps import marks_in
 
 ROUNDS = [40, pytest.param(200, marks=pytest.mark.slow)]
 IN_ORDER = 10
-"""Every so many rounds one ends in order, so that the next one goes on over its STOP."""
+"""One round in this many ends in order, so that the next one overwrites its STOP."""
 
 TOOLS_EVERY = 7
-"""The external programs look at the capture after every so many cuts: a prime, so that all kinds
-of places are among them."""
+"""The external programs read the capture after one cut in this many: a prime, so that cuts of all
+kinds are among them."""
 
 # One process that has imported everything forks a child for each round, which is quick. It has no
 # handler of its own, so that a child is like a new process.
@@ -185,7 +185,7 @@ def test_a_capture_that_was_cut_gets_its_stop_without_a_record(
 @pytest.mark.parametrize("zeros", [1, 3, 4, 5, 7, 8, 9, 11, 12, 13, 511, 4096, 1 << 20])
 @pytest.mark.parametrize("stop", [True, False])
 def test_zeros_at_the_end_are_cut_off(capture: Path, sample: bytes, zeros: int, stop: bool) -> None:
-    """What a file system leaves for bytes that never reached the disk is no part of the stream."""
+    """Zeros that a file system left for bytes that never reached the disk are cut off."""
     content = sample if stop else sample[: -len(control(STOP))]
 
     continue_capture(capture, content + bytes(zeros), "new")

@@ -78,7 +78,7 @@ def test_a_relative_path_is_made_absolute_once(
 
 
 def test_the_folder_must_exist(tmp_path: Path) -> None:
-    """A folder that is not there is named; none is made."""
+    """The error names a folder that does not exist; it is not created."""
     path = tmp_path / "absent" / "dns.fstrm"
 
     with pytest.raises(TransportError, match="directory does not exist") as caught:

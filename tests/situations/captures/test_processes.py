@@ -203,7 +203,7 @@ def test_a_lock_that_stays(capture: Path, said: Said, monkeypatch: pytest.Monkey
 
 
 def test_x_does_not_wait_for_a_file_that_exists(capture: Path) -> None:
-    """Whoever wants a new file will not get it by waiting: an error at once."""
+    """With mode="x" an existing file is an error at once: waiting would not help."""
     first = DnstapHandler(capture)
     log_mark(first, "first")
 

@@ -39,7 +39,7 @@ class Mark(NamedTuple):
 
 
 def wire(mark: Mark, padding: int) -> bytes:
-    """Return a DNS query with the mark as its name, and so many bytes of EDNS padding."""
+    """Return a DNS query with the mark as its name, and that many bytes of EDNS padding."""
     labels = [str(mark.number), mark.thread, str(mark.handler), mark.process, "chaos"]
     name = b"".join(bytes([len(label)]) + label.encode() for label in labels) + b"\0"
     question = name + struct.pack(">HH", 1, 1)

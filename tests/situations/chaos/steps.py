@@ -74,7 +74,7 @@ class Steps:
             self.process.violations.append(f"closed, and not done: {stats}")
 
     def log(self, thread: str, how: str, count: int, most: int) -> None:
-        """Log so many records, with at most so many bytes of padding."""
+        """Log that many records, with at most that many bytes of padding."""
         blocking = self.plan.options.get("overflow") == "block"
         what, bound = ("blocking log call", None) if blocking else ("log call", CALL_BOUND)
         for number in range(count):

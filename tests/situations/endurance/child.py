@@ -34,10 +34,10 @@ MAX_BYTES = 1 << 20
 SERVER = ("192.0.2.53", 53)
 CONSTANTS = {"dns_response_address": SERVER, "dns_socket_protocol": "UDP"}
 UNUSUAL = 40
-"""One record in so many is not as the others are, and goes another way."""
+"""One in this many records differs from the others, and takes another path."""
 
 MISSPELT = 1000
-"""One record in so many has a key that nobody knows; to find a similar one takes long."""
+"""One in this many records has an unknown key; finding a similar one takes long."""
 
 logger = logging.getLogger("dns")
 

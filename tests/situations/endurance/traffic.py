@@ -22,7 +22,7 @@ PAIRS = 500
 """Queries in a block, each with its response."""
 
 UNANSWERED = 10
-"""One query in so many stays without a response."""
+"""One in this many queries has no response."""
 
 _ID, _NAME, _CLIENT, _SECOND = b"\xfe\xed", b"name-here", b"\xfa\xce\xfa\xce", 1_999_999_999
 _UNKNOWN = b"\xff\x01\xff\x02"  # type and class
@@ -91,7 +91,7 @@ class Blocks:
         self._block += frame
 
     def take(self, messages: int) -> Iterator[bytes]:
-        """Yield blocks until there were so many messages, a multiple of 1000."""
+        """Yield blocks until there were that many messages, a multiple of 1000."""
         for _ in range(messages // len(self._places)):
             yield self._next()
 

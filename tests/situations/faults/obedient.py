@@ -151,7 +151,7 @@ class Obedient:
                 self.do(*step.split())
 
     def write(self, size: int) -> None:
-        """Send so many bytes and wait until the peer's kernel has them."""
+        """Send that many bytes and wait until the peer's kernel has them."""
         assert self.sock.send(bytes(size)) == size, "it should have fitted"
         if self.sock.family != socket.AF_UNIX:
             wait_until(lambda: outstanding(self.sock) == 0, "the acknowledgement", DEADLINE)

@@ -225,7 +225,7 @@ class Outcome(NamedTuple):
 
 
 def outcome(logged: int, numbers: Iterable[int]) -> Outcome:
-    """Compare what was logged, which is 0 and so many numbers on, with what was received."""
+    """Compare the numbers that were logged, from 0 on, with those received."""
     counts = Counter(numbers)
     strange = sum(not 0 <= number < logged for number in counts)
     twice = sum(counts.values()) - len(counts)

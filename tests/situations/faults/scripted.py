@@ -53,7 +53,7 @@ class Session:
         self.expect(START_FRAME)
 
     def read(self, size: int) -> bytes:
-        """Read exactly so many bytes; fewer only if the stream ends."""
+        """Read exactly that many bytes; fewer only if the stream ends."""
         found = b""
         while len(found) < size:
             portion = self.sock.recv(size - len(found))
@@ -69,7 +69,7 @@ class Session:
             raise ConnectionError(f"{found!r} came instead of {frame!r}")
 
     def numbers(self, count: int) -> List[int]:
-        """Read so many data frames; return the numbers in them."""
+        """Read that many data frames; return the numbers in them."""
         payloads: List[bytes] = []
         for _ in range(count):
             (size,) = struct.unpack(">I", self.read(4))

@@ -37,7 +37,7 @@ def test_the_end_is_there_as_soon_as_the_peer_is_gone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("steps", RESETS)
 def test_a_failed_send_leaves_the_reset(steps: str, tmp_path: Path) -> None:
-    """A send after the peer's death fails at once with EPIPE and takes nothing of the reset."""
+    """A send after the peer's death fails at once with EPIPE, and the reset can still be read."""
     with Obedient("unix", tmp_path) as peer:
         peer.write(WRITTEN)
         peer.carry_out(steps)

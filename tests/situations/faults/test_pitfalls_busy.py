@@ -44,7 +44,7 @@ class Producer:
 
 
 def wait_for_another_line(said: Said, text: str) -> None:
-    """Wait until something is said once more than by now."""
+    """Wait for one more line that says this."""
     number = len(said.with_text(text))
     wait_until(lambda: len(said.with_text(text)) > number, f"another line with {text!r}", DEADLINE)
 

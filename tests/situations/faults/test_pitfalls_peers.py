@@ -129,7 +129,7 @@ def test_a_record_too_large_costs_no_session(scheme: str, said: Said, tmp_path: 
 def test_one_collector_stuck_and_one_broken_cost_the_third_nothing(
     scheme: str, tmp_path: Path
 ) -> None:
-    """Three handlers on one logger: one peer stands still, one is not there, one gets everything.
+    """Three handlers on one logger: one peer hangs, one is absent, one gets everything.
 
     None of the log calls waits for any of them.
     """

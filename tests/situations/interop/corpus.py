@@ -159,7 +159,7 @@ def query_wire(identifier: int, name: str) -> bytes:
 
 
 def response_wire(identifier: int, name: str, answers: int) -> bytes:
-    """Return a response with so many A records; without any it is NXDOMAIN."""
+    """Return a response with that many A records; without any it is NXDOMAIN."""
     flags = 0x8180 if answers else 0x8183
     header = struct.pack("!6H", identifier, flags, 1, answers, 0, 0)
     records = (

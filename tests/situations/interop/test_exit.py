@@ -135,7 +135,7 @@ def test_without_a_collector_the_end_is_not_held_up(ending: str, tmp_path: Path)
 
 
 def test_a_collector_that_does_not_read_cannot_hold_up_the_end(tmp_path: Path) -> None:
-    """A collector that stands still is given up after close_timeout; the books balance."""
+    """A collector that hangs is given up after close_timeout; the counters add up."""
     path = tmp_path / "capture.fstrm"
     with FstrmCapture(free_address("unix", tmp_path), path) as collector:
         collector.pause()

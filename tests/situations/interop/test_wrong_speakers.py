@@ -110,7 +110,7 @@ def test_a_wrong_speaker(behave: Behaviour, hints: List[str], said: Said) -> Non
 
 
 def test_a_peer_that_closes_at_once(said: Said) -> None:
-    """A peer that never listens ends the connection or resets it: each is said once."""
+    """A peer that never reads closes the connection or resets it: each is reported once."""
     with Speaker(speakers.close_at_once) as speaker:
         lines = meet(speaker, said)
 

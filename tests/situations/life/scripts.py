@@ -199,7 +199,7 @@ class Sessions:
         return list(self._by_thread.values())
 
     def all_ended(self, number: int) -> List[List[str]]:
-        """Wait until so many sessions have ended in order, and none in another way."""
+        """Wait until that many sessions have ended in order, and none in another way."""
         stats = self.receiver.stats
         wait_until(lambda: stats().finished >= number and not stats().active, "sessions to end")
         assert (stats().finished, stats().connections) == (number, number), stats()

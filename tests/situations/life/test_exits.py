@@ -246,7 +246,7 @@ class Interrupted:
 def test_a_logging_handler_that_raises_ends_no_diagnostics(
     capture: Path, said: Said, error: BaseException
 ) -> None:
-    """What a handler on `dnstap_logging` raises costs its own line; later ones are said."""
+    """If a handler on `dnstap_logging` raises, only that line is lost; later ones are logged."""
     logger = logging.getLogger("dnstap_logging")
     bad = Bad(error)
     logger.addHandler(bad)

@@ -153,7 +153,7 @@ print(json.dumps({"turns": len(turns), **books(handler)}))
 
 @pytest.mark.parametrize("order", ORDERS)
 def test_the_program_keeps_its_signal_mask(tmp_path: Path, order: str) -> None:
-    """The writer blocks SIGPIPE in a thread of its own only: programs started later inherit it."""
+    """The writer blocks SIGPIPE only in a real thread: programs started later inherit the mask."""
     script = """
 import signal
 handler = attach(sys.argv[1])

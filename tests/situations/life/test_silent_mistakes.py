@@ -1,4 +1,4 @@
-"""Mistakes in a logging configuration that would show nowhere: each is said, once."""
+"""Mistakes in a logging configuration that nothing else shows: each is reported once."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from tests.helpers.workers import Workers
 from tests.situations.life.scripts import run
 
 RECORDS = 300
-IN_FIRST = 20  # at least so many fit into the first capture
+IN_FIRST = 20  # at least this many fit into the first capture
 
 
 class Hold:
@@ -264,7 +264,7 @@ def test_at_the_end_of_the_process(tmp_path: Path, end: str) -> None:
 
 
 def test_a_child_of_multiprocessing(tmp_path: Path) -> None:
-    """Its end, where atexit does not run, counts what is left and says so."""
+    """At its end, where atexit does not run, the rest is counted and reported."""
     script = (
         SCRIPT
         + """
