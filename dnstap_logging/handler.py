@@ -139,20 +139,21 @@ class DnstapHandler(logging.Handler):
     def handle(self, record: logging.LogRecord) -> bool:
         """Filter and emit a record without taking the handler's lock.
 
-        `emit` needs no lock, and logging.shutdown and dictConfig hold it while they flush and
-        close: no caller may wait for them. A record that a filter returns instead of a verdict is
-        used on every Python, as the standard library does since 3.12.
+        No caller may wait for logging.shutdown and dictConfig, which hold it while they close. A
+        record that a filter returns is used on every Python, as logging does since 3.12.
         """
         try:
             verdict = self.filter(record)
-            accepted = bool(verdict)  # a subclass may return anything
+            if verdict is not record:  # a subclass may return anything
+                if not verdict:
+                    return False
+                record = verdict if isinstance(verdict, logging.LogRecord) else record
         except BaseException as error:  # noqa: BLE001 - a user's filter must not break the server
             self.handleError(record)
             pass_on(error)
             return False
-        if accepted:
-            self.emit(verdict if isinstance(verdict, logging.LogRecord) else record)
-        return accepted
+        self.emit(record)
+        return True
 
     def filter(self, record: logging.LogRecord) -> Union[Literal[False], logging.LogRecord]:  # type: ignore[override]
         """Pass over records without dns extras, then apply the handler's filters in order.
@@ -178,8 +179,7 @@ class DnstapHandler(logging.Handler):
             verdict = _apply(each, record)
             if not verdict:
                 return False
-            if isinstance(verdict, logging.LogRecord):
-                record = verdict
+            record = verdict if isinstance(verdict, logging.LogRecord) else record
         return record
 
     def emit(self, record: logging.LogRecord) -> None:

@@ -12,9 +12,9 @@ from ..dnswire.message import HEADER_SIZE, TCP_LENGTH, read_body, read_header
 from ..message.check import Problem
 from ..message.snapshot import Converted, Snapshot
 
-__all__ = ["has_length", "strip_length"]
+__all__ = ["LENGTH_SIZE", "has_length", "strip_length"]
 
-_SIZE = TCP_LENGTH.size
+LENGTH_SIZE = TCP_LENGTH.size
 
 
 def has_length(value: object) -> bool:
@@ -25,9 +25,9 @@ def has_length(value: object) -> bool:
     """
     if type(value) is Converted:
         value = value.value
-    if type(value) is not bytes or len(value) < _SIZE + HEADER_SIZE:
+    if type(value) is not bytes or len(value) < LENGTH_SIZE + HEADER_SIZE:
         return False
-    return value[0] << 8 | value[1] == len(value) - _SIZE
+    return value[0] << 8 | value[1] == len(value) - LENGTH_SIZE
 
 
 def strip_length(snapshot: Snapshot, at: int, problems: List[Problem]) -> Snapshot:
@@ -50,7 +50,7 @@ def strip_length(snapshot: Snapshot, at: int, problems: List[Problem]) -> Snapsh
     end = _end(whole)
     if end == len(whole) or (end and read_header(whole).questions):
         return snapshot
-    wire = whole[_SIZE:]
+    wire = whole[LENGTH_SIZE:]
     if _end(wire) != len(wire):
         return snapshot
     key = keys.names[len(keys.fixed) + at]

@@ -10,7 +10,7 @@ import socket
 import sys
 import time
 import weakref
-from typing import Any, Callable, Dict, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, Optional, Tuple
 
 from ..adapter.adapter import DnstapAdapter
 from ..arguments import DEFAULT
@@ -36,20 +36,29 @@ QUERY, RESPONSE = 0, 1
 """The places of both in a `Role`, and in what is known of a socket."""
 
 
-class Known(NamedTuple):
-    """What is known of a socket as long as it lasts.
+class Known:
+    """What is known of a socket as long as it lasts; never changed.
 
-    Attributes:
+    Args:
         fields: keywords of the adapter that are the same in all its messages.
-        keys: those of a query and a response with client and query time.
-        plans: the adapter's when the keys were made: once it has others, the keys are not right.
         sock: a weak reference to the socket.
+        plans: the adapter's when the keys were made: once it has others, the keys are not right.
+        keys: those of a query and a response with client and query time.
     """
 
-    fields: Dict[str, Any]
-    keys: Tuple[Optional[KeySet], Optional[KeySet]] = (None, None)
-    plans: object = None
-    sock: Callable[[], object] = lambda: None
+    __slots__ = ("fields", "keys", "plans", "sock")  # read faster than a tuple's names
+
+    def __init__(
+        self,
+        fields: Dict[str, Any],
+        sock: Callable[[], object] = lambda: None,
+        plans: object = None,
+        keys: Tuple[Optional[KeySet], Optional[KeySet]] = (None, None),
+    ) -> None:
+        self.fields = fields
+        self.sock = sock
+        self.plans = plans
+        self.keys = keys
 
 
 class ServerTap(Tap):
@@ -97,7 +106,8 @@ class ServerTap(Tap):
         """
         now = time.time_ns()
         try:
-            if self.enabled:
+            adapter = self._adapter
+            if adapter.logger.isEnabledFor(adapter.level) or self.enabled:
                 if type(wire) is not bytes:
                     wire = _rendered(wire)
                 asked = fields.get("query_time", now) if fields else now
@@ -117,7 +127,8 @@ class ServerTap(Tap):
             fields: keywords of the adapter, which win.
         """
         try:
-            if self.enabled:
+            adapter = self._adapter
+            if adapter.logger.isEnabledFor(adapter.level) or self.enabled:
                 if type(wire) is bytearray:  # as dnslib has it
                     wire = bytes(wire)
                 elif type(wire) is not bytes:
@@ -166,7 +177,7 @@ class ServerTap(Tap):
         query, response = [adapter.keys_with(each, fields) for each in self._role]
         if len(self._sockets) >= MAX_SOCKETS:
             self._sockets.clear()
-        known = Known(fields, (query, response), plans, reference)
+        known = Known(fields, reference, plans, (query, response))
         self._sockets[id(sock)] = known
         return known
 
