@@ -182,11 +182,16 @@ class Steps:
             self._children += 1
             name = f"{self.process.name}-{thread}c{self._children}"
             work = functools.partial(self._be_child, name, ending, count, again)
-            if ending == "multiprocessing":
-                child: Union[Forked, ForkProcess] = ForkProcess(target=work)
-                child.start()  # type: ignore[union-attr]
-            else:
-                child = Forked(work)
+            try:
+                if ending == "multiprocessing":
+                    child: Union[Forked, ForkProcess] = ForkProcess(target=work)
+                    child.start()  # type: ignore[union-attr]
+                else:
+                    child = Forked(work)
+            except RuntimeError as error:  # from Python 3.12 on, while the program ends
+                if "interpreter shutdown" not in str(error):
+                    raise
+                return
         deadline = time.monotonic() + END_SECONDS
         while child.exitcode is None and time.monotonic() < deadline:
             threading.Event().wait(0.005)  # join() may miss what another thread has waited for
