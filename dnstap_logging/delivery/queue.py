@@ -12,7 +12,7 @@ import time
 from _thread import RLock  # the C one, which gevent leaves alone
 from collections import deque
 from itertools import islice
-from typing import Callable, Deque, List, Mapping, Optional
+from typing import Any, Callable, Deque, List, Mapping, Optional
 
 from ..message.snapshot import SIZE, Snapshot
 from .stats import Counters, Stats
@@ -25,6 +25,24 @@ ROOM_CHECK_INTERVAL = 1.0
 NEVER = sys.maxsize  # more records than there can be
 
 
+class _ConditionLock:
+    """The queue's lock as its conditions use it, for greenlets.
+
+    All greenlets are one thread to a real lock. One that wakes up while another one, in the middle
+    of a signal handler, holds the lock would wait for its own thread, for ever.
+    """
+
+    def __init__(self, mutex: Any) -> None:
+        self.acquire, self.release = mutex.acquire, mutex.release
+        self._release_save, self._is_owned = mutex._release_save, mutex._is_owned
+        self._restore = mutex._acquire_restore
+
+    def _acquire_restore(self, state: object) -> None:
+        while self._is_owned():
+            time.sleep(0.001)  # gevent's: the other greenlet goes on
+        self._restore(state)
+
+
 class RecordQueue:
     """A queue of snapshots that drops and counts instead of blocking.
 
@@ -32,8 +50,8 @@ class RecordQueue:
     then keeps off. A signal handler, __del__ or weakref callback that logs while its own thread is
     in here leaves a mark in _reentrant instead of waiting for itself for ever. An RLock knows its
     owner exactly, also when a signal handler raised on the way. No I/O, no logging and no user's
-    code runs under it. Nor does gevent switch greenlets under it, so a real lock does there;
-    gevent's own would fail in a signal handler.
+    code runs under it, but for a signal handler's. Only there can gevent switch greenlets under
+    it, so a real lock does; gevent's own would fail in a signal handler.
 
     Args:
         maxsize: most records held.
@@ -45,9 +63,10 @@ class RecordQueue:
     def __init__(self, maxsize: int, max_bytes: int, blocking: bool, address: str) -> None:
         self.queue: Deque[Snapshot] = deque()
         self.mutex = RLock()
-        self.not_empty = threading.Condition(self.mutex)
-        self.not_full = threading.Condition(self.mutex)
-        self.settled = threading.Condition(self.mutex)
+        lock: Any = _ConditionLock(self.mutex)
+        self.not_empty = threading.Condition(lock)
+        self.not_full = threading.Condition(lock)
+        self.settled = threading.Condition(lock)
         self.entered: Callable[[], bool] = self.mutex._is_owned  # type: ignore[attr-defined]
         self._reentrant: Deque[None] = deque()
         self._maxsize = maxsize

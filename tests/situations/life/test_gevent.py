@@ -189,6 +189,49 @@ print(json.dumps({"taken": taken, **books(handler)}))
     assert (found["taken"], found["reentrant"], found["written"]) == (0, 100, 1), found
 
 
+SWITCHES = {
+    "by itself": "gevent.sleep(0.01)",
+    "by the first diagnostic": "log('inside')",
+    "by another handler's thread": """
+other = dnstap_logging.DnstapHandler(sys.argv[1] + ".other")
+logger.addHandler(other)
+log("inside")
+logger.removeHandler(other)
+other.close()
+""",
+}
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("switch", SWITCHES)
+def test_a_signal_handler_that_switches_greenlets(tmp_path: Path, switch: str, order: str) -> None:
+    """In the middle of a log call it hands over to the writer, which waits for that call's end."""
+    script = f"""
+import signal
+handler = attach(sys.argv[1], close_timeout=60)
+log("first")
+assert handler.flush()
+def on_signal(*_):
+    exec(SWITCH)
+signal.signal(signal.SIGALRM, on_signal)
+SWITCH = {SWITCHES[switch]!r}
+queue = handler._writer_thread._queue
+while not queue.not_empty._waiters:
+    gevent.sleep(0.01)
+with queue.mutex:                          # as in any log call
+    queue.not_empty.notify()
+    signal.raise_signal(signal.SIGALRM)
+log("last")
+handler.close()
+show(handler)
+"""
+    found = run(order, script, tmp_path / "capture.fstrm")
+
+    assert found["written"] == 2, found
+    assert (found["queued"], found["in_flight"]) == (0, 0), found
+    assert "Traceback" not in found["stderr"], found["stderr"]
+
+
 @pytest.mark.parametrize("order", ORDERS)
 def test_signal_handlers_that_log(tmp_path: Path, order: str) -> None:
     """A signal handler that logs, also in the middle of gevent's own loop, raises nothing there."""
