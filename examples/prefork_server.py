@@ -1,7 +1,7 @@
-"""A preforking DNS server: workers that share one UDP socket, each with a dnstap stream of its own.
+"""A preforking DNS server: workers that share one UDP socket, each with its own dnstap stream.
 
-The handler is made once, before the fork. In each worker it opens a connection of its own with the
-worker's first message, or a file of its own: dns.<pid>.fstrm beside dns.fstrm.
+The handler is made once, before the fork. With a worker's first message it opens the worker's own
+connection, or its own file: dns.<pid>.fstrm next to dns.fstrm.
 
     python examples/prefork_server.py --workers 4 --address unix:///run/dnstap.sock --port 5300
     dig @127.0.0.1 -p 5300 www.example.org

@@ -1,8 +1,9 @@
-r"""Several destinations at once: all of it to a file, some of it, without addresses, far away.
+r"""Several destinations at once: everything to a file, and a sample without full addresses far
+away.
 
-Each handler has its own filters, queue and thread: the file gets everything, whatever becomes of
+Each handler has its own filters, queue and thread: the file gets everything, whatever happens to
 the collector. The collector gets a sample of the exchanges, in which the clients' addresses are
-cut to their networks; the sample's rate stands in Dnstap.extra.
+cut to their networks; Dnstap.extra has the sample's rate.
 
     python examples/several_destinations.py --file dns.fstrm --address tcp://192.0.2.9:6000 \
         --rate 100 --port 5300
@@ -68,7 +69,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="A DNS server whose dnstap goes to two places.")
     parser.add_argument("--file", help="the capture that gets everything (dns.fstrm)")
     parser.add_argument("--address", help="the collector (tcp://127.0.0.1:6000)")
-    parser.add_argument("--rate", type=int, help="it gets one exchange in so many (10)")
+    parser.add_argument("--rate", type=int, help="it gets 1 in RATE exchanges (10)")
     parser.add_argument("--host", default="127.0.0.1", help="IPv4 address (%(default)s)")
     parser.add_argument("--port", type=int, default=0, help="for UDP (a free one)")
     options = parser.parse_args()

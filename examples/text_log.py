@@ -1,4 +1,4 @@
-"""A text log beside dnstap: the same log calls, two handlers, or one of them in JSON.
+"""A text log and dnstap: the same log calls, two handlers, or one of them in JSON.
 
 The readable line is made only where a handler formats it; the dnstap handler never does. With
 --json the lines come from python-json-logger (3.1 or newer), which has every dns extra as a field.
