@@ -66,7 +66,7 @@ class CaptureWriter(FrameWriter):
     def __init__(
         self, transport: FileTransport, end: CaptureEnd, rotation: Optional[Rotation] = None
     ) -> None:
-        super().__init__(transport, bidirectional=False, timeout=0.0)
+        super().__init__(transport, Direction.UNIDIRECTIONAL)
         self._file = transport
         self._end = end
         self._rotation = rotation

@@ -13,7 +13,7 @@ from ..transport import FileTransport, Resolver, Until, connect
 from .capture_writer import CaptureWriter, find_capture_end
 from .destination import Destination
 from .options import Options
-from .stream_writer import StreamWriter
+from .stream_writer import TRY_TLS, StreamWriter
 
 __all__ = ["FileDestination", "StreamDestination", "make_destination"]
 
@@ -23,7 +23,7 @@ RELOADER = (
 )
 
 RESET = (errno.ECONNRESET, errno.ECONNABORTED, errno.EPIPE)
-"""What the system says of a connection that the peer has ended."""
+"""What the system says of a connection that the collector has ended."""
 
 
 def make_destination(options: Options, rotation: Optional[Rotation] = None) -> Destination:
@@ -72,11 +72,11 @@ class StreamDestination(Destination):
         return StreamWriter(transport, options.bidirectional, options.timeout, options.resend_bytes)
 
     def hint(self, error: Exception, early: bool) -> str:
-        """Say what to try if a peer ended the session before it showed what it speaks."""
+        """Say what to try if the collector ended the session before it showed what it speaks."""
         if self.answers or not early or self._address.scheme != "tcp":
             return ""
         is_close = isinstance(error, PeerClosed) or getattr(error, "errno", None) in RESET
-        return "; if it speaks TLS, use tls://" if is_close else ""
+        return TRY_TLS if is_close else ""
 
     def for_child(self, pid: int) -> StreamDestination:
         """Return the child's destination: the same collector."""

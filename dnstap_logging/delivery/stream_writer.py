@@ -1,19 +1,24 @@
-"""A writer to a collector: keeps what the collector may not have read, to be sent again.
+"""A writer to a collector: shakes hands, and keeps what the collector may not have read.
 
 Belongs to the writer thread, as every `Writer`.
 """
 
 from __future__ import annotations
 
+import time
 from typing import List, Optional
 
+from ..exceptions import RemoteProtocolError, TransportError, TransportTimeout
 from ..framestream import Direction
 from ..transport import Transport
 from .destination import Unread, WriteError
 from .resend import ResendRing
 from .writer import FrameWriter
 
-__all__ = ["StreamWriter"]
+__all__ = ["TRY_TLS", "StreamWriter"]
+
+TRY_TLS = "; if it speaks TLS, use tls://"
+"""What to say of a TCP collector that ends the connection before it has shown what it speaks."""
 
 
 class StreamWriter(FrameWriter):
@@ -29,10 +34,26 @@ class StreamWriter(FrameWriter):
     def __init__(
         self, transport: Transport, bidirectional: bool, timeout: float, resend_bytes: int
     ) -> None:
-        super().__init__(transport, bidirectional, timeout)
+        super().__init__(
+            transport, Direction.BIDIRECTIONAL if bidirectional else Direction.UNIDIRECTIONAL
+        )
+        self._timeout = timeout
         self._ring = ResendRing(resend_bytes)
         self._frames = 0
         self._closed = False
+
+    def start(self) -> None:
+        """Shake hands; afterwards frames can be written.
+
+        Raises:
+            TransportError: the connection broke, or no ACCEPT came in time.
+            RemoteProtocolError: the collector sent something else, or takes another content type.
+        """
+        super().start()
+        deadline = time.monotonic() + self._timeout
+        while not self._session.streaming:
+            answer = self._receive(deadline, "ACCEPT")
+            self._transport.send(self._session.receive(answer))
 
     def write(self, payloads: List[bytes]) -> int:
         """Write one data frame for each payload, and keep them for a while."""
@@ -50,19 +71,52 @@ class StreamWriter(FrameWriter):
         self._ring.add(payloads, size)
 
     def stop(self) -> Optional[str]:
-        """End the stream in order: STOP, and wait for FINISH where the reader answers."""
+        """End the stream in order and close; return None, or why its end was not confirmed."""
         problem = super().stop()
         if problem is None and self._session.direction is Direction.UNIDIRECTIONAL:
             # Where nobody sends FINISH, what was ended in order does not go out again.
             self.unread = Unread([], self.unread.lost_sight + len(self.unread.frames))
         return problem
 
+    def _end_stream(self) -> None:
+        """Send STOP, and wait for FINISH where the collector answers; some close instead."""
+        if self._session.direction is Direction.BIDIRECTIONAL:
+            self.look()  # what has ended already tells more now than after a send that fails
+        super()._end_stream()
+        deadline = time.monotonic() + self._timeout
+        while not self._session.finished:
+            self._session.receive(self._receive(deadline, "FINISH"))
+
     def close(self) -> None:
-        """Close the transport as it is, and find out what the peer may not have read."""
+        """Close the transport as it is, and find out what the collector may not have read."""
         if not self._closed:
             self._closed = True
             if self._session.finished and self._session.direction is Direction.BIDIRECTIONAL:
-                self.confirmed = self._frames  # the peer's FINISH came: it has read everything
+                self.confirmed = self._frames  # its FINISH came: it has read everything
             else:
                 self.unread = self._ring.unread(self._transport.unread())
         super().close()
+
+    def _receive(self, deadline: float, expected: str) -> bytes:
+        """Return the collector's next bytes, or raise that ``expected`` did not come."""
+        try:
+            answer = self._transport.receive(max(0.0, deadline - time.monotonic()))
+        except TransportTimeout as error:
+            reason = f"no {expected} from the peer in {self._timeout:g} s"
+            raise TransportTimeout(self.name, reason) from error
+        except TransportError as error:
+            if expected == "ACCEPT" and isinstance(error.__cause__, ConnectionError):
+                raise TransportError(self.name, error.reason + self._other_way) from error.__cause__
+            raise
+        if not answer:
+            hint = self._other_way if expected == "ACCEPT" else ""
+            raise RemoteProtocolError(
+                f"the peer closed the connection instead of sending {expected}{hint}"
+            )
+        return answer
+
+    @property
+    def _other_way(self) -> str:
+        """What to say of a collector that ends the connection before it has answered anything."""
+        is_tcp = self.name.startswith("tcp://")
+        return TRY_TLS if is_tcp else "; it may not speak Frame Streams at all"

@@ -1,21 +1,14 @@
 """A writer of Frame Streams: one transport and one session, from its first frame to its last.
 
-Belongs to the writer thread. A writer is used once: when anything goes wrong it is closed and
-another one takes its place, with a stream of its own that begins with START.
+Belongs to the writer thread. What captures and collectors have in common: their own writers are in
+`capture_writer.py` and `stream_writer.py`.
 """
 
 from __future__ import annotations
 
-import time
 from typing import List, Optional
 
-from ..exceptions import (
-    FrameStreamError,
-    PeerClosed,
-    RemoteProtocolError,
-    TransportError,
-    TransportTimeout,
-)
+from ..exceptions import FrameStreamError, PeerClosed, TransportError
 from ..framestream import Direction, WriterSession
 from ..framestream.frames import DNSTAP_CONTENT_TYPE, LENGTH
 from ..transport import Transport
@@ -32,15 +25,12 @@ class FrameWriter(Writer):
 
     Args:
         transport: connected or open; the writer owns it from now on.
-        bidirectional: shake hands (sockets), or only START and STOP (files).
-        timeout: seconds for the handshake, and for the FINISH at the end.
+        direction: of the session.
     """
 
-    def __init__(self, transport: Transport, bidirectional: bool, timeout: float) -> None:
-        direction = Direction.BIDIRECTIONAL if bidirectional else Direction.UNIDIRECTIONAL
+    def __init__(self, transport: Transport, direction: Direction) -> None:
         self._transport = transport
         self._session = WriterSession(DNSTAP_CONTENT_TYPE, direction)
-        self._timeout = timeout
 
     @property
     def name(self) -> str:
@@ -48,17 +38,8 @@ class FrameWriter(Writer):
         return self._transport.name
 
     def start(self) -> None:
-        """Shake hands; afterwards frames can be written.
-
-        Raises:
-            TransportError: the connection broke, or no ACCEPT came in time.
-            RemoteProtocolError: the peer sent something else than ACCEPT, or another content type.
-        """
+        """Send the session's first frame."""
         self._transport.send(self._session.start())
-        deadline = time.monotonic() + self._timeout
-        while not self._session.streaming:
-            answer = self._receive(deadline, "ACCEPT")
-            self._transport.send(self._session.receive(answer))
 
     def write(self, payloads: List[bytes]) -> int:
         """Write one data frame for each payload, in one call to the kernel if it takes them.
@@ -100,23 +81,17 @@ class FrameWriter(Writer):
             self._session.receive(answer)  # its end may lie behind that
 
     def stop(self) -> Optional[str]:
-        """End the stream in order: STOP, and wait for FINISH where the reader answers.
-
-        Returns:
-            None, or why the end was not confirmed: some collectors reset the connection instead.
-        """
+        """End the stream in order and close; return None, or why its end was not confirmed."""
         try:
-            if self._session.direction is Direction.BIDIRECTIONAL:
-                self.look()  # what has ended already tells more now than after a send that fails
-            self._transport.send(self._session.stop())
-            deadline = time.monotonic() + self._timeout
-            while not self._session.finished:
-                self._session.receive(self._receive(deadline, "FINISH"))
+            self._end_stream()
         except (TransportError, FrameStreamError) as error:
             return str(error)
         finally:
             self.close()
         return None
+
+    def _end_stream(self) -> None:
+        self._transport.send(self._session.stop())
 
     def close(self) -> None:
         """Close the transport as it is; never raise."""
@@ -125,31 +100,6 @@ class FrameWriter(Writer):
     def abandon(self) -> None:
         """Let go of a transport inherited across a fork; nothing is sent on it."""
         self._transport.abandon()
-
-    def _receive(self, deadline: float, expected: str) -> bytes:
-        """Return the next bytes of the peer, or raise that ``expected`` did not come."""
-        try:
-            answer = self._transport.receive(max(0.0, deadline - time.monotonic()))
-        except TransportTimeout as error:
-            reason = f"no {expected} from the peer in {self._timeout:g} s"
-            raise TransportTimeout(self.name, reason) from error
-        except TransportError as error:
-            if expected == "ACCEPT" and isinstance(error.__cause__, ConnectionError):
-                raise TransportError(self.name, error.reason + self._other_way) from error.__cause__
-            raise
-        if not answer:
-            hint = self._other_way if expected == "ACCEPT" else ""
-            raise RemoteProtocolError(
-                f"the peer closed the connection instead of sending {expected}{hint}"
-            )
-        return answer
-
-    @property
-    def _other_way(self) -> str:
-        """What to say of a peer that ends the connection before it has answered anything."""
-        if self.name.startswith("tcp://"):
-            return "; if it speaks TLS, use tls://"
-        return "; it may not speak Frame Streams at all"
 
     @staticmethod
     def _write_error(error: TransportError, payloads: List[bytes]) -> WriteError:

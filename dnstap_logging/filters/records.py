@@ -17,7 +17,7 @@ from ..message.fields import FIELDS
 from ..message.fields import has_dns_keys as _has_dns_keys
 from ..message.nested import nested_extras
 from ..message.snapshot import convert
-from ..message.values import reason
+from ..message.values import refusal
 from ..shorten import shorten
 
 __all__ = [
@@ -104,11 +104,10 @@ def read_members(
             found.extend(convert_member(member))
         except BaseException as error:  # noqa: BLE001 - also what the value's own methods raise
             pass_on(error)
-            kind = TypeError if isinstance(error, TypeError) else ValueError
             about = f"{argument}={shorten(value)}"
             if member is not value:
                 about += f": {shorten(member)}"
-            raise kind(f"{about}: {reason(error)}") from None
+            raise refusal(about, error) from None
     return frozenset(found)
 
 

@@ -6,14 +6,14 @@ themselves: its constructor is strict and raises.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable, Dict, NamedTuple, Optional, Tuple, Type, Union
+from typing import TYPE_CHECKING, Any, Callable, Dict, NamedTuple, Optional, Tuple, Union
 
 from ..interrupts import pass_on
 from ..shorten import shorten
 from .enums import HttpProtocol, MessageType, SocketFamily, SocketProtocol
 from .fields import FIELDS
 from .policy import Policy
-from .values import AddressSource, Endpoint, NameSource, Octets, TimeSource, WireSource, reason
+from .values import AddressSource, Endpoint, NameSource, Octets, TimeSource, WireSource, refusal
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Address, IPv6Address
@@ -104,8 +104,8 @@ class DnstapMessage(_MessageFields):
         """Check and convert the arguments; see the class."""
         given = locals()
 
-        def refuse(name: str, why: str, kind: Type[Exception] = ValueError) -> None:
-            raise kind(f"{name}={shorten(given[name])}: {why}") from None
+        def refuse(name: str, why: str) -> None:
+            raise ValueError(f"{name}={shorten(given[name])}: {why}")
 
         found: Dict[str, Any] = {}
         for name, field in FIELDS.items():
@@ -115,8 +115,7 @@ class DnstapMessage(_MessageFields):
                 found[name] = field.convert(given[name])
             except BaseException as error:  # noqa: BLE001 - also what the value's own methods raise
                 pass_on(error)
-                kind = TypeError if isinstance(error, TypeError) else ValueError
-                refuse(name, reason(error), kind)
+                raise refusal(f"{name}={shorten(given[name])}", error) from None
         reconcile(found, refuse)
         return cls._make(map(found.get, cls._fields))
 

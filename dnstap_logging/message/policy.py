@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import islice
-from typing import Any, Callable, Dict, NamedTuple, Optional, Tuple, Type, Union
+from typing import Any, Callable, Dict, NamedTuple, Optional, Tuple, Union
 
 from ..interrupts import pass_on
 from ..shorten import shorten, type_name
 from .enums import PolicyAction, PolicyMatch
 from .spellings import enum_converter
-from .values import NameSource, Octets, as_domain_name, as_octets, reason
+from .values import NameSource, Octets, as_domain_name, as_octets, refusal
 
 __all__ = ["Policy", "as_policy"]
 
@@ -87,8 +87,7 @@ def _convert(name: str, value: object) -> object:
         return _CONVERTERS[name](value)
     except BaseException as error:  # noqa: BLE001 - also what the value's own methods raise
         pass_on(error)
-        kind: Type[Exception] = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(f"{name}={shorten(value)}: {reason(error)}") from None
+        raise refusal(f"{name}={shorten(value)}", error) from None
 
 
 def as_policy(value: object) -> Policy:

@@ -56,6 +56,7 @@ __all__ = [
     "as_wire_message",
     "ns_from_seconds",
     "reason",
+    "refusal",
     "unmapped",
 ]
 
@@ -108,6 +109,17 @@ def reason(error: BaseException) -> str:
     if type(error) in (ValueError, TypeError, TooLong):
         return error_text(error) or describe_error(error)
     return describe_error(error)
+
+
+def refusal(about: str, error: BaseException) -> Exception:
+    """Return the error for an argument that a converter refused.
+
+    Args:
+        about: the argument's name and value.
+        error: what the converter raised.
+    """
+    kind = TypeError if isinstance(error, TypeError) else ValueError
+    return kind(f"{about}: {reason(error)}")
 
 
 class Endpoint(NamedTuple):

@@ -23,6 +23,7 @@ from dnstap_logging.codec.encoding import Encoder
 from dnstap_logging.delivery.destination import Destination
 from dnstap_logging.delivery.queue import RecordQueue
 from dnstap_logging.delivery.writer import FrameWriter
+from dnstap_logging.framestream import Direction
 from dnstap_logging.message.check import Problem
 from dnstap_logging.message.snapshot import SIZE, Snapshot, take_snapshot
 from dnstap_logging.transport import FileTransport
@@ -165,7 +166,9 @@ def frame_and_write() -> Quantities:
     left = iter(payloads)
     cut = iter(lambda: list(islice(left, Destination.batch_records)), [])
     with tempfile.TemporaryDirectory() as folder:
-        writer = FrameWriter(FileTransport(Path(folder) / "capture.fstrm"), False, 0)
+        writer = FrameWriter(
+            FileTransport(Path(folder) / "capture.fstrm"), Direction.UNIDIRECTIONAL
+        )
         writer.start()
         written = timed(lambda: [writer.write(batch) for batch in cut])
         writer.stop()
