@@ -15,6 +15,7 @@ from itertools import islice
 from typing import Any, Callable, Deque, List, Mapping, Optional
 
 from ..message.snapshot import SIZE, Snapshot
+from ..process.threads import ConditionLock
 from .stats import Counters, Stats
 
 __all__ = ["RecordQueue"]
@@ -23,24 +24,6 @@ ROOM_CHECK_INTERVAL = 1.0
 """Seconds after which a caller that waits for room looks whether anybody still makes room."""
 
 NEVER = sys.maxsize  # more records than there can be
-
-
-class _ConditionLock:
-    """The queue's lock as its conditions use it, for greenlets.
-
-    All greenlets are one thread to a real lock. One that wakes up while another one, in the middle
-    of a signal handler, holds the lock would wait for its own thread, for ever.
-    """
-
-    def __init__(self, mutex: Any) -> None:
-        self.acquire, self.release = mutex.acquire, mutex.release
-        self._release_save, self._is_owned = mutex._release_save, mutex._is_owned
-        self._restore = mutex._acquire_restore
-
-    def _acquire_restore(self, state: object) -> None:
-        while self._is_owned():
-            time.sleep(0.001)  # gevent's: the other greenlet goes on
-        self._restore(state)
 
 
 class RecordQueue:
@@ -63,7 +46,7 @@ class RecordQueue:
     def __init__(self, maxsize: int, max_bytes: int, blocking: bool, address: str) -> None:
         self.queue: Deque[Snapshot] = deque()
         self.mutex = RLock()
-        lock: Any = _ConditionLock(self.mutex)
+        lock: Any = ConditionLock(self.mutex)
         self.not_empty = threading.Condition(lock)
         self.not_full = threading.Condition(lock)
         self.settled = threading.Condition(lock)

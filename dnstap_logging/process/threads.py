@@ -1,14 +1,16 @@
-"""What the writer thread needs: a daemon thread, SIGPIPE blocked; under gevent, a greenlet."""
+"""What the writer thread needs, be it a thread or, under gevent, a greenlet."""
 
 from __future__ import annotations
 
 import codecs
 import signal
 import threading
+import time
+from typing import Any
 
 from ..exceptions import DnstapLoggingError
 
-__all__ = ["become_writer", "import_ahead", "require_threads"]
+__all__ = ["ConditionLock", "become_writer", "import_ahead", "require_threads"]
 
 
 def require_threads() -> None:
@@ -50,3 +52,21 @@ def become_writer(starter: int) -> bool:
         # ssl cannot use MSG_NOSIGNAL, and a program may have reset SIGPIPE, which would kill it.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGPIPE})
     return False
+
+
+class ConditionLock:
+    """A C RLock as conditions use it, so that greenlets can wait for it.
+
+    All greenlets are one thread to such a lock. One that wakes up while another one, in the middle
+    of a signal handler, holds the lock would wait for its own thread, for ever.
+    """
+
+    def __init__(self, mutex: Any) -> None:
+        self.acquire, self.release = mutex.acquire, mutex.release
+        self._release_save, self._is_owned = mutex._release_save, mutex._is_owned
+        self._restore = mutex._acquire_restore
+
+    def _acquire_restore(self, state: object) -> None:
+        while self._is_owned():
+            time.sleep(0.001)  # gevent's: the other greenlet goes on
+        self._restore(state)
