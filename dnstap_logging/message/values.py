@@ -112,12 +112,7 @@ def reason(error: BaseException) -> str:
 
 
 def refusal(about: str, error: BaseException) -> Exception:
-    """Return the error for an argument that a converter refused.
-
-    Args:
-        about: the argument's name and value.
-        error: what the converter raised.
-    """
+    """Return the error for an argument, its name and value, of what a converter raised."""
     kind = TypeError if isinstance(error, TypeError) else ValueError
     return kind(f"{about}: {reason(error)}")
 
