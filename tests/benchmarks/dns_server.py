@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Callable, Dict, Iterator, List, Optional, Pattern
+from typing import Callable, Dict, Iterator, List, Optional, Pattern, Sequence
 
 from tests.benchmarks.figures import AT_LEAST, Figure, Quantities, Scale, Section, alternate
 from tests.benchmarks.served import NAMES
@@ -26,6 +26,8 @@ from tests.situations.interop.collectors import FstrmCapture
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 VARIANTS = ("none", "dnstap", "text")
+
+PROGRAM = ("tests.benchmarks.served",)
 
 OUTSTANDING = 20
 """Queries that wait for an answer at once: enough to keep the server busy; with more, they only
@@ -98,13 +100,16 @@ def number(pattern: Pattern[str], printed: str) -> float:
 
 
 @contextlib.contextmanager
-def serving(variant: str, folder: Path, found: Quantities) -> Iterator[Server]:
+def serving(
+    variant: str, folder: Path, found: Quantities, program: Sequence[str] = PROGRAM
+) -> Iterator[Server]:
     """Start a server, and what it logs to; raise if it lost a record.
 
     Args:
         variant: of VARIANTS.
         folder: for files.
         found: gets, at the end, the server's CPU for a query, in microseconds.
+        program: the module and its first arguments, before the variant and where it logs to.
     """
     with contextlib.ExitStack() as stack:
         destination = str(folder / "text.log")
@@ -113,7 +118,7 @@ def serving(variant: str, folder: Path, found: Quantities) -> Iterator[Server]:
             stack.enter_context(FstrmCapture(destination, folder / "capture.fstrm"))
         process = stack.enter_context(
             subprocess.Popen(
-                [sys.executable, "-m", "tests.benchmarks.served", variant, destination],
+                [sys.executable, "-m", *program, variant, destination],
                 cwd=REPOSITORY,
                 stdout=subprocess.PIPE,
                 text=True,
@@ -133,17 +138,20 @@ def serving(variant: str, folder: Path, found: Quantities) -> Iterator[Server]:
         found["CPU us"] = books["cpu"] / server.answered * 1e6
 
 
-def load(variant: str, seconds: float, rate: Optional[float] = None) -> Quantities:
+def load(
+    variant: str, seconds: float, rate: Optional[float] = None, program: Sequence[str] = PROGRAM
+) -> Quantities:
     """Put one server under load.
 
     Args:
         variant: of VARIANTS.
         seconds: of each load.
         rate: queries a second at which latency is measured; None: it is not.
+        program: as of `serving`.
     """
     found: Quantities = {}
     with tempfile.TemporaryDirectory() as folder:
-        with serving(variant, Path(folder), found) as server:
+        with serving(variant, Path(folder), found, program) as server:
             found.update(server.best_rate(seconds))
             if rate is not None:
                 found.update(server.latency(seconds, rate))

@@ -6,12 +6,14 @@ Nothing here is about speed, which a machine that runs tests cannot tell.
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 from typing import Callable, List
 
 import pytest
 
 from dnstap_logging import DnstapMessage, DnstapReader
+from tests.benchmarks import gathering
 from tests.benchmarks.__main__ import BENCHMARKS, SCALES, main
 from tests.benchmarks.contenders import CONTENDERS, QUERIES, logger_with
 from tests.benchmarks.figures import AT_LEAST, FULL, TINY, Figure, Quantities, alternate
@@ -172,3 +174,25 @@ def test_main_refuses_what_it_does_not_know(capsys: pytest.CaptureFixture[str]) 
         main(["--tiny", "cots"])
 
     assert "cots: there is only cost, steps" in capsys.readouterr().err
+
+
+def test_gathering_is_measured_with_the_constants_that_it_names(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Each way is a line of the table, with the figures of a server that lost nothing."""
+    for program in ("dnsperf", "fstrm_capture"):
+        require_program(program)
+    options = "--rounds 1 --seconds 0.3 --rate 100 --gather 5 20 --slices 0 8"
+    cpus = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
+    try:
+        gathering.main([*options.split(), f"--server-cpu={cpus[0]}", f"--load-cpu={cpus[-1]}"])
+    finally:
+        if hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(0, cpus)
+
+    lines = capsys.readouterr().out.splitlines()
+    assert [line[:40].strip() for line in lines[1:]] == [
+        "without logging",
+        *("gather 5 ms", "gather 5 ms, slices of 8", "gather 20 ms", "gather 20 ms, slices of 8"),
+    ]
+    assert lines[1].count("(1.000)") == 3
