@@ -77,7 +77,7 @@ def test_the_parts_write_the_same_frames(name: str, tmp_path: Path) -> None:
 
 
 def test_the_queries_are_different() -> None:
-    """What a handler remembers of earlier records is worth no more here than in a server."""
+    """The queries differ, so that caches help no more than in a server."""
     assert len({query.wire for query in QUERIES}) == len(QUERIES)
     assert len({query.client for query in QUERIES}) > 0.99 * len(QUERIES)
     assert all(query.client[0] != SERVER[0] for query in QUERIES)

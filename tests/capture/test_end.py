@@ -121,7 +121,7 @@ def test_damage_within_the_tail_is_refused(frame: bytes, way: int) -> None:
 
 
 def test_the_limit_is_the_callers() -> None:
-    """A frame up to the limit is one, a larger one is refused."""
+    """A frame up to the limit is accepted, a larger one is refused."""
     stream = START_FRAME + data(b"\x1a\xe5\x07" + bytes(996) + b"x")
 
     assert end_of(stream, limit=1000) == (len(stream), False, 0)

@@ -158,7 +158,7 @@ def test_translated_addresses() -> None:
 
 @pytest.mark.parametrize("kind", MessageType, ids=lambda kind: str(kind.name))
 def test_the_query_address_of_every_type(kind: MessageType) -> None:
-    """It is the initiator's in all types, also where that is this host."""
+    """It is the initiator's address in all types, even if that is this host."""
     message = anonymized(
         CUT,
         message_type=kind,

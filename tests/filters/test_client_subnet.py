@@ -414,7 +414,7 @@ def IS_EMBEDDED(each: dns.edns.Option) -> bool:  # noqa: N802
 def test_damaged_messages(
     made: Tuple[dns.message.Message, bytes], damage: List[Tuple[int, int]]
 ) -> None:
-    """Nothing raises; and what dnspython can still read holds no more than the prefixes."""
+    """Nothing raises; and what dnspython can still read has only the prefixes."""
     wire = bytearray(made[1])
     for place, octet in damage:
         wire[place % len(wire)] = octet

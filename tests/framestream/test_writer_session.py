@@ -149,7 +149,7 @@ def test_a_readers_frame_outside_the_table_fails_the_stream(
 def test_a_writers_frame_from_the_reader_fails_the_stream(
     direction: Direction, state: State, kind: FrameKind
 ) -> None:
-    """READY, START, data and STOP are never the reader's to send, where ours would be legal too."""
+    """A reader must not send READY, START, data or STOP, even where ours would be legal."""
     session = writer_in(direction, state)
 
     with pytest.raises(RemoteProtocolError) as info:

@@ -91,7 +91,7 @@ def test_close_finishes_what_was_stopped(make: Make, inbox: Inbox, unix: str) ->
 
 
 def test_close_is_bounded(make: Make, unix: str) -> None:
-    """A callback that hangs does not hold close; its sender gets a reset, as data was unread."""
+    """A callback that hangs does not delay close; its sender gets a reset, as data was unread."""
     gate = threading.Event()
     receiver = make(unix, lambda message: gate.wait(60))
 

@@ -15,7 +15,7 @@ from tests.receiver.peer import TCP, Inbox, Make, assert_serves
 
 
 def test_an_empty_host_is_loopback(make: Make, inbox: Inbox) -> None:
-    """A receiver is not open to the network unless somebody writes so; the port is the real one."""
+    """An empty host is the loopback and not the network; the address has the real port."""
     receiver = make("tcp://:0")
 
     assert receiver.address.host == "127.0.0.1"
@@ -78,7 +78,7 @@ def test_a_stale_socket_file_is_replaced(make: Make, inbox: Inbox, unix: str) ->
 
 
 def test_a_live_socket_is_refused(make: Make, inbox: Inbox, unix: str) -> None:
-    """Nobody is thrown off a socket that still answers."""
+    """A socket that still answers is not replaced."""
     receiver = make(unix)
 
     with pytest.raises(TransportError, match=f"{unix}: .*in use"):

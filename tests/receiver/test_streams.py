@@ -138,7 +138,7 @@ def test_connections_at_the_same_time(make: Make, inbox: Inbox, unix: str) -> No
 def test_a_sender_that_does_not_wait_for_finish(
     make: Make, inbox: Inbox, unix: str, said: Said
 ) -> None:
-    """Some send STOP and are gone: their messages are all here, so that is a good end."""
+    """Some send STOP and close at once: nothing is missing, so that is an orderly end."""
     gate = threading.Event()
     receiver = make(unix, lambda message: (gate.wait(20), inbox(message)))
 

@@ -137,7 +137,7 @@ def test_by_size(obstacle: Obstacle, capture: Path, said: Said) -> None:
 
 @pytest.mark.parametrize("name", sorted(set(OBSTACLES) - {"a folder"}))
 def test_by_time(name: str, capture: Path, said: Said) -> None:
-    """The same by time: the rollover is made up for under the name of the time that was missed."""
+    """The same by time: the late rollover uses the name of the time that was missed."""
     obstacle = OBSTACLES[name]
     handler = TimedRotatingDnstapHandler(capture, "S", interval=1000, utc=True, **CAREFUL)
     obstacle.place(handler)
@@ -258,7 +258,7 @@ def test_after_a_failure_the_capture_is_closed_whole(logged: bool, capture: Path
 
 
 def test_failures_in_a_row_cost_no_backups(capture: Path) -> None:
-    """However often a rollover fails, of the older captures only the oldest may have to go."""
+    """However often a rollover fails, at most the oldest capture is deleted."""
     handler = RotatingDnstapHandler(capture, maxBytes=1, backupCount=4)
     for number in range(5):
         log(handler, number)

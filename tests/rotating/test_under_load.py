@@ -112,7 +112,7 @@ def test_by_size_a_small_max_bytes_means_one_record_a_file(capture: Path) -> Non
 
 
 def test_by_size_after_a_restart_the_captures_go_on(capture: Path) -> None:
-    """The next handler continues the capture, and its rollovers the row of backups."""
+    """The next handler continues the capture and the numbers of the backups."""
     first = by_size(capture, backup_count=1000)
     with Load(first, most=700) as load:
         pass

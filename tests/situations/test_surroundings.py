@@ -88,7 +88,7 @@ def test_variables_are_left_out() -> None:
 
 
 def test_ci_runs_what_the_readme_says() -> None:
-    """As a newcomer types it, and no variable makes the tests others there than anywhere else."""
+    """CI runs the README's command, and sets no variables that change the tests."""
     script = (REPOSITORY / ".ci" / "run").read_text(encoding="utf-8")
 
     assert re.search(r"^stage .* make test$", script, re.MULTILINE)

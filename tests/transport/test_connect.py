@@ -61,7 +61,7 @@ def test_tcp_by_name() -> None:
 
 
 def test_no_such_socket(tmp_path: Path) -> None:
-    """A missing unix socket says which, and that the collector is to create it."""
+    """The error names the missing unix socket, and says that the collector creates it."""
     error = error_of(Address("unix", path=str(tmp_path / "absent.sock")))
 
     assert "no such socket (ENOENT): the collector creates it" in error.reason

@@ -234,7 +234,7 @@ def test_a_receivers_error_is_wrapped_once(tmp_path: Path, kind: str) -> None:
 
 
 def test_a_readers_socket_gets_no_file_name() -> None:
-    """A reader names the file of an error of the system, and a socket is not one."""
+    """Errors of a reader's file have its name; those of a socket have none."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
         ours.settimeout(0.05)

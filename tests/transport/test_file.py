@@ -82,7 +82,7 @@ def test_w_replaces_the_file(path: Path) -> None:
 
 
 def test_a_keeps_what_is_there(path: Path, transports: List[FileTransport]) -> None:
-    """Mode "a" opens a file of any content; `size` tells of it, and what is sent follows it."""
+    """Mode "a" opens any file; `size` is its size, and what is sent is appended."""
     path.write_bytes(b"old capture")
     transport = FileTransport(path, "a")
     transports.append(transport)

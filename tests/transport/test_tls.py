@@ -163,7 +163,7 @@ def test_renewed_certificates_are_read_again(authority: Authority, tmp_path: Pat
 
 
 def test_files_that_vanish_are_an_error_of_the_connect(authority: Authority) -> None:
-    """A file that is gone at a later connect is named; nobody is connected for it."""
+    """A file that is gone at a later connect is named; no connection is made."""
     tls = TlsOptions(cafile=authority.cafile)
     check_tls(tls)
     os.unlink(authority.cafile)

@@ -79,7 +79,7 @@ def test_writing_is_tried_again_by_itself(disk: Disk) -> None:
 
 @on_a_small_disk
 def test_what_finds_the_queue_full_is_lost_to_the_disk(disk: Disk) -> None:
-    """Not the queue is too small then: the cause is disk_full, until there is room again."""
+    """Records that find the queue full then are lost to disk_full, until there is room again."""
     handler = handler_on(disk, reconnect_interval=NO_RETRY, queue_size=50)
     with watched(handler):
         disk.fill()

@@ -26,7 +26,7 @@ def test_records_take_no_memory_whatever_the_handler(workload: Workload, tmp_pat
 @pytest.mark.slow
 @pytest.mark.parametrize("workload", LOGGING[:2], ids=lambda each: each.name)
 def test_records_take_no_memory_with_protobuf_in_python(workload: Workload, tmp_path: Path) -> None:
-    """So it is with protobuf's other implementation."""
+    """The same with protobuf's implementation in Python."""
     assert_flat(workload.measure(workload.small, tmp_path, "python"))
 
 

@@ -96,7 +96,7 @@ def test_nothing_is_outstanding_once_the_peer_is_dead(tmp_path: Path) -> None:
 
 
 def test_a_sample_is_valid_if_a_later_look_sees_nothing(tmp_path: Path) -> None:
-    """First SIOCOUTQ, then a look without an end: then the peer lived when it was counted."""
+    """First SIOCOUTQ, then a look without an end: so the peer was alive when it was counted."""
     for number in range(ROUNDS):
         directory = tmp_path / str(number)
         directory.mkdir()

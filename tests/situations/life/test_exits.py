@@ -324,7 +324,7 @@ def test_a_receiver_callback_that_raises(tmp_path: Path, error: BaseException, s
 def test_an_integration_that_logs(
     handler: DnstapHandler, logger: logging.Logger, error: BaseException, said: Said
 ) -> None:
-    """What a filter on the logger raises costs no answer of a server, whatever it is."""
+    """Whatever a filter on the logger raises, the server still answers."""
     from dnstap_logging.integrations.socketserver import DnstapMixin
 
     logger.addFilter(Raising(error).filter)

@@ -129,7 +129,7 @@ os.register_at_fork = lambda **_: None     # as in uWSGI, which forks without ru
 
 
 def test_a_fork_that_runs_no_hook_is_noticed(tmp_path: Path) -> None:
-    """Where our hooks do not run, the process id gives the fork away; diagnostics work too."""
+    """If our hooks do not run, the fork is noticed nevertheless; diagnostics work, too."""
     with sessions(f"unix://{tmp_path}/tap.sock") as collector:
         run(
             """
