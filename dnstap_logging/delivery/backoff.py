@@ -1,7 +1,7 @@
 """When to try a connection again: exponential backoff that never sleeps.
 
-A pure object: it is told what happened and when, and answers when the next attempt is due. The
-waiting is done by whoever asks, so that it can be interrupted.
+It is told what happened and when, and says when the next attempt is due. The caller waits, so that
+the wait can be interrupted.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ JITTER = 0.5
 
 
 class Backoff:
-    """Count failed attempts and tell when the next one is due.
+    """Count failed attempts and say when the next one is due.
 
     The delay doubles with every failure from ``interval`` up to ``maximum``; the jitter only ever
     shortens it, so ``maximum`` is a true bound.
@@ -45,7 +45,7 @@ class Backoff:
 
     @property
     def exhausted(self) -> bool:
-        """Tell whether no attempt is left."""
+        """Whether no attempt is left."""
         return self._max_attempts is not None and self.failures > self._max_attempts
 
     def failed(self, now: float) -> float:
@@ -69,7 +69,7 @@ class Backoff:
         return delay
 
     def reset(self) -> None:
-        """Start anew, after a good handshake or on request: the next attempt is due now."""
+        """Begin again, after a good handshake or on request: the next attempt is due now."""
         self._delay = self._interval
         self.failures = 0
         self.due = 0.0

@@ -1,8 +1,8 @@
 """A writer of a capture file: continues the stream that is there, and rolls over.
 
-Belongs to the writer thread, as every `Writer`. A capture is one stream from START to STOP. One
-that exists is continued as if it had never ended: its STOP is cut off in the moment in which the
-next data frame is written, and a torn last frame, as a writer that was killed leaves it, at once.
+Belongs to the writer thread, as every `Writer`. A capture is one stream from START to STOP. A
+stream that is there is continued as if it had never ended: its STOP is cut off when the next data
+frame is written. A torn last frame, which a killed writer leaves, is cut off at once.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .writer import FrameWriter
 __all__ = ["CaptureWriter", "find_capture_end"]
 
 ROLLOVER_RETRY_INTERVAL = 5.0
-"""Seconds after a failed rollover before the next: what is in its way is for people to clear."""
+"""Seconds before a failed rollover is tried again: a person has to remove what is in its way."""
 
 
 def find_capture_end(transport: FileTransport, max_frame_size: int) -> CaptureEnd:
@@ -36,7 +36,7 @@ def find_capture_end(transport: FileTransport, max_frame_size: int) -> CaptureEn
         max_frame_size: of the handler; a capture may hold larger frames than usual readers take.
 
     Raises:
-        TransportError: it is not a capture of ours to continue; it was not touched.
+        TransportError: it is not a capture that can be continued; it was not touched.
     """
     limit = min(max(max_frame_size, DEFAULT_MAX_FRAME_SIZE), MAX_FRAME_SIZE)
     try:
@@ -71,7 +71,7 @@ class CaptureWriter(FrameWriter):
         self._end = end
         self._rotation = rotation
         self._next_rollover = 0.0
-        # Whether the stream has a record: without one nothing is worth a rollover, as in logging.
+        # Whether the stream has a record: an empty one does not roll over, as in logging.
         self._has_frames = False
         # Whether the file is whole as it is, STOP included.
         self._stopped = end.stopped
@@ -88,7 +88,7 @@ class CaptureWriter(FrameWriter):
         self._has_frames = self._end.offset > len(start)
 
     def fitting(self, payloads: List[bytes]) -> int:
-        """Return how many of the payloads belong into this file; 0: it has to roll over first."""
+        """Return how many of the payloads fit into this file; 0: it has to roll over first."""
         rotation = self._rotation
         if rotation is None or time.monotonic() < self._next_rollover:
             return len(payloads)
@@ -103,7 +103,7 @@ class CaptureWriter(FrameWriter):
         return len(payloads)
 
     def write(self, payloads: List[bytes]) -> int:
-        """Write one data frame for each payload; over a STOP that ended the stream before."""
+        """Write one data frame for each payload, the first over a STOP that is there."""
         self._stopped = False
         size = super().write(payloads)
         self._has_frames = True
@@ -170,7 +170,7 @@ class CaptureWriter(FrameWriter):
         return problem
 
     def _go_on(self, size: int) -> None:
-        """Go on after a stream that was to end: its next frame is written over the STOP."""
+        """Go on with the stream: its next frame is written over the STOP."""
         self._file.keep(size)
         self._session = WriterSession(DNSTAP_CONTENT_TYPE, Direction.UNIDIRECTIONAL)
         self._session.start()

@@ -147,12 +147,12 @@ class Connection:
             self._say_waiting("still locked", f"still locked after {LOCK_PATIENCE:.0f} s: {text}")
 
     def _say_waiting(self, kind: str, text: str, after: float = 0.0) -> None:
-        """Say what failed, with how many records wait for it to end when it is said.
+        """Report what failed, and how many records are waiting when the line is logged.
 
         Args:
             kind: as of `Reporter.report`.
             text: what failed.
-            after: seconds for which the lock must have been missing before it is said.
+            after: seconds; the line is left out if the lock is there by then.
         """
 
         def line() -> str:
@@ -205,7 +205,7 @@ class Connection:
         """Have the writer move aside what it wrote; the next attempt opens the next one.
 
         Args:
-            asked: not because it is time to, but because somebody wants to.
+            asked: because the user wants to, not because it is time to.
         """
         writer = self._writer
         if writer is None or (asked and not writer.can_roll_over):
@@ -259,10 +259,10 @@ class Connection:
             self.backoff.failed(now)
 
     def _forget_writer(self, disconnects: int) -> None:
-        """Close the writer, book the end of its session, and have sent again what was not read.
+        """Close the writer, book the end of its session, and put back what was not read.
 
         Args:
-            disconnects: 1, if it was not us who ended it.
+            disconnects: 1 if it was not ended by us.
         """
         writer = self._writer
         assert writer is not None

@@ -1,4 +1,4 @@
-"""What the writer thread does, one turn at a time: connect, take, encode, write, account.
+"""What the writer thread does, one turn at a time: connect, take, encode, write, book.
 
 Ownership: whoever drives a delivery owns its connection, its outbox and its intake, and
 nobody else touches them. That is the writer thread; where no thread can run (interpreter
@@ -73,7 +73,7 @@ class Delivery:
     # -- for the thread that drives it ---------------------------------------------------------
 
     def turn(self) -> None:
-        """Do the next thing there is to do, or wait a little for one."""
+        """Take the next step, or wait a little until there is one."""
         if self._finished:
             return
         if self.reopen_requested:
@@ -139,7 +139,7 @@ class Delivery:
         )
 
     def _wait_for_attempt(self) -> bool:
-        """Wait until an attempt is due; return whether it waited: then look around again."""
+        """Wait until an attempt is due; return whether it waited, so that requests come first."""
         now = time.monotonic()
         if self._backoff.exhausted:
             delay = IDLE_INTERVAL
@@ -181,7 +181,7 @@ class Delivery:
             self.connection.roll_over(asked=True)
         finally:
             self.rollover_requested = False
-            self._queue.settle()  # nothing, but it wakes who waits
+            self._queue.settle()  # settles nothing, but wakes whoever waits
 
     def _give_up_if_exhausted(self) -> None:
         """Accept nothing more once the last attempt has failed, until reopen()."""

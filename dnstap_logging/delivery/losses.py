@@ -12,9 +12,9 @@ STUCK = "the writer thread did not stop in time"
 
 
 class LossReport:
-    """The line about dropped records: what was lost since it was last said."""
+    """Make the line about dropped records: what was lost since the last one."""
 
-    # These have lines of their own, which say what was wrong with the record.
+    # Each of these records has a line of its own, which says what was wrong with it.
     _APART = ("invalid", "too_large")
 
     def __init__(self, queue: RecordQueue) -> None:

@@ -36,7 +36,7 @@ MIN_FRAME_SIZE = 512
 """A frame below this could not hold the smallest useful messages."""
 
 DEFAULT_RESEND_BYTES = 256 * 1024
-"""What a collector may leave unread when it dies, in most cases; and no burden on anybody."""
+"""What a collector leaves unread when it dies, in most cases; it costs little memory."""
 
 RECONNECT_CEILINGS = {"unix": 1.0, "file": 1.0, "tcp": 10.0, "tls": 10.0}
 """Default max_reconnect_interval in seconds: trying a local address again costs next to nothing."""
@@ -158,7 +158,7 @@ def _direction(address: Address, value: Optional[bool]) -> bool:
 
 
 def _resend_bytes(address: Address, value: int) -> int:
-    """Return how much is kept to be sent again: of a file, nothing, and nothing can be asked."""
+    """Return how much is kept to be sent again: for a file nothing, and no value may be given."""
     if not address.is_file:
         return value
     if value != DEFAULT_RESEND_BYTES:

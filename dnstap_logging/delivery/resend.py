@@ -14,8 +14,8 @@ from .destination import Unread
 __all__ = ["ResendRing"]
 
 COUNTED_BYTES = 1024 * 1024
-"""Bytes of a session's end of which it is known in how many records they lie: more than a socket's
-buffer holds where ours is not bounded by what is kept."""
+"""How many of a session's last bytes can be counted in records: more than a socket's buffer holds
+where the ring's limit does not bound it."""
 
 
 class ResendRing:
@@ -82,7 +82,7 @@ class ResendRing:
         return Unread(frames, 0 if known else self._lost_sight(size) - len(frames))
 
     def _lost_sight(self, size: float) -> int:
-        """Return in how many of the last records, by whole batches, so many bytes lie."""
+        """Return how many of the last records hold so many bytes, rounded up to whole batches."""
         records = sum(map(len, self._batches))
         reach = self._size
         for number, length in reversed(self._gone):

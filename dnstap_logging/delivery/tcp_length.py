@@ -1,7 +1,7 @@
 """DNS messages that still begin with the two octets of length that TCP has (RFC 1035, 4.2.2).
 
-A server that logs what it read from a stream forgets easily to leave them out; what reads the
-capture would then find no DNS message. Runs in the writer thread.
+A server that logs what it reads from a stream may forget to remove them, and readers of the capture
+would find no DNS message. Runs in the writer thread.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ LENGTH_SIZE = TCP_LENGTH.size
 def has_length(value: object) -> bool:
     """Return whether a value of a snapshot could be a DNS message with its length before it.
 
-    Asked for every message, so it only looks at the first two octets. It is true as well for one
-    of 65,536 messages, whose ID happens to be that.
+    Asked for every message, so it only looks at the first two octets. One message of 65,536 has
+    that value as its ID.
     """
     if type(value) is Converted:
         value = value.value
@@ -33,9 +33,9 @@ def has_length(value: object) -> bool:
 def strip_length(snapshot: Snapshot, at: int, problems: List[Problem]) -> Snapshot:
     """Return a snapshot without the length before a DNS message, if that is what it is.
 
-    It is, where the whole cannot be read as a DNS message, and all that follows can. A message
-    with a question can be read also if something comes after it: servers answer such, and nobody
-    shall be able to have another one logged than they answered.
+    That is so if the whole value cannot be read as a DNS message, and what follows the length can.
+    A message with a question may have bytes after it: servers answer such a message, and what they
+    answered must be what is logged.
 
     Args:
         snapshot: what `take_snapshot` returned.

@@ -25,8 +25,7 @@ __all__ = [
 
 MOST_KEPT = 1024
 """How many pseudo-members are kept, so that equal ones are the same object: some hundred kilobytes.
-There are few at a time, unless somebody makes them up; then all are forgotten now and again, and
-those read before and after that are equal only."""
+If a sender makes up more, all are forgotten; those read before and after that are only equal."""
 
 
 class _WireEnum(enum.IntEnum):
@@ -37,7 +36,7 @@ class _WireEnum(enum.IntEnum):
         """Whether it is a member; False for a number that this library has no name for."""
         return self._value_ in type(self)._value2member_map_
 
-    # What is no longer kept is copied as itself all the same, and pickled by what makes it.
+    # A pseudo-member is copied as itself, even if it is not kept now, and pickled by its number.
 
     def __copy__(self: E) -> E:
         return self
@@ -59,7 +58,7 @@ _kept: Dict[Tuple[Type[_WireEnum], int], Any] = {}  # the pseudo-members
 def read_member(kind: Type[E], number: int) -> E:
     """Return the member with a number that was read, or a pseudo-member.
 
-    To call the enumeration is for numbers that users write: it refuses those that are unknown.
+    For numbers that users write, call the enumeration, which refuses unknown ones.
     """
     member: Any = kind._value2member_map_.get(number) or _kept.get((kind, number))
     if member is None:
@@ -77,8 +76,8 @@ class MessageType(_WireEnum):
     """What a dnstap message says: who asked or answered whom (dnstap.proto, Message.Type).
 
     A type of a later dnstap.proto that was read has its number (``.value == 255``) and a name made
-    of it (``.name == "TYPE255"``); it is not among the members, and cannot be logged. So it is with
-    the other enumerations.
+    of it (``.name == "TYPE255"``); it is not among the members, and cannot be logged. The other
+    enumerations do the same.
     """
 
     __module__ = "dnstap_logging"

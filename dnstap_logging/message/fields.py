@@ -82,11 +82,11 @@ FIELDS = {name: Field(name, PREFIX + name, convert) for name, convert in _CONVER
 class KeySet:
     """The dns keys of a record, worked out once for all records with the same keys.
 
-    Never changed, and compared by identity, so that others can keep by it what they work out.
+    Never changed, and compared by identity, so that it can be the key of a cache.
 
     Args:
         fields: the known fields, in the order of their values.
-        unknown: keys that begin with ``dns_`` and are none of ours.
+        unknown: other keys that begin with ``dns_``.
         fixed: the values of the first fields, where they are the same in all records: plain ones,
             `Converted` or `Unusable`.
 
@@ -131,7 +131,7 @@ def _reader(names: Tuple[str, ...]) -> Callable[[Mapping[str, object]], Tuple[ob
 
 
 known_key_sets: Dict[Tuple[object, ...], Optional[KeySet]] = {}
-"""By all the keys of a record, in their order. Read it first: that is cheaper than `key_set`."""
+"""The results of `key_set`, by all keys of a record in their order; a look here is cheaper."""
 
 NO_KEYS = KeySet(())
 

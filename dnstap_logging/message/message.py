@@ -53,26 +53,26 @@ class DnstapMessage(_MessageFields):
             also `socket.AF_INET`, "IPv6".
         socket_protocol: a `SocketProtocol`, its name in any case, or its number; also "tls",
             "https", "quic", `socket.SOCK_DGRAM`.
-        http_protocol: a `HttpProtocol`, likewise; also "HTTP/1.1", "h2"; with DOH only.
+        http_protocol: a `HttpProtocol`, its name or number; also "HTTP/1.1", "h2"; with DOH only.
         query_address: the initiator's address: text, `ipaddress` object, 4 or 16 bytes, a socket
             address (host, port, ...), or text with a port (192.0.2.1#53, [2001:db8::1]:53). An
             unspecified one (0.0.0.0, ::) means unknown.
-        response_address: the responder's; both are of one family.
+        response_address: the responder's, in the same forms; both are of one family.
         query_port: 0 to 65535, also as text; wins over that of an address.
-        response_port: likewise.
+        response_port: the responder's, in the same forms.
         query_time: int nanoseconds since the epoch (at least 10**17), float seconds, or an aware
             datetime.
-        response_time: likewise.
+        response_time: of the response, in the same forms.
         query_message: the DNS message: bytes-like, or an object with to_wire() or pack().
-        response_message: likewise; at most 65,535 bytes (RFC 1035, 4.2.2).
+        response_message: the response, in the same forms; at most 65,535 bytes (RFC 1035, 4.2.2).
         query_zone: the zone that the query was sent to: text, wire format, or with to_wire().
         policy: a `Policy`, or a mapping with its arguments.
         extra: bytes, or text; empty is the same as none.
         identity: the DNS server's, bytes or text; None: the handler's; empty: left out.
-        version: likewise.
+        version: its software's, bytes or text; None: the handler's; empty: left out.
 
     Raises:
-        TypeError, ValueError: an argument is none of these; the text names it, shows the value
+        TypeError, ValueError: an argument is not one of these; the text names it, shows the value
             and says what is right.
     """
 
@@ -151,7 +151,7 @@ def _ip_address(packed: Optional[bytes]) -> Union[IPv4Address, IPv6Address, None
 
 
 def reconcile(found: Dict[str, Any], refuse: Callable[[str, str], None]) -> None:
-    """Make the fields of one message agree; `refuse` is told what is left out, and why."""
+    """Make the fields of one message agree; call `refuse` for each that is left out, with why."""
     found["extra"] = found.get("extra") or None
     _reconcile_addresses(found, refuse)
     if found.get("http_protocol") and found.get("socket_protocol") is not SocketProtocol.DOH:

@@ -31,9 +31,9 @@ def nested_extras(record_dict: Mapping[str, object]) -> Optional[Dict[object, ob
 
 
 def lift(record: logging.LogRecord) -> Optional[logging.LogRecord]:
-    """Return a copy of a record with the dns extras that are one level down; None: there are none.
+    """Return a copy of a record with the dns extras from one level down; None if there are none.
 
-    They are moved, so that who hides or changes them in the copy has all there is.
+    They are moved, not copied: a filter that hides them in the copy must not leave others behind.
     """
     found = nested_extras(record.__dict__)
     if found is None:

@@ -1,7 +1,6 @@
 """What an operator's policy did to an answer: `Policy`, and the converter of `dns_policy`.
 
-Between `values.py`, whose converters it uses, and `snapshot.py`. Policies are immutable: any thread
-may use them.
+Policies are immutable: any thread may use them.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ class Policy(_PolicyFields):
         value: what matched, as bytes: an address in 4 or 16 bytes, or a name in wire format.
 
     Raises:
-        TypeError, ValueError: an argument is none of these; the text names it.
+        TypeError, ValueError: an argument is not one of these; the text names it.
     """
 
     __module__ = "dnstap_logging"

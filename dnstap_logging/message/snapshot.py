@@ -34,7 +34,7 @@ __all__ = [
     "take_snapshot",
 ]
 
-SHORT = 255  # characters of a text that does not count: a name, an address, no payload
+SHORT = 255  # characters; a longer text counts as payload, not as a name or an address
 NOT_PLAIN = -1  # in place of a size: values that may not be kept as they are
 
 # Types whose values never change and run no code of the caller's. Addresses join when they are
@@ -71,7 +71,7 @@ Snapshot = Tuple[
 ]
 """What the calling thread puts on the queue: a record's dns extras, immutable and unchecked.
 
-A bare tuple, since to make one of named fields costs as much as all the rest of putting it there:
+A plain tuple, because making a named one takes as long as all the rest of `take_snapshot`:
 
 * created: the record's creation; float seconds since the epoch, as logging has it, or int
   nanoseconds;

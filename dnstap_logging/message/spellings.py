@@ -27,7 +27,7 @@ E = TypeVar("E", bound=enum.IntEnum)
 MAX_NAME = 64  # characters of the longest text that can be a name
 MAX_SUGGESTIONS = 64  # remembered, for difflib takes long, and the same mistake comes again
 
-# Beside each own name; upper and lower case, spaces, "-", "_", "/" and "." make no difference.
+# More names of a member. Case, spaces, "-", "_", "/" and "." make no difference.
 _OTHER_NAMES: Mapping[Type[enum.IntEnum], Mapping[str, Tuple[str, ...]]] = {
     MessageType: {  # those of the listings of dnstap and dnstap-read
         each.name: (each.name[0] + each.name.partition("_")[2][0],) for each in MessageType

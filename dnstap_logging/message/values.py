@@ -1,7 +1,7 @@
 """One converter for each kind of value: from what users write to what dnstap.proto holds.
 
 Each converter takes any object and returns the canonical, immutable value, or raises ValueError
-or TypeError with a text that says what is right; who calls it adds the field's name and the value.
+or TypeError with a text that says what is right; the caller adds the field's name and the value.
 `snapshot.py` has the table of them, one for each field; `policy.py` those of a policy. Pure
 functions: the writer thread calls them for plain values, the calling thread for all others.
 """
@@ -158,14 +158,14 @@ def as_domain_name(value: object) -> bytes:
 
 
 def as_octets(value: object) -> bytes:
-    """Convert what is bytes and nothing else."""
+    """Convert bytes-like values, and nothing else."""
     if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value)
     raise TypeError(f"must be bytes, not {type_name(value)}")
 
 
 def as_text_octets(value: object) -> bytes:
-    """Convert bytes, or text to its UTF-8; a lone surrogate, which has none, is escaped."""
+    """Convert bytes, or text to UTF-8, in which a lone surrogate is escaped."""
     if isinstance(value, str):
         return str.__str__(value).encode("utf-8", "backslashreplace")
     if isinstance(value, (bytes, bytearray, memoryview)):
@@ -282,7 +282,7 @@ def as_port(value: object) -> int:
 
 
 def _integer(value: object, right: str) -> int:
-    """Return an integer of any type as an exact int; a bool is none."""
+    """Return an integer of any type as an exact int; refuse a bool."""
     if isinstance(value, bool) or not hasattr(type(value), "__index__"):
         raise TypeError(right)
     return int.__int__(operator.index(value))  # type: ignore[arg-type]
