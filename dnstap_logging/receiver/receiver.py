@@ -106,13 +106,19 @@ class DnstapReceiver:
         self._closing = Closing()
         self._listener: Optional[Listener] = None
         self._accept_thread: Optional[threading.Thread] = None
-        # Guards the counters below. Reentrant, because a signal handler may call close or stats in
-        # the thread that holds it.
+        self._begin_here()
+        self._books = ReceiverStats(0, 0, 0, 0, 0, 0, 0, 0, 0, None)
+        self._last_error: Optional[str] = None
+
+    def _begin_here(self) -> None:
+        """Begin in this process, a forked child too, without connections."""
+        self._pid = os.getpid()
+        # Guards the counters and connections. Reentrant, because a signal handler may call close
+        # or stats in the thread that holds it. A child may inherit it held by a thread that it
+        # does not have, so it gets another one.
         self._lock = threading.RLock()
         self._room = threading.Condition(self._lock)  # notified when a connection has ended
         self._connections: Set[SenderConnection] = set()
-        self._books = ReceiverStats(0, 0, 0, 0, 0, 0, 0, 0, 0, None)
-        self._last_error: Optional[str] = None
 
     @property
     def address(self) -> Address:
@@ -172,6 +178,8 @@ class DnstapReceiver:
         self._closing.begin(seconds("timeout", timeout, zero=True))
         if self._listener is None:
             return
+        if os.getpid() != self._pid:
+            self._begin_here()
         self._listener.stop()
         if self._accept_thread is not None:
             self._accept_thread.join(self._remaining())
@@ -187,6 +195,8 @@ class DnstapReceiver:
 
     def stats(self) -> ReceiverStats:
         """Return a snapshot of the counters."""
+        if os.getpid() != self._pid:
+            self._begin_here()
         with self._lock:
             books = self._books
             return books._replace(

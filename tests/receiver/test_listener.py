@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
+import threading
 from pathlib import Path
 from typing import List
 
@@ -145,13 +147,24 @@ def test_the_socket_file_of_another_stays(make: Make, unix: str) -> None:
 def test_close_in_a_forked_child_harms_nobody(make: Make, inbox: Inbox, unix: str) -> None:
     """A child that unwinds its copy of the with block leaves the parent's socket alone."""
     receiver = make(unix)
+    held, forked = threading.Event(), threading.Event()
 
+    def count() -> None:
+        with receiver._lock:  # as where a connection ends
+            held.set()
+            assert forked.wait(20)
+
+    thread = threading.Thread(target=count)
+    thread.start()
+    assert held.wait(20)
     child = os.fork()
     if child == 0:
-        try:
-            receiver.close(timeout=0.1)
-        finally:
-            os._exit(0)
-    os.waitpid(child, 0)
+        signal.alarm(10)  # or it would wait for a lock that no thread of its own holds
+        receiver.stats()
+        receiver.close(timeout=0.1)
+        os._exit(0)
+    forked.set()
+    thread.join(20)
 
+    assert os.waitpid(child, 0)[1] == 0
     assert_serves(receiver, inbox)
