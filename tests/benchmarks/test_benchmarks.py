@@ -176,13 +176,14 @@ def test_main_refuses_what_it_does_not_know(capsys: pytest.CaptureFixture[str]) 
     assert "cots: there is only cost, steps" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_gathering_is_measured_with_the_constants_that_it_names(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Each way is a line of the table, with the figures of a server that lost nothing."""
     for program in ("dnsperf", "fstrm_capture"):
         require_program(program)
-    options = "--rounds 1 --seconds 0.3 --rate 100 --gather 5 20 --slices 0 8"
+    options = "--rounds 1 --seconds 1 --rate 100 --gather 5 20 --slices 0 8"
     cpus = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
     try:
         gathering.main([*options.split(), f"--server-cpu={cpus[0]}", f"--load-cpu={cpus[-1]}"])
