@@ -41,35 +41,38 @@ class Busiest(Generic[K]):
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
-        self._counts: Dict[K, int] = {}
+        self._most: Dict[K, int] = {}  # how often each may have come
         self._missed: Dict[K, int] = {}  # of the keys that came first when `missed` was above 0
         self.missed = 0
 
     def __len__(self) -> int:
-        return len(self._counts)
+        return len(self._most)
 
     def add(self, key: K) -> None:
         """Count a key once more."""
-        counts = self._counts
-        if key in counts:
-            counts[key] += 1
+        most = self._most
+        if key in most:
+            most[key] += 1
             return
-        counts[key] = 1
+        most[key] = self.missed + 1
         if self.missed:
             self._missed[key] = self.missed
-        if len(counts) > 2 * self._capacity:
+        if len(most) > 2 * self._capacity:
             self._let_go()
 
     def top(self, length: int) -> List[Counted]:
         """Return the keys with the highest counts, the highest first, at most so many."""
-        rows = heapq.nsmallest(length, self._counts.items(), key=lambda item: (-item[1], item[0]))
-        return [Counted(key, count, self._missed.get(key, 0)) for key, count in rows]
+        missed = self._missed.get
+        rows = [
+            Counted(key, most - missed(key, 0), missed(key, 0)) for key, most in self._most.items()
+        ]
+        return heapq.nsmallest(length, rows, key=lambda row: (-row.times, row.key))
 
     def _let_go(self) -> None:
         """Keep those that may have come most often; remember how often a lost one may have."""
-        most = {key: count + self._missed.get(key, 0) for key, count in self._counts.items()}
+        most = self._most
         ranked = sorted(most, key=most.__getitem__, reverse=True)
         self.missed = most[ranked[self._capacity]]
         for key in ranked[self._capacity :]:
-            del self._counts[key]
+            del most[key]
             self._missed.pop(key, None)

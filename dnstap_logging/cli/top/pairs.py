@@ -10,6 +10,7 @@ that nothing else in it contradicts: neither the question, nor the addresses, no
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from itertools import islice
 from typing import Dict, Iterator, NamedTuple, Optional, Tuple, Union
 
@@ -92,19 +93,23 @@ class _Likes:
     def __init__(self) -> None:
         self._found: Dict[int, Union[Exchange, Dict[Exchange, None]]] = {}
 
-    def add(self, likeness: int, query: Exchange) -> None:
-        found = self._found.setdefault(likeness, query)
-        if isinstance(found, dict):
-            found[query] = None
-        elif found is not query:
-            self._found[likeness] = {found: None, query: None}
+    def add(self, query: Exchange) -> None:
+        for likeness in _likenesses(query):
+            found = self._found.setdefault(likeness, query)
+            if found is query:
+                continue
+            if isinstance(found, dict):
+                found[query] = None
+            else:
+                self._found[likeness] = {found: None, query: None}
 
-    def remove(self, likeness: int, query: Exchange) -> None:
-        found = self._found[likeness]
-        if isinstance(found, dict):
-            del found[query]
-        if not isinstance(found, dict) or not found:
-            del self._found[likeness]
+    def remove(self, query: Exchange) -> None:
+        for likeness in _likenesses(query):
+            found = self._found[likeness]
+            if isinstance(found, dict):
+                del found[query]
+            if not isinstance(found, dict) or not found:
+                del self._found[likeness]
 
     def latest(self, likeness: int) -> Iterator[Exchange]:
         """Yield the queries, the latest first."""
@@ -123,8 +128,9 @@ class Pairs:
     def __init__(self, capacity: int, patience: int) -> None:
         self._capacity = capacity
         self._patience = patience
-        # A dict keeps its order: the first one is the one that waits longest.
-        self._waiting: Dict[Exchange, int] = {}
+        # The first one is the one that waits longest. Not a dict: to find its first key takes time
+        # in proportion to those that were removed before it.
+        self._waiting: OrderedDict[Exchange, int] = OrderedDict()
         self._likes = _Likes()
         self._answered = self._unanswered = self._repeated = self._forgotten = self._unasked = 0
 
@@ -149,8 +155,7 @@ class Pairs:
             self._remove(next(iter(self._waiting)))
             self._forgotten += 1
         self._waiting[query] = time
-        for likeness in _likenesses(query):
-            self._likes.add(likeness, query)
+        self._likes.add(query)
 
     def response(
         self, response: Exchange, time: int, query_time: Optional[int] = None
@@ -202,8 +207,7 @@ class Pairs:
 
     def _remove(self, query: Exchange) -> int:
         """Let a query wait no longer; return its time."""
-        for likeness in _likenesses(query):
-            self._likes.remove(likeness, query)
+        self._likes.remove(query)
         return self._waiting.pop(query)
 
     def _give_up(self, now: int) -> None:

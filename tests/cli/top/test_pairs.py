@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, Dict, List, Tuple
 
 import pytest
@@ -219,3 +220,20 @@ def test_every_query_is_in_one_book(
     assert sum(counts[:5]) == sum(step[0] for step in steps)
     assert counts.answered + counts.unasked == sum(not step[0] for step in steps)
     assert counts.waiting <= capacity
+
+
+def test_queries_that_nobody_answers_take_no_more_time_as_they_go() -> None:
+    """To give up those that waited longest costs the same for each, however many went before."""
+
+    def seconds(queries: range, pairs: Pairs) -> float:
+        started = time.process_time()
+        for number in queries:
+            pairs.query(exchange(str(number)), number)
+        return time.process_time() - started
+
+    def many_and_few() -> bool:
+        pairs = Pairs(50_000, 20_000)
+        few = seconds(range(20_000), pairs)
+        return seconds(range(20_000, 80_000), pairs) < 10 * few
+
+    assert any(many_and_few() for _ in range(3)), "three times as many took over ten times as long"
