@@ -29,7 +29,7 @@ from .message.fields import has_dns_keys
 from .message.nested import lift
 from .message.snapshot import PAYLOAD, Unusable, take_snapshot
 from .shorten import describe_error, shorten, type_name
-from .transport import DEFAULT_PERMISSIONS
+from .transport.file import DEFAULT_PERMISSIONS
 
 if TYPE_CHECKING:
     import ssl

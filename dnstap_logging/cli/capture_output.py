@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any, Dict
 
-from ..framestream import DEFAULT_MAX_FRAME_SIZE
+from ..framestream.frames import DEFAULT_MAX_FRAME_SIZE
 from ..handler import DnstapHandler
 from ..rotating import RotatingDnstapHandler, TimedRotatingDnstapHandler
 from . import numbers

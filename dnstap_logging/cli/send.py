@@ -17,7 +17,7 @@ from ..codec.encoding import DEFAULT_MAX_PAYLOAD
 from ..delivery.options import MIN_FRAME_SIZE
 from ..delivery.stats import Stats
 from ..exceptions import DecodeError
-from ..framestream import DEFAULT_MAX_FRAME_SIZE, MAX_FRAME_SIZE
+from ..framestream.frames import DEFAULT_MAX_FRAME_SIZE, MAX_FRAME_SIZE
 from ..handler import DnstapHandler
 from ..reader.reader import DnstapReader
 from . import numbers

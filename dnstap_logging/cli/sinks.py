@@ -15,8 +15,9 @@ from typing import Any, Dict, List, Optional
 
 from ..codec.decoding import decode
 from ..exceptions import DecodeError
-from ..framestream import Direction, WriterSession
 from ..framestream.frames import DNSTAP_CONTENT_TYPE
+from ..framestream.session import WriterSession
+from ..framestream.state import Direction
 from ..message.message import DnstapMessage
 from . import numbers
 from .capture_output import open_capture

@@ -14,11 +14,18 @@ from ..capture.end import find_end
 from ..capture.frames import CaptureEnd
 from ..capture.rotation import Rotation
 from ..exceptions import DecodeError, TransportError
-from ..framestream import DEFAULT_MAX_FRAME_SIZE, MAX_FRAME_SIZE, Direction, WriterSession
-from ..framestream.frames import DNSTAP_CONTENT_TYPE, LENGTH, STOP
+from ..framestream.frames import (
+    DEFAULT_MAX_FRAME_SIZE,
+    DNSTAP_CONTENT_TYPE,
+    LENGTH,
+    MAX_FRAME_SIZE,
+    STOP,
+)
+from ..framestream.session import WriterSession
+from ..framestream.state import Direction
 from ..interrupts import pass_on
 from ..shorten import describe_error
-from ..transport import FileTransport
+from ..transport.file import FileTransport
 from .destination import RolloverFailed
 from .writer import FrameWriter
 

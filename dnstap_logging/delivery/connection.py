@@ -12,7 +12,7 @@ from typing import List, Optional
 
 from ..diagnostics import Reporter
 from ..exceptions import FrameStreamError, PeerClosed, TransportError
-from ..transport import Until
+from ..transport.waiting import Until
 from .backoff import Backoff
 from .destination import Destination, RolloverFailed, WriteError, Writer
 from .options import Options

@@ -13,7 +13,7 @@ from typing import List, NamedTuple, Optional
 
 from ..capture.rotation import Rotation
 from ..exceptions import TransportError
-from ..transport import Until
+from ..transport.waiting import Until
 
 __all__ = ["Destination", "RolloverFailed", "Unread", "WriteError", "Writer"]
 

@@ -9,7 +9,10 @@ from typing import Optional
 from ..capture.rotation import Rotation
 from ..exceptions import DiskFull, FileLocked, PeerClosed, TransportError
 from ..process.threads import import_ahead
-from ..transport import FileTransport, Resolver, Until, connect
+from ..transport.connect import connect
+from ..transport.file import FileTransport
+from ..transport.resolve import Resolver
+from ..transport.waiting import Until
 from .capture_writer import CaptureWriter, find_capture_end
 from .destination import Destination
 from .options import Options

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, NamedTuple, Opti
 from .._version import __version__
 from ..address import Address, parse_address
 from ..arguments import choice, flag, integer, permissions, refuse, seconds
-from ..framestream import MAX_FRAME_SIZE
-from ..transport import DEFAULT_PERMISSIONS, TlsOptions, check_tls
+from ..framestream.frames import MAX_FRAME_SIZE
+from ..transport.file import DEFAULT_PERMISSIONS
+from ..transport.tls import TlsOptions, check_tls
 
 if TYPE_CHECKING:
     from typing_extensions import Annotated

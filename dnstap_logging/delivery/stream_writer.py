@@ -9,7 +9,7 @@ import time
 from typing import List, Optional
 
 from ..exceptions import RemoteProtocolError, TransportError, TransportTimeout
-from ..framestream import Direction
+from ..framestream.state import Direction
 from ..transport import Transport
 from .destination import Unread, WriteError
 from .resend import ResendRing

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import List, Optional
 
 from ..exceptions import FrameStreamError, PeerClosed, TransportError
-from ..framestream import Direction, WriterSession
 from ..framestream.frames import DNSTAP_CONTENT_TYPE, LENGTH
+from ..framestream.session import WriterSession
+from ..framestream.state import Direction
 from ..transport import Transport
 from .destination import WriteError, Writer
 

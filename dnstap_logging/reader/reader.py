@@ -14,7 +14,7 @@ from ..arguments import flag, integer
 from ..codec.decoding import decode
 from ..copies import refuse_copy
 from ..exceptions import DecodeError
-from ..framestream import DEFAULT_MAX_FRAME_SIZE, MAX_FRAME_SIZE
+from ..framestream.frames import DEFAULT_MAX_FRAME_SIZE, MAX_FRAME_SIZE
 from ..message.message import DnstapMessage
 from .sources import ReaderSource
 from .stream import CaptureStream, FollowedStream

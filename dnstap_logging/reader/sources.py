@@ -11,7 +11,7 @@ import socket
 from typing import Any, BinaryIO, Callable, Union
 
 from ..exceptions import TransportTimeout
-from ..transport import StreamTransport
+from ..transport.stream import StreamTransport
 
 __all__ = ["READ_SIZE", "FileSource", "ReaderSource", "SocketSource"]
 

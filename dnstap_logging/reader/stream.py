@@ -13,9 +13,9 @@ import time
 from typing import Any, Iterator, Optional, Union
 
 from ..exceptions import DecodeError, FrameStreamError, TransportError
-from ..framestream import ReaderSession
 from ..framestream.frames import DNSTAP_CONTENT_TYPE, START, foreign_opening
 from ..framestream.incoming import IncomingStream
+from ..framestream.session import ReaderSession
 from .follow import POLL_INTERVAL, Change, FollowedFile
 from .sources import FileSource, ReaderSource, SocketSource
 

@@ -21,17 +21,18 @@ from typing import TYPE_CHECKING, Any, Callable, NamedTuple, NoReturn, Optional,
 from ..codec.decoding import decode
 from ..copies import refuse_copy
 from ..exceptions import DecodeError, FrameStreamError, TransportError, TransportTimeout
-from ..framestream import ReaderSession, State
 from ..framestream.frames import DNSTAP_CONTENT_TYPE
 from ..framestream.incoming import IncomingStream
+from ..framestream.session import ReaderSession
+from ..framestream.state import State
 from ..interrupts import ends_greenlet
 from ..message.message import DnstapMessage
 from ..process.inherited import no_fork
 from ..shorten import place_of
-from ..transport import StreamTransport, never
 from ..transport.owned import CLOSED, close_socket, is_ours, note, own
+from ..transport.stream import StreamTransport
 from ..transport.tls import is_tls_failure
-from ..transport.waiting import READABLE, Deadline, wait_for
+from ..transport.waiting import READABLE, Deadline, never, wait_for
 from .closing import Closing
 
 if TYPE_CHECKING:

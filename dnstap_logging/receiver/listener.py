@@ -17,9 +17,8 @@ from typing import Dict, List, Optional, Tuple
 from ..address import Address
 from ..exceptions import TransportError
 from ..process.inherited import no_fork
-from ..transport import never
 from ..transport.owned import CLOSED, close_socket, is_ours, open_socket, own
-from ..transport.waiting import READABLE, Deadline, wait_for
+from ..transport.waiting import READABLE, Deadline, never, wait_for
 
 __all__ = ["Listener"]
 

@@ -18,7 +18,7 @@ from ..address import Address, parse_address
 from ..arguments import callback, integer, seconds
 from ..copies import refuse_copy
 from ..diagnostics import Reporter
-from ..framestream import DEFAULT_MAX_FRAME_SIZE, MAX_FRAME_SIZE
+from ..framestream.frames import DEFAULT_MAX_FRAME_SIZE, MAX_FRAME_SIZE
 from ..message.message import DnstapMessage
 from ..transport.owned import close_socket
 from .closing import Closing

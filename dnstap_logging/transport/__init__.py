@@ -9,25 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Optional, Protocol, Tuple, Type
 
-from .connect import connect
-from .file import DEFAULT_PERMISSIONS, FileTransport
-from .resolve import Resolver
-from .stream import StreamTransport
-from .tls import TlsOptions, check_tls
-from .waiting import Until, never
+if TYPE_CHECKING:
+    from .file import FileTransport
+    from .stream import StreamTransport
 
-__all__ = [
-    "DEFAULT_PERMISSIONS",
-    "FileTransport",
-    "Resolver",
-    "StreamTransport",
-    "TlsOptions",
-    "Transport",
-    "Until",
-    "check_tls",
-    "connect",
-    "never",
-]
+__all__ = ["Transport"]
 
 
 class Transport(Protocol):

@@ -17,8 +17,13 @@ from typing import Callable, Dict, Tuple
 
 from dnstap_logging.capture.end import find_end
 from dnstap_logging.codec.encoding import Encoder
-from dnstap_logging.framestream import ControlFrame, ControlType, encode_control, encode_data
-from dnstap_logging.framestream.frames import DNSTAP_CONTENT_TYPE
+from dnstap_logging.framestream.frames import (
+    DNSTAP_CONTENT_TYPE,
+    ControlFrame,
+    ControlType,
+    encode_control,
+    encode_data,
+)
 from dnstap_logging.message.enums import MessageType, SocketFamily, SocketProtocol
 from dnstap_logging.message.message import DnstapMessage
 from tests.benchmarks.traffic import wire

@@ -30,8 +30,9 @@ import google.protobuf
 
 from dnstap_logging import DnstapMessage, DnstapReader, MessageType, SocketFamily, SocketProtocol
 from dnstap_logging.codec.encoding import Encoder
-from dnstap_logging.framestream import Direction, WriterSession
 from dnstap_logging.framestream.frames import DNSTAP_CONTENT_TYPE
+from dnstap_logging.framestream.session import WriterSession
+from dnstap_logging.framestream.state import Direction
 from tests.benchmarks.figures import AT_LEAST, Figure, Quantities, Scale, Section, alternate
 from tests.benchmarks.traffic import wire
 

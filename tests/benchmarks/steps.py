@@ -23,10 +23,10 @@ from dnstap_logging.codec.encoding import Encoder
 from dnstap_logging.delivery.destination import Destination
 from dnstap_logging.delivery.queue import RecordQueue
 from dnstap_logging.delivery.writer import FrameWriter
-from dnstap_logging.framestream import Direction
+from dnstap_logging.framestream.state import Direction
 from dnstap_logging.message.check import Problem
 from dnstap_logging.message.snapshot import SIZE, Snapshot, take_snapshot
-from dnstap_logging.transport import FileTransport
+from dnstap_logging.transport.file import FileTransport
 from tests.benchmarks.contenders import (
     EXTRAS,
     IDENTITY,

@@ -15,7 +15,7 @@ import pytest
 import dnstap_logging
 from dnstap_logging import DnstapHandler
 from dnstap_logging.exceptions import TransportError
-from dnstap_logging.transport import FileTransport
+from dnstap_logging.transport.file import FileTransport
 from tests.delivery.records import log
 from tests.helpers.said import Said
 from tests.helpers.support import assert_balanced, wait_until

@@ -23,7 +23,7 @@ from dnstap_logging import DnstapHandler, DnstapLoggingError
 from dnstap_logging.delivery.destination import Destination, Unread, WriteError, Writer
 from dnstap_logging.delivery.options import Options
 from dnstap_logging.exceptions import PeerClosed, TransportError
-from dnstap_logging.transport import Until
+from dnstap_logging.transport.waiting import Until
 from tests.conftest import Said
 from tests.helpers.support import assert_balanced, wait_until
 

@@ -21,7 +21,7 @@ from dnstap_logging.delivery.options import (
     Options,
 )
 from dnstap_logging.exceptions import TransportError
-from dnstap_logging.transport import TlsOptions
+from dnstap_logging.transport.tls import TlsOptions
 
 UNIX = "unix:///run/dnstap.sock"
 TLS = "tls://collector.example:6000"

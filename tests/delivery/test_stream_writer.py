@@ -8,7 +8,7 @@ from typing import Iterator, Tuple
 import pytest
 
 from dnstap_logging.delivery.stream_writer import StreamWriter
-from dnstap_logging.transport import StreamTransport
+from dnstap_logging.transport.stream import StreamTransport
 
 Ends = Tuple[socket.socket, socket.socket]
 

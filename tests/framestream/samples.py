@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Iterator
 
-from dnstap_logging.framestream import ControlFrame, ControlType, Frame
+from dnstap_logging.framestream.frames import ControlFrame, ControlType, Frame
 
 DNSTAP = b"protobuf:dnstap.Dnstap"
 

@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dnstap_logging.exceptions import FrameTooLarge, RemoteProtocolError
-from dnstap_logging.framestream import (
+from dnstap_logging.framestream.decoder import FrameDecoder
+from dnstap_logging.framestream.frames import (
     DEFAULT_MAX_FRAME_SIZE,
     ControlFrame,
     ControlType,
     Frame,
-    FrameDecoder,
 )
 from tests.framestream.samples import (
     DATA,

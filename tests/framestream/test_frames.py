@@ -3,16 +3,18 @@ from __future__ import annotations
 import pytest
 
 from dnstap_logging.exceptions import LocalProtocolError
-from dnstap_logging.framestream import (
+from dnstap_logging.framestream.decoder import FrameDecoder
+from dnstap_logging.framestream.frames import (
     MAX_CONTENT_TYPE_SIZE,
     MAX_CONTROL_FRAME_SIZE,
+    MAX_FRAME_SIZE,
     ControlFrame,
     ControlType,
-    FrameDecoder,
+    decode_control,
     encode_control,
     encode_data,
+    encode_header,
 )
-from dnstap_logging.framestream.frames import MAX_FRAME_SIZE, decode_control, encode_header
 from tests.framestream.samples import SAMPLES
 
 KNOWN = {name: sample for name, sample in SAMPLES.items() if not name.startswith("unknown")}

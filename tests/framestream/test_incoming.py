@@ -6,9 +6,9 @@ from typing import List, Tuple
 
 import pytest
 
-from dnstap_logging.framestream import ReaderSession, encode_data
-from dnstap_logging.framestream.frames import DNSTAP_CONTENT_TYPE
+from dnstap_logging.framestream.frames import DNSTAP_CONTENT_TYPE, encode_data
 from dnstap_logging.framestream.incoming import IncomingStream
+from dnstap_logging.framestream.session import ReaderSession
 from tests.framestream.samples import ACCEPT, FINISH, READY, START, STOP
 
 PAYLOADS = [b"one", b"two", b"three"]

@@ -10,15 +10,8 @@ from dnstap_logging.exceptions import (
     LocalProtocolError,
     RemoteProtocolError,
 )
-from dnstap_logging.framestream import (
-    SENT_BY,
-    TRANSITIONS,
-    Direction,
-    FrameKind,
-    Peer,
-    ReaderSession,
-    State,
-)
+from dnstap_logging.framestream.session import ReaderSession
+from dnstap_logging.framestream.state import SENT_BY, TRANSITIONS, Direction, FrameKind, Peer, State
 from tests.framestream.helpers import (
     BIDIRECTIONAL,
     READER_STATES,

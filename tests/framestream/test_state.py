@@ -2,17 +2,19 @@ from __future__ import annotations
 
 import pytest
 
-from dnstap_logging.framestream import (
+from dnstap_logging.framestream.frames import ControlFrame, ControlType
+from dnstap_logging.framestream.state import (
+    FIRST_FRAMES,
     SENT_BY,
     TRANSITIONS,
-    ControlFrame,
-    ControlType,
     Direction,
     FrameKind,
     Peer,
     State,
+    expected_next,
+    kind_of,
+    next_state,
 )
-from dnstap_logging.framestream.state import FIRST_FRAMES, expected_next, kind_of, next_state
 
 
 def illegal_pairs() -> list[tuple[Direction, State, FrameKind]]:

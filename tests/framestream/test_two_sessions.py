@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dnstap_logging.exceptions import ContentTypeMismatch, RemoteProtocolError
-from dnstap_logging.framestream import Direction, ReaderSession, State, WriterSession
+from dnstap_logging.framestream.session import ReaderSession, WriterSession
+from dnstap_logging.framestream.state import Direction, State
 from tests.framestream.samples import DNSTAP, single_bytes
 
 

@@ -10,15 +10,8 @@ from dnstap_logging.exceptions import (
     LocalProtocolError,
     RemoteProtocolError,
 )
-from dnstap_logging.framestream import (
-    SENT_BY,
-    TRANSITIONS,
-    Direction,
-    FrameKind,
-    Peer,
-    State,
-    WriterSession,
-)
+from dnstap_logging.framestream.session import WriterSession
+from dnstap_logging.framestream.state import SENT_BY, TRANSITIONS, Direction, FrameKind, Peer, State
 from tests.framestream.helpers import BIDIRECTIONAL, UNIDIRECTIONAL, WIRE, WRITER_STATES, writer_in
 from tests.framestream.samples import (
     ACCEPT,

@@ -55,7 +55,8 @@ from dnstap_logging.integrations.dnspython import DnstapClient
 from dnstap_logging.integrations.prometheus import DnstapCollector
 from dnstap_logging.integrations.socketserver import DnstapMixin
 from dnstap_logging.receiver import ReceiverStats
-from dnstap_logging.transport import FileTransport, StreamTransport
+from dnstap_logging.transport.file import FileTransport
+from dnstap_logging.transport.stream import StreamTransport
 
 WIRE = bytes.fromhex("123401000001000000000000 03777777076578616d706c65036f7267 0000010001")
 LOGGER = logging.getLogger("dns.copies")  # loggers are pickled by their names

@@ -7,7 +7,7 @@ from typing import Iterator, List
 
 import pytest
 
-from dnstap_logging.transport import TlsOptions
+from dnstap_logging.transport.tls import TlsOptions
 from tests.transport.peers import (
     Authority,
     Link,

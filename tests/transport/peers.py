@@ -18,7 +18,11 @@ import trustme
 
 from dnstap_logging.address import Address
 from dnstap_logging.exceptions import TransportError
-from dnstap_logging.transport import Resolver, StreamTransport, TlsOptions, Until, connect, never
+from dnstap_logging.transport.connect import connect
+from dnstap_logging.transport.resolve import Resolver
+from dnstap_logging.transport.stream import StreamTransport
+from dnstap_logging.transport.tls import TlsOptions
+from dnstap_logging.transport.waiting import Until, never
 
 # Generous: only a test that fails waits so long.
 DEADLINE = 20.0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import socket
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 
 from dnstap_logging.address import Address, parse_address
 from dnstap_logging.exceptions import TransportTimeout
+from dnstap_logging.transport import connect as connect_module
 from tests.transport.peers import (
     DEADLINE,
     Peer,
@@ -29,10 +29,8 @@ from tests.transport.peers import (
     unused_port,
 )
 
+
 # The folder exports the function of the same name.
-connect_module = importlib.import_module("dnstap_logging.transport.connect")
-
-
 def test_unix(tmp_path: Path) -> None:
     """A unix socket is reached by its path."""
     with Peer(listen_unix(tmp_path / "socket"), echo) as address:

@@ -12,7 +12,7 @@ import pytest
 
 from dnstap_logging.address import Address
 from dnstap_logging.exceptions import TransportTimeout
-from dnstap_logging.transport import never
+from dnstap_logging.transport.waiting import never
 from tests.transport.peers import (
     BroughtForward,
     Peer,

@@ -19,8 +19,11 @@ from dnstap_logging import DnstapHandler, DnstapReader, DnstapReceiver
 from dnstap_logging.address import Address
 from dnstap_logging.delivery.destination import WriteError
 from dnstap_logging.exceptions import DiskFull, FileLocked, PeerClosed, TransportTimeout
-from dnstap_logging.transport import FileTransport, Resolver, TlsOptions, connect, never
-from dnstap_logging.transport.file import EMPTIED
+from dnstap_logging.transport.connect import connect
+from dnstap_logging.transport.file import EMPTIED, FileTransport
+from dnstap_logging.transport.resolve import Resolver
+from dnstap_logging.transport.tls import TlsOptions
+from dnstap_logging.transport.waiting import never
 from tests.helpers.support import assert_balanced
 from tests.transport.peers import (
     Authority,

@@ -13,12 +13,12 @@ from typing import Any, Iterator, List
 import pytest
 
 from dnstap_logging.exceptions import FileLocked, TransportError
-from dnstap_logging.transport import FileTransport
+from dnstap_logging.transport.file import FileTransport
 from tests.transport.peers import in_child
 
 LOCK_AND_WAIT = """
 import sys
-from dnstap_logging.transport import FileTransport
+from dnstap_logging.transport.file import FileTransport
 transport = FileTransport(sys.argv[1])
 print("locked", flush=True)
 sys.stdin.read()

@@ -10,7 +10,7 @@ from typing import Iterator
 import pytest
 
 from dnstap_logging.exceptions import DiskFull, PeerClosed, TransportError
-from dnstap_logging.transport import FileTransport
+from dnstap_logging.transport.file import FileTransport
 from tests.situations.captures.small_disk import Disk, on_a_small_disk
 from tests.transport.peers import NOBODY, in_child, linux_only
 

@@ -12,7 +12,7 @@ import pytest
 
 from dnstap_logging.address import Address
 from dnstap_logging.exceptions import TransportError
-from dnstap_logging.transport import FileTransport
+from dnstap_logging.transport.file import FileTransport
 from tests.helpers.support import wait_until
 from tests.transport.peers import (
     accept,

@@ -14,9 +14,11 @@ import pytest
 from dnstap_logging import DnstapHandler, DnstapMessage, DnstapReader, DnstapReceiver
 from dnstap_logging.exceptions import TransportError
 from dnstap_logging.receiver.listener import Listener
-from dnstap_logging.transport import StreamTransport, TlsOptions, connect
+from dnstap_logging.transport.connect import connect
 from dnstap_logging.transport.owned import CLOSED, own
 from dnstap_logging.transport.resolve import Resolver
+from dnstap_logging.transport.stream import StreamTransport
+from dnstap_logging.transport.tls import TlsOptions
 from tests.helpers.said import Said
 from tests.helpers.support import assert_balanced, capture, dnstap_payload, wait_until
 from tests.transport.peers import (

@@ -11,8 +11,9 @@ import pytest
 
 from dnstap_logging.address import Address
 from dnstap_logging.exceptions import TransportError, TransportTimeout
-from dnstap_logging.transport import Resolver, never
 from dnstap_logging.transport import resolve as resolve_module
+from dnstap_logging.transport.resolve import Resolver
+from dnstap_logging.transport.waiting import never
 from tests.transport.peers import (
     DEADLINE,
     BroughtForward,

@@ -12,7 +12,7 @@ from typing import Callable, List
 import pytest
 
 from dnstap_logging.exceptions import TransportError, TransportTimeout
-from dnstap_logging.transport import StreamTransport
+from dnstap_logging.transport.stream import StreamTransport
 from tests.transport.peers import (
     DEADLINE,
     BroughtForward,

@@ -11,8 +11,7 @@ from typing import Callable, List, Tuple
 import pytest
 
 from dnstap_logging.exceptions import TransportError, TransportTimeout
-from dnstap_logging.transport import StreamTransport
-from dnstap_logging.transport.stream import MAX_DISCARDED
+from dnstap_logging.transport.stream import MAX_DISCARDED, StreamTransport
 from tests.helpers.programs import run_python
 from tests.transport.peers import (
     DEADLINE,
@@ -97,7 +96,7 @@ def test_a_lost_peer_does_not_kill_a_program_with_sigpipe() -> None:
 import signal, socket
 signal.signal(signal.SIGPIPE, signal.SIG_DFL)
 from dnstap_logging.exceptions import TransportError
-from dnstap_logging.transport import StreamTransport
+from dnstap_logging.transport.stream import StreamTransport
 left, right = socket.socketpair()
 right.close()
 try:

@@ -12,8 +12,9 @@ from typing import Callable, List
 import pytest
 
 from dnstap_logging.exceptions import TransportError, TransportTimeout
-from dnstap_logging.transport import StreamTransport, TlsOptions, never
-from dnstap_logging.transport.stream import TLS_RECORD_SIZE
+from dnstap_logging.transport.stream import TLS_RECORD_SIZE, StreamTransport
+from dnstap_logging.transport.tls import TlsOptions
+from dnstap_logging.transport.waiting import never
 from tests.transport.peers import (
     DEADLINE,
     Authority,

@@ -17,7 +17,7 @@ import trustme
 
 from dnstap_logging.address import Address
 from dnstap_logging.exceptions import TransportError, TransportTimeout
-from dnstap_logging.transport import TlsOptions, check_tls
+from dnstap_logging.transport.tls import TlsOptions, check_tls
 from tests.transport.peers import (
     DEADLINE,
     Authority,

@@ -8,7 +8,7 @@ from typing import Any, Dict, List
 
 import pytest
 
-from dnstap_logging.transport import TlsOptions, check_tls
+from dnstap_logging.transport.tls import TlsOptions, check_tls
 from tests.helpers.programs import run_python
 from tests.transport.peers import Authority
 
@@ -127,7 +127,10 @@ def test_plain_sockets_do_not_import_ssl() -> None:
 import socket, sys
 from dnstap_logging.address import Address
 from dnstap_logging.exceptions import TransportError
-from dnstap_logging.transport import Resolver, StreamTransport, connect, never
+from dnstap_logging.transport.resolve import Resolver
+from dnstap_logging.transport.stream import StreamTransport
+from dnstap_logging.transport.connect import connect
+from dnstap_logging.transport.waiting import never
 left, right = socket.socketpair()
 transport = StreamTransport(left, "unix:///x", 1.0)
 transport.send(b"x")

@@ -21,7 +21,7 @@ from pathlib import Path
 import dnstap_logging
 from dnstap_logging import DnstapHandler, RotatingDnstapHandler
 from dnstap_logging.exceptions import FileLocked
-from dnstap_logging.transport import FileTransport
+from dnstap_logging.transport.file import FileTransport
 
 class Said(logging.Handler):
     lines = []

@@ -12,8 +12,9 @@ from typing import Callable, Iterator
 import trustme
 
 from dnstap_logging import DnstapReceiver
-from dnstap_logging.framestream import Direction, ReaderSession, WriterSession
 from dnstap_logging.framestream.frames import DNSTAP_CONTENT_TYPE
+from dnstap_logging.framestream.session import ReaderSession, WriterSession
+from dnstap_logging.framestream.state import Direction
 from tests.helpers.support import wait_until
 from tests.situations.endurance.measure import MARKS, PATIENCE, resident
 from tests.situations.endurance.traffic import Blocks

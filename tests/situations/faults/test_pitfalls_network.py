@@ -6,11 +6,11 @@ Each test is a process of its own on a network of its own (see `private_network`
 from __future__ import annotations
 
 import contextlib
-import importlib
 import logging
 from collections import Counter
 from typing import Iterator
 
+from dnstap_logging.transport import connect
 from tests.helpers.said import Said
 from tests.helpers.support import wait_until
 from tests.situations.faults.private_network import HOST, PrivateNetwork, on_a_private_network
@@ -77,7 +77,6 @@ def test_a_connection_that_is_cut_under_load(network: PrivateNetwork) -> None:
 def test_a_connection_that_is_cut_while_idle(network: PrivateNetwork) -> None:
     """Packets vanish while nothing is logged: keepalive finds out, and the session is renewed."""
     network.join()
-    connect = importlib.import_module("dnstap_logging.transport.connect")
     for name, soon in (("IDLE", 1), ("INTERVAL", 1), ("COUNT", 1)):  # not two minutes
         setattr(connect, f"KEEPALIVE_{name}", soon)
     path = network.folder / "capture.fstrm"

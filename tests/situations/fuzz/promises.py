@@ -21,20 +21,18 @@ from dnstap_logging.dnswire.message import (
 )
 from dnstap_logging.dnswire.names import read_name
 from dnstap_logging.exceptions import DecodeError, InvalidMessage, RemoteProtocolError
-from dnstap_logging.framestream import (
+from dnstap_logging.framestream.decoder import FrameDecoder
+from dnstap_logging.framestream.frames import (
+    DNSTAP_CONTENT_TYPE,
     MAX_CONTROL_FRAME_SIZE,
     ControlFrame,
     ControlType,
-    Direction,
     Frame,
-    FrameDecoder,
-    ReaderSession,
-    State,
-    WriterSession,
     encode_control,
     encode_data,
 )
-from dnstap_logging.framestream.frames import DNSTAP_CONTENT_TYPE
+from dnstap_logging.framestream.session import ReaderSession, WriterSession
+from dnstap_logging.framestream.state import Direction, State
 from dnstap_logging.message.message import DnstapMessage
 from dnstap_logging.reader.reader import DnstapReader
 from dnstap_logging.text import format_line, format_summary

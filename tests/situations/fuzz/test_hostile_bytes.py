@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from dnstap_logging.codec.decoding import decode
 from dnstap_logging.exceptions import DecodeError, LocalProtocolError, RemoteProtocolError
-from dnstap_logging.framestream import Direction, ReaderSession, State, WriterSession
 from dnstap_logging.framestream.frames import DNSTAP_CONTENT_TYPE
+from dnstap_logging.framestream.session import ReaderSession, WriterSession
+from dnstap_logging.framestream.state import Direction, State
 from dnstap_logging.message.message import DnstapMessage
 from dnstap_logging.receiver import DnstapReceiver, ReceiverStats
 from tests.helpers.said import Said

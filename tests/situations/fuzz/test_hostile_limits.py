@@ -13,17 +13,11 @@ import pytest
 from hypothesis import given
 
 from dnstap_logging.exceptions import DecodeError, RemoteProtocolError
-from dnstap_logging.framestream import (
-    DEFAULT_MAX_FRAME_SIZE,
-    Direction,
-    FrameDecoder,
-    ReaderSession,
-    WriterSession,
-)
-from dnstap_logging.framestream import (
-    session_base as endpoint,
-)
-from dnstap_logging.framestream.frames import DNSTAP_CONTENT_TYPE
+from dnstap_logging.framestream import session_base as endpoint
+from dnstap_logging.framestream.decoder import FrameDecoder
+from dnstap_logging.framestream.frames import DEFAULT_MAX_FRAME_SIZE, DNSTAP_CONTENT_TYPE
+from dnstap_logging.framestream.session import ReaderSession, WriterSession
+from dnstap_logging.framestream.state import Direction
 from dnstap_logging.reader.reader import DnstapReader
 from tests.framestream.samples import (
     ACCEPT,

@@ -89,7 +89,10 @@ done = lambda: next(rotated)
 
 SOCKETS = """
 from dnstap_logging.address import parse_address
-from dnstap_logging.transport import Resolver, TlsOptions, connect, never
+from dnstap_logging.transport.resolve import Resolver
+from dnstap_logging.transport.tls import TlsOptions
+from dnstap_logging.transport.connect import connect
+from dnstap_logging.transport.waiting import never
 address = parse_address(sys.argv[3])
 options = TlsOptions(cafile=f"{sys.argv[2]}/ca.pem")
 connected = itertools.count()
