@@ -315,7 +315,6 @@ class Connection:
             self.open(until)  # a capture without records is an empty stream, not an empty file
         self._end()
         self._locked_since = None
-        self._destination.release()
 
     def abandon(self, pid: int) -> Destination:
         """Let go of everything inherited across a fork; return the child's destination."""

@@ -36,9 +36,7 @@ class Delivery:
 
     Args:
         queue: where the records come from, and the books.
-        outbox: the frames under way.
-        connection: writes what the outbox holds.
-        destination: says how much it takes in one go.
+        destination: where they go to.
         options: the handler's arguments.
         reporter: says what happens.
     """
@@ -46,8 +44,6 @@ class Delivery:
     def __init__(
         self,
         queue: RecordQueue,
-        outbox: Outbox,
-        connection: Connection,
         destination: Destination,
         options: Options,
         reporter: Reporter,
@@ -59,9 +55,9 @@ class Delivery:
         self._intake = Intake(
             queue, options, reporter, destination.batch_records, destination.batch_bytes
         )
-        self._outbox = outbox
-        self.connection = connection
-        self._backoff = connection.backoff
+        self._outbox = Outbox(queue)
+        self.connection = Connection(queue, self._outbox, destination, options, reporter)
+        self._backoff = self.connection.backoff
         self._stopping = False
         self._finished = False
         # Set by other threads, plain attributes because a signal handler may set them.

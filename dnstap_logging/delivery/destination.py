@@ -217,9 +217,6 @@ class Destination(ABC):
     def renew(self) -> None:  # noqa: B027 - most have nothing to do
         """Make sure that the next writer begins another stream, because of a reopen()."""
 
-    def release(self) -> None:  # noqa: B027 - most have nothing to do
-        """Let go of what was prepared, for good."""
-
     @abstractmethod
     def for_child(self, pid: int) -> Destination:
         """Let go of everything inherited across a fork; return the child's destination."""

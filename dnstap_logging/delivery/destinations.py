@@ -170,12 +170,6 @@ class FileDestination(Destination):
             else:
                 writer.stop()
 
-    def release(self) -> None:
-        """Close a file whose stream has not begun."""
-        if self._prepared is not None:
-            self._prepared.close()
-            self._prepared = None
-
     def for_child(self, pid: int) -> FileDestination:
         """Let go of the parent's file; return the child's: ``<name>.<pid><suffix>``.
 

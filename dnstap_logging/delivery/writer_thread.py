@@ -25,14 +25,12 @@ from ..process.forks import here
 from ..process.process import close_with_multiprocessing, instances, orphans, reset_child
 from ..process.threads import require_threads
 from ..shorten import describe_error
-from .connection import Connection
 from .delivery import Delivery
 from .destination import Destination
 from .destinations import make_destination
 from .driver import Driver
 from .losses import STUCK, say_stuck
 from .options import Options
-from .outbox import Outbox
 from .queue import RecordQueue
 from .stats import Stats
 
@@ -57,6 +55,10 @@ class WriterThread:
         options: the handler's arguments.
         rotation: of a file, when to roll over and how; None: never.
 
+    Attributes:
+        closed: whether close() was called.
+        rotation: this process's own.
+
     Raises:
         DnstapLoggingError: no thread can be started here.
         TransportError: the file cannot be opened.
@@ -65,30 +67,25 @@ class WriterThread:
     def __init__(self, options: Options, rotation: Optional[Rotation] = None) -> None:
         require_threads()
         self._options = options
-        self.close_timeout = options.close_timeout
-        self._closed = False
+        self.closed = False
         # The diagnostics' thread asks it for a line about the loggers, once records come.
         self.look_at_loggers: Callable[[], str] = str
         self._set_up(make_destination(options, rotation))
-        self._connection.prepare()
+        self._delivery.connection.prepare()
         instances.add(self)
 
     def _set_up(self, destination: Destination) -> None:
         """Make everything that one process has for itself."""
         options = self._options
-        self.rotation = destination.rotation  # a forked child's own
+        self.rotation = destination.rotation
         address = destination.name
         self._queue = RecordQueue(
             options.queue_size, options.queue_bytes, options.blocking, address
         )
         self._reporter = Reporter(address, options.report_interval)
-        outbox = Outbox(self._queue)
-        self._connection = Connection(self._queue, outbox, destination, options, self._reporter)
-        self._delivery = Delivery(
-            self._queue, outbox, self._connection, destination, options, self._reporter
-        )
+        self._delivery = Delivery(self._queue, destination, options, self._reporter)
         self._driver = Driver(self._queue, self._delivery, self._reporter)
-        if self._closed:
+        if self.closed:
             self._queue.shut("closed")
 
     # -- calling threads -----------------------------------------------------------------------
@@ -123,11 +120,6 @@ class WriterThread:
     def report(self, kind: str, text: Text) -> None:
         """Report a warning."""
         self._reporter.report(kind, logging.WARNING, text)
-
-    @property
-    def closed(self) -> bool:
-        """Whether close() was called."""
-        return self._closed
 
     def stats(self) -> Stats:
         """Return the books."""
@@ -172,12 +164,12 @@ class WriterThread:
             deadline: monotonic time.
         """
         self.flush(deadline)
-        if self._closed or self._driver.must_not_wait():
+        if self.closed or self._driver.must_not_wait():
             return
         delivery = self._delivery
         delivery.rollover_requested = True
         if self._queue.served:
-            self._queue.wait_for(lambda: self._closed or not delivery.rollover_requested, deadline)
+            self._queue.wait_for(lambda: self.closed or not delivery.rollover_requested, deadline)
         else:
             self._driver.turn(deadline)
 
@@ -187,7 +179,7 @@ class WriterThread:
         Args:
             deadline: monotonic time.
         """
-        if self._closed:
+        if self.closed:
             return
         # Until this has waited for the end: where Ctrl-C interrupts it, or a daemon thread calls
         # it, the delivery has its time at the process's end, in `process.py`.
@@ -223,17 +215,17 @@ class WriterThread:
         Runs wherever the garbage collector does, so it waits for nothing; `process.py` gives
         the thread its time if the process ends now.
         """
-        if self._closed:
+        if self.closed:
             return
         if self._queue.served:
             orphans.add(self)
-            self._ask_to_stop(time.monotonic() + self.close_timeout)
+            self._ask_to_stop(time.monotonic() + self._options.close_timeout)
         else:
             self.close(time.monotonic())
 
     def _ask_to_stop(self, deadline: float) -> None:
         """Accept nothing more, then have the delivery end: in this order, or a record slips in."""
-        self._closed = True
+        self.closed = True
         self._queue.shut("closed")
         self._delivery.stop_at = deadline
         self._queue.wake()
@@ -252,7 +244,7 @@ class WriterThread:
 
         Takes no lock of the parent's and logs nothing: a thread that is not there may hold it.
         """
-        self._set_up(self._connection.abandon(os.getpid()))
+        self._set_up(self._delivery.connection.abandon(os.getpid()))
 
 
 def _holds_logging() -> bool:
@@ -264,4 +256,4 @@ def _holds_logging() -> bool:
 def _close_if_alive(reference: weakref.ref[WriterThread]) -> None:
     instance = reference()
     if instance is not None:
-        instance.close(time.monotonic() + instance.close_timeout)
+        instance.close(time.monotonic() + instance._options.close_timeout)

@@ -140,7 +140,7 @@ def test_close_waits_for_a_thread_that_is_being_started(
     logging_thread.start()
     assert entered.wait(20)
     closing_thread.start()
-    wait_until(lambda: handler._writer_thread._closed, "close() to have begun")
+    wait_until(lambda: handler._writer_thread.closed, "close() to have begun")
     go_on.set()
     for thread in (logging_thread, closing_thread):
         thread.join(20)

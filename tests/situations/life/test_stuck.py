@@ -231,7 +231,7 @@ except KeyboardInterrupt:
     "close in a daemon thread": """
 handler = hold_up(sys.argv[1])
 threading.Thread(target=handler.close, daemon=True).start()
-while not handler._writer_thread._closed:
+while not handler._writer_thread.closed:
     time.sleep(0)
 """,
     "a forked child": """
