@@ -59,7 +59,7 @@ class Backoff:
     def lost(self, now: float) -> float:
         """Note the end of a good connection: the next attempt is due after the shortest delay.
 
-        Not at once, or a peer that accepts and then closes every connection would be called in a
+        Not at once, or a collector that accepts and closes every connection would be called in a
         busy loop.
         """
         delay = self._interval * (1.0 - JITTER * self._chance())

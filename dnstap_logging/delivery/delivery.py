@@ -98,7 +98,7 @@ class Delivery:
             return False
         return (
             self._finished
-            # Not before a turn has looked for the peer's end: what it has not read goes out again.
+            # Not before a turn has looked at the session: what was not read goes out again.
             or (self.empty() and (self._stopping or not self.connection.is_open))
             or self._backoff.exhausted
             or time.monotonic() >= self.stop_at

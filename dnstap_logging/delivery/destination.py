@@ -39,7 +39,7 @@ class RolloverFailed(TransportError):
 
 
 class Unread(NamedTuple):
-    """What of a session's records its peer may not have read.
+    """What of a session's records may not have been read.
 
     Attributes:
         frames: the payloads to send again on the next session, in order.
@@ -56,8 +56,8 @@ class Writer(ABC):
     A writer whose destination is not `lasting` is closed after any error.
 
     Attributes:
-        confirmed: how many records the peer says it has read; known once it is closed.
-        unread: what the peer may not have read; known once it is closed.
+        confirmed: how many records have certainly been read; known once it is closed.
+        unread: what may not have been read; known once it is closed.
     """
 
     confirmed = 0
@@ -147,7 +147,7 @@ class Destination(ABC):
         batch_records: most records written in one go.
         batch_bytes: no further record goes into a write once it has so many bytes of payload.
         opened: the word for a session that began.
-        end: what the peer, or the stream, ends with.
+        end: the word for what an orderly session ends with.
     """
 
     rotation: Optional[Rotation] = None

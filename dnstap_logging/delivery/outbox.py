@@ -46,7 +46,7 @@ class Outbox:
         self._queue.settle(written=len(payloads) - again, size=size)
 
     def put_back(self, payloads: Sequence[bytes]) -> None:
-        """Put what the last session's peer may not have read before all that is pending."""
+        """Put what may not have been read in the last session before all that is pending."""
         self.payloads[:0] = payloads
         self._again += len(payloads)
 

@@ -66,7 +66,7 @@ class ResendRing:
         """Return what lies within the last so many bytes of the stream.
 
         Args:
-            size: bytes that the peer may not have read; math.inf: nobody knows. A frame that lies
+            size: bytes that may not have been read; math.inf: nobody knows. A frame that lies
                 partly within is one of them.
         """
         frames: List[bytes] = []

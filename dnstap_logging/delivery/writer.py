@@ -18,7 +18,7 @@ from .destination import WriteError, Writer
 __all__ = ["FrameWriter"]
 
 MOST_ANSWERS = 16
-"""How often in one look the peer may have said something: it has nothing to say but FINISH."""
+"""How often in one look the collector may have said something: FINISH is all that it has to say."""
 
 
 class FrameWriter(Writer):
@@ -45,14 +45,14 @@ class FrameWriter(Writer):
     def write(self, payloads: List[bytes]) -> int:
         """Write one data frame for each payload, in one call to the kernel if it takes them.
 
-        Looks for the peer's close first, because a send would only notice it one write later.
+        Looks first whether the stream has ended: a send would notice that one write later.
 
         Returns:
             The bytes written.
 
         Raises:
             WriteError: with the number of frames that were taken whole.
-            RemoteProtocolError: the peer sent what a reader must not send.
+            RemoteProtocolError: the collector sent what a reader must not send.
         """
         parts = [b""] * (2 * len(payloads))
         parts[::2] = self._session.headers(list(map(len, payloads)))
@@ -66,12 +66,12 @@ class FrameWriter(Writer):
         return len(data)
 
     def look(self) -> None:
-        """See without waiting whether the peer closed or the file was moved away.
+        """See without waiting whether the stream has ended.
 
         Raises:
             PeerClosed: it did.
             TransportError: the connection broke, and why.
-            RemoteProtocolError: the peer sent what a reader must not send.
+            RemoteProtocolError: the collector sent what a reader must not send.
         """
         for _ in range(MOST_ANSWERS):
             answer = self._transport.look()
