@@ -48,7 +48,6 @@ class Connection:
 
     Attributes:
         backoff: when the next attempt is due.
-        cause: why records that find no room are lost now, as the destination says; or None.
     """
 
     def __init__(
@@ -69,7 +68,6 @@ class Connection:
             options.max_reconnect_attempts,
         )
         self._writer: Optional[Writer] = None
-        self.cause: Optional[str] = None
         self._locked_since: Optional[float] = None
         self._warned = False
         self._first_unread: Optional[bytes] = None
@@ -128,7 +126,7 @@ class Connection:
         self.backoff.failed(time.monotonic())
         text = _describe(error)
         self._queue.book(last_error=text)
-        self._set_cause(self._destination.cause_of(error))
+        self._queue.full_because = self._destination.cause_of(error)
         if self._destination.is_locked(error):
             self._wait_for_lock(text)
         else:
@@ -188,13 +186,13 @@ class Connection:
 
     def _wrote(self, payloads: List[bytes], size: int) -> None:
         """Book frames that were taken whole."""
-        if self._destination.lasting and (self.backoff.failures or self.cause):
+        if self._destination.lasting and (self.backoff.failures or self._queue.full_because):
             self.backoff.reset()  # there is room again
-            self._set_cause(None)
+            self._queue.full_because = None
         self._outbox.wrote(payloads, size)
 
     def look(self) -> None:
-        """Notice while idle that the stream has ended."""
+        """Notice that the stream has ended."""
         if self._writer is not None:
             try:
                 self._writer.look()
@@ -235,7 +233,7 @@ class Connection:
         self._queue.book(last_error=text)
         if self._destination.lasting and not orderly:
             # The stream is whole up to its last frame: keep it, and try again after a while.
-            self._set_cause(self._destination.cause_of(error))
+            self._queue.full_because = self._destination.cause_of(error)
             self.backoff.failed(time.monotonic())
             self._reporter.report("write", logging.WARNING, f"cannot write: {text}")
         else:
@@ -304,10 +302,6 @@ class Connection:
         self._destination.renew()
         if self._writer is not None and not self._writer.is_current():
             self._end()
-
-    def _set_cause(self, cause: Optional[str]) -> None:
-        """Count what finds no room on the queue under this cause, as long as it lasts."""
-        self.cause = self._queue.full_because = cause
 
     def finish(self, until: Until) -> None:
         """End the stream for good."""

@@ -62,7 +62,7 @@ class Delivery:
         self._finished = False
         # Set by other threads, plain attributes because a signal handler may set them.
         self.stop_at: Optional[float] = None
-        self.give_up_at: Optional[float] = None
+        self.give_up_at = math.inf
         self.reopen_requested = False
         self.rollover_requested = False
 
@@ -77,20 +77,22 @@ class Delivery:
         if self.stop_at is not None and not self._stopping:
             self._stopping = True
             self._backoff.due = 0.0  # the collector may be back: try once more at once
-        if self._wait_for_attempt():
-            return
-        if not self.connection.is_open and not self.connection.open(self._until):
+        if not self._wait_for_attempt():
+            self._use_connection()
             self._give_up_if_exhausted()
+
+    def _use_connection(self) -> None:
+        """Open it, roll over, write or look."""
+        connection = self.connection
+        if not connection.is_open and not connection.open(self._until):
             return
         if self.rollover_requested:
             self._roll_over()
-            self._give_up_if_exhausted()
             return
         if not self._outbox.payloads and not self._gather():
-            self.connection.look()
+            connection.look()
         if self._outbox.payloads:
-            self.connection.write()
-        self._give_up_if_exhausted()
+            connection.write()
 
     def done(self) -> bool:
         """Return whether a stop was asked for and there is nothing more to do before it."""
@@ -128,11 +130,8 @@ class Delivery:
 
     def _until(self) -> float:
         """Return the monotonic time at which every wait must end."""
-        stop_at, give_up_at = self.stop_at, self.give_up_at
-        return min(
-            math.inf if stop_at is None else stop_at,
-            math.inf if give_up_at is None else give_up_at,
-        )
+        stop_at = self.stop_at
+        return self.give_up_at if stop_at is None else min(stop_at, self.give_up_at)
 
     def _wait_for_attempt(self) -> bool:
         """Wait until an attempt is due; return whether it waited, so that requests come first."""
@@ -194,6 +193,6 @@ class Delivery:
 
     def _give_up(self) -> None:
         """Drop all that is pending and queued."""
-        cause = self.connection.cause or "disconnected"
+        cause = self._queue.full_because or "disconnected"
         if self._outbox.give_up(cause) + self._queue.discard(cause):
             self._reporter.report("drops", logging.WARNING, self.losses)

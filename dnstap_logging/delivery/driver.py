@@ -173,7 +173,7 @@ class Driver:
             self._delivery.give_up_at = deadline
             drive()
         finally:
-            self._delivery.give_up_at = None
+            self._delivery.give_up_at = math.inf
             self._queue.driver = 0
             self._driving.release()
 
