@@ -57,11 +57,11 @@ class Settings(NamedTuple):
 
 
 class End(enum.Enum):
-    """How a connection ended."""
+    """How a connection ended: the counter of `ReceiverStats`, which describes it."""
 
-    FINISHED = "in order, with STOP"
-    INTERRUPTED = "without STOP: closed or reset by the sender, or by our close"
-    PROTOCOL_ERROR = "it broke the rules, or sent no START in time or before its place was needed"
+    FINISHED = "finished"
+    INTERRUPTED = "interrupted"
+    PROTOCOL_ERROR = "protocol_errors"
 
 
 class SenderConnection:

@@ -12,7 +12,7 @@ import socket
 import threading
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any, Callable, NoReturn, Optional, Set, Union
+from typing import TYPE_CHECKING, Any, Callable, Collection, Dict, NoReturn, Optional, Set, Union
 
 from ..address import Address, parse_address
 from ..arguments import callback, integer, seconds
@@ -198,15 +198,16 @@ class DnstapReceiver:
         if os.getpid() != self._pid:
             self._begin_here()
         with self._lock:
-            books = self._books
-            return books._replace(
-                active=len(self._connections),
-                messages=books.messages + sum(c.messages for c in self._connections),
-                undecodable=books.undecodable + sum(c.undecodable for c in self._connections),
-                callback_errors=books.callback_errors
-                + sum(c.callback_errors for c in self._connections),
-                last_error=self._last_error,
-            )
+            books = self._books_with(self._connections)
+            return books._replace(active=len(self._connections), last_error=self._last_error)
+
+    def _books_with(self, connections: Collection[SenderConnection]) -> ReceiverStats:
+        """Return the books with what these connections have counted."""
+        counted: Dict[str, Any] = {
+            name: getattr(self._books, name) + sum(getattr(each, name) for each in connections)
+            for name in ("messages", "undecodable", "callback_errors")
+        }
+        return self._books._replace(**counted)
 
     def _remaining(self) -> float:
         return max(0.0, self._closing.deadline - time.monotonic())
@@ -280,17 +281,11 @@ class DnstapReceiver:
         with self._lock:
             self._connections.discard(connection)
             self._room.notify_all()
-            books, end = self._books, connection.end
-            self._books = books._replace(
-                finished=books.finished + (end is End.FINISHED),
-                interrupted=books.interrupted + (end is End.INTERRUPTED),
-                protocol_errors=books.protocol_errors + (end is End.PROTOCOL_ERROR),
-                messages=books.messages + connection.messages,
-                undecodable=books.undecodable + connection.undecodable,
-                callback_errors=books.callback_errors + connection.callback_errors,
-            )
+            books, end = self._books_with([connection]), connection.end.value
+            step: Dict[str, Any] = {end: getattr(books, end) + 1}
+            self._books = books._replace(**step)
         name, count = connection.name, connection.messages
-        how = "with STOP" if end is End.FINISHED else "without STOP"
+        how = "with STOP" if connection.end is End.FINISHED else "without STOP"
         text = f"{name}: ended {how}, {count} message{'' if count == 1 else 's'}"
         self._reports.report("ended", logging.INFO, text, connection.peer, name)
 
