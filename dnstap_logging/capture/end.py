@@ -133,12 +133,12 @@ def _skip_data_frames(block: bytes, at: int, limit: int) -> Tuple[int, int]:
     It ends beyond the block, or where no whole length of a data frame follows.
     """
     last = at
-    length_at = LENGTH.unpack_from
+    length_at, header = LENGTH.unpack_from, LENGTH.size
     try:
         (length,) = length_at(block, at)
         while 0 < length <= limit:
             last = at
-            at += 4 + length
+            at += header + length
             (length,) = length_at(block, at)
     except struct.error:
         pass

@@ -98,15 +98,15 @@ class _Tail:
     def _follow(self, at: int) -> None:
         """Follow a chain to its end, or to where another one was, and store where it ends."""
         data, ends, limit = self._data, self._ends, self._capture.limit
-        size = len(data)
+        size, header = len(data), LENGTH.size
         path = []
         while at not in ends:
             path.append(at)
-            if at > size - LENGTH.size:
+            if at > size - header:
                 end = at
                 break
             (length,) = _length_at(data, at)
-            after = at + 4 + length if 0 < length <= limit else self._after_other(at)
+            after = at + header + length if 0 < length <= limit else self._after_other(at)
             if after > size or after in (at, _DEAD):
                 end = _DEAD if after == _DEAD else at
                 break
@@ -125,7 +125,7 @@ class _Tail:
 
     def _is_sound(self, at: int, end: int) -> bool:
         """Return whether the payloads of a chain are dnstap; parse only as much as is allowed."""
-        data, broken = self._data, self._broken
+        data, broken, header = self._data, self._broken, LENGTH.size
         path = []
         while at != end:
             path.append(at)
@@ -133,8 +133,8 @@ class _Tail:
             self._to_parse -= length
             if self._to_parse < 0:
                 return False
-            after = at + 4 + length if length else self._after_other(at)
-            if at in broken or (length and not _is_dnstap(data[at + 4 : after])):
+            after = at + header + length if length else self._after_other(at)
+            if at in broken or (length and not _is_dnstap(data[at + header : after])):
                 broken.update(path)
                 return False
             at = after

@@ -13,7 +13,7 @@ import sys
 from typing import Optional
 
 from .capture_input import STANDARD_INPUT, Capture
-from .check_report import Summary
+from .check_report import CheckReport
 from .common import DAMAGED, OK, CommandError, complain, say
 from .repair import Repair
 
@@ -48,8 +48,8 @@ def run(options: argparse.Namespace) -> int:
 
 def _check(name: str, options: argparse.Namespace) -> int:
     with Capture(name) as capture:
-        summary = _summarize(capture, options.repair if capture.opened else None)
-    show = summary.as_json if options.json else summary.as_text
+        report = _examine(capture, options.repair if capture.opened else None)
+    show = report.as_json if options.json else report.as_text
     text = show(capture.name, capture.damage, _saved(options, capture))
     if options.repair == STANDARD_INPUT:  # the output is the capture
         say(text)
@@ -58,12 +58,12 @@ def _check(name: str, options: argparse.Namespace) -> int:
     return OK if capture.damage is None else DAMAGED
 
 
-def _summarize(capture: Capture, output: Optional[str]) -> Summary:
+def _examine(capture: Capture, output: Optional[str]) -> CheckReport:
     """Count what is in a capture, and save it on the way, if there is an output."""
     if output is None:
-        return Summary(capture, capture.frames())
+        return CheckReport(capture, capture.frames())
     with Repair(output) as repair:
-        return Summary(capture, map(repair.save, capture.frames()))
+        return CheckReport(capture, map(repair.save, capture.frames()))
 
 
 def _saved(options: argparse.Namespace, capture: Capture) -> Optional[str]:

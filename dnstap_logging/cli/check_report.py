@@ -15,14 +15,14 @@ from . import numbers
 from .capture_input import JOINED, Capture, Damage
 from .tally import Tally
 
-__all__ = ["Summary"]
+__all__ = ["CheckReport"]
 
 UNDECODABLE = "undecodable"  # in the place of a message type
 END_OF_TIME = MAX_SECONDS * NS
 WIDTH = max(len(each.name) for each in MessageType)
 
 
-class Summary:
+class CheckReport:
     """Counts of one capture.
 
     Args:
