@@ -103,7 +103,7 @@ class SenderConnection:
         self._start_deadline = time.monotonic() + settings.handshake_timeout
         # Of START, the end and `give_way`, the first decides. While this is held, the descriptor
         # does not change.
-        self._settling = threading.Lock()
+        self._deciding = threading.Lock()
         self._settled = self._ended = False
         self._gave_way = False
         self._ended_by_us = False
@@ -126,7 +126,7 @@ class SenderConnection:
         Returns:
             False: it has sent START, or something that is not read yet, or it has ended.
         """
-        with self._settling:
+        with self._deciding:
             if self._settled or not is_ours(self._sock):  # not ours: wrapping it in TLS failed
                 return False
             if wait_for(self._sock.fileno(), READABLE, Deadline(0, never)):
@@ -140,7 +140,7 @@ class SenderConnection:
 
     def _settle(self, ended: bool = False) -> bool:
         """Let it no longer give way or, once it has ended, be cut; return False if it gave way."""
-        with self._settling:
+        with self._deciding:
             self._settled = True
             self._ended = ended
             return not self._gave_way
@@ -151,7 +151,7 @@ class SenderConnection:
         Another file takes the descriptor's place, so that its number is not reused. Unlike after a
         shutdown, the kernel resets the connection if something is unread, so the sender knows.
         """
-        with self._settling, no_fork():
+        with self._deciding, no_fork():
             if self._ended or not is_ours(self._sock):  # not ours: wrapping it in TLS failed
                 return
             try:
@@ -198,7 +198,7 @@ class SenderConnection:
         settings = self._settings
         try:
             if settings.ssl_context is not None:
-                with self._settling, no_fork():
+                with self._deciding, no_fork():
                     if not is_ours(self._sock):
                         raise OSError(errno.EBADF, CLOSED)
                     self._sock = own(

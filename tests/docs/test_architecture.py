@@ -13,6 +13,7 @@ from tests.test_layers import FLOOR, FLOORS
 from tools import draw_rooms
 
 ARCHITECTURE = sections(DOCS / "architecture.md")
+LISTED = ARCHITECTURE["The way of a record"]
 
 
 def cells(text: str, columns: int) -> List[List[str]]:
@@ -47,11 +48,39 @@ def test_the_picture_is_drawn_from_the_floors() -> None:
 
 def test_the_way_of_a_record_is_the_same_in_words_and_picture() -> None:
     """Each step in the picture is in a room that exists, and is named in the page's list too."""
-    listed = ARCHITECTURE["The way of a record"]
-
     assert {step.room for step in draw_rooms.WAY} <= set(FLOOR)
     steps = [name for step in draw_rooms.WAY for name in step.name.split(", ")]
-    assert [name for name in steps if name not in listed] == []
+    assert [name for name in steps if name not in LISTED] == []
+
+
+def test_the_steps_of_a_record_are_where_the_page_says() -> None:
+    """Each name in the list is in the file or folder beside it."""
+    package = Path(dnstap_logging.__file__).parent
+    steps = re.findall(r"(?m)^ +(\S.*?) {2,}([a-z_]+(?:/[a-z_]+)?(?:\.py|/))", LISTED)
+    wrong = []
+    for step, place in steps:
+        path = package / place
+        files = path.glob("*.py") if path.is_dir() else [path]
+        text = "".join(file.read_text(encoding="utf-8") for file in files)
+        wrong += [
+            (name, place)
+            for name in re.findall(r"\w+", step)
+            if not re.search(rf"\b{name}\b", text)
+        ]
+
+    assert len(steps) >= 12
+    assert wrong == []
+
+
+def test_the_locks_are_those_of_the_source() -> None:
+    """Each lock that the page names by its attribute is made somewhere in the package."""
+    package = Path(dnstap_logging.__file__).parent
+    source = "".join(path.read_text(encoding="utf-8") for path in package.rglob("*.py"))
+    named = re.findall(r"(?m)^\|[^|]*?`(\w+)`", ARCHITECTURE["Locks"])
+    made = set(re.findall(r"\b(\w+)(?:: \w+)? = (?:threading\.)?R?Lock\(", source))
+
+    assert {"mutex", "_driving"} <= set(named)
+    assert [name for name in named if name not in made | {"logging"}] == []
 
 
 def test_the_places_to_change_are_there() -> None:
