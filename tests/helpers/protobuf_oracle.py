@@ -62,7 +62,7 @@ class Oracle:
     ) -> None:
         self._arguments = identity, version, full
         self._max_frame_size = max_frame_size
-        # For its words about payloads that are too large.
+        # For its errors about payloads that are too large.
         self._encoder = Encoder(identity, version, full, max_frame_size)
 
     def outcome(self, snapshot: Snapshot) -> Outcome:

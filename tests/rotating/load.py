@@ -171,7 +171,7 @@ def backups(capture: Path) -> List[Path]:
 
 
 def complaints(said: Said, capture: Path) -> List[str]:
-    """Return what was said about rollovers of a capture, without its address."""
+    """Return the lines about rollovers of a capture, without its address."""
     begin = f"file://{capture}: "
     lines = [line[len(begin) :] for line in said.lines if line.startswith(begin)]
     return [line for line in lines if line.startswith("roll")]

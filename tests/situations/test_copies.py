@@ -1,4 +1,4 @@
-"""Copies: what a worker may be sent or may send back survives, all else refuses in a sentence."""
+"""Copies: what workers exchange can be copied; everything else refuses, and says why."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ MOST = (
 )
 
 
-# YAML has what JSON has; it is the dearest of all.
+# YAML has all that JSON has, and takes longest.
 SLOW = pytest.param("yaml", marks=pytest.mark.slow)
 
 

@@ -1,4 +1,4 @@
-"""The tests are green in any shell: what is set there reaches neither them nor their programs."""
+"""The tests pass in any shell: its variables reach neither them nor their programs."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ print(json.dumps({"said": said, "stats": books(handler)}))
 def _no_locks(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Have the programs of this test believe that no file system has locks.
+    """Make the programs of this test see file systems without locks.
 
     None here lacks them, so the C library's own function is replaced by one that says so.
     """

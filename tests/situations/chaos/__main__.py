@@ -68,7 +68,7 @@ class Chaos:
                 thread.join()
 
     def _next(self) -> Optional[Plan]:
-        """Return the next plan; None: it is time to end. There is one in any case."""
+        """Return the next plan; None: the time is over. There is always a first one."""
         with self._lock:
             if self._over or (self.summary.begun and time.monotonic() >= self._deadline):
                 repeated = self.summary.begun % self._options.repeat

@@ -19,7 +19,7 @@ Writer = Tuple[str, int]
 
 
 class Outcome(NamedTuple):
-    """What a scenario came to.
+    """The result of a scenario.
 
     Attributes:
         failures: what was expected, and what was seen instead.

@@ -37,7 +37,7 @@ class PrivateNetwork:
         Path("/proc/sys/net/ipv4/tcp_retries2").write_text(str(FEW_RETRIES))
 
     def join(self) -> None:
-        """Let the addresses exist."""
+        """Add the addresses."""
         _ip("route", "add", "local", NETWORK, "dev", "lo", "src", "127.0.0.1")
 
     def cut(self) -> None:

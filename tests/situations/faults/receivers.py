@@ -90,7 +90,7 @@ START_FRAME = control(START, CONTENT_TYPE)
 
 
 class Witness:
-    """The collector that keeps nothing back, in a process of its own, which may be killed."""
+    """A collector that reports each record at once, in its own process, which may be killed."""
 
     def __init__(self, address: str, folder: Path) -> None:
         self.address = address
@@ -126,7 +126,7 @@ class Witness:
             process.stdout.close()
 
     def fall_behind(self) -> None:
-        """Stop it in its tracks; what is sent to it from now on it has not read when it ends."""
+        """Stop it (SIGSTOP): it never reads what is sent to it from now on."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
 

@@ -18,7 +18,7 @@ GRACE = 10.0
 
 
 def check_nobody_waits(**options: Any) -> None:
-    """Log while the writer thread waits for an hour; close, which is bounded all the same.
+    """Log while the writer thread waits for an hour; close, which is bounded nevertheless.
 
     That no attempt has failed when the calls are back shows that they did not wait for its end.
     """

@@ -35,7 +35,7 @@ def speak_http(sock: socket.socket) -> None:
 
 
 def stay_silent(sock: socket.socket) -> None:
-    """Take all, and never say a word, until the peer has had enough."""
+    """Read everything and never answer, until the peer closes."""
     while read_something(sock):
         pass
 

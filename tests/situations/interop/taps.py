@@ -125,7 +125,7 @@ def numbers_in(path: Path) -> List[int]:
 
 
 def check_capture(path: Path, count: int) -> None:
-    """Check a whole capture of the first messages of the corpus, by our own eyes and the tools'."""
+    """Check a whole capture of the corpus's first messages, with our reader and the tools."""
     capture = read_capture(path)
     assert capture.complete, f"{path} does not end with STOP"
     decoded = [decode(payload) for payload in capture.payloads]
