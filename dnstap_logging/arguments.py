@@ -31,6 +31,9 @@ MAX_DURATION = 86400.0 * 366
 """Seconds, a year: more is probably in another unit, and waits of threads would overflow."""
 
 MAX_PERMISSIONS = 0o777
+DEFAULT_PERMISSIONS = 0o640
+"""Of captures. Not readable by everybody: client addresses are personal data."""
+
 _OCTAL = re.compile(r"(0[oO]?)?[0-7]{3}")
 
 

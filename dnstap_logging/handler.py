@@ -15,7 +15,7 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Any, List, NoReturn, Optional, Union
 
-from .arguments import DEFAULT, Default
+from .arguments import DEFAULT, DEFAULT_PERMISSIONS, Default
 from .arguments import level as checked_level
 from .codec.encoding import DEFAULT_MAX_PAYLOAD
 from .copies import refuse_copy
@@ -29,7 +29,6 @@ from .message.fields import has_dns_keys
 from .message.nested import lift
 from .message.snapshot import PAYLOAD, Unusable, take_snapshot
 from .shorten import describe_error, shorten, type_name
-from .transport.file import DEFAULT_PERMISSIONS
 
 if TYPE_CHECKING:
     import ssl

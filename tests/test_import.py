@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Set
+
+import pytest
 
 import dnstap_logging
 from tests.helpers.programs import run_python
@@ -69,14 +72,73 @@ def test_import_adds_nothing_heavy() -> None:
     assert HEAVY & added == set()
 
 
-def test_what_few_need_is_imported_when_it_is_asked_for() -> None:
-    """Reader, receiver and rotating handlers cost nothing until then, and are there by name."""
-    later = {f"dnstap_logging.{name}" for name in ("reader", "receiver", "rotating")}
-    names = "DnstapReader, DnstapReceiver, RotatingDnstapHandler, TimedRotatingDnstapHandler"
+LATER = {f"dnstap_logging.{name}" for name in ("adapter", "reader", "receiver", "rotating")}
+"""Rooms of public names that are imported when somebody asks for one of these."""
 
-    assert later & modules_after("import dnstap_logging") == set()
-    assert later <= modules_after(f"from dnstap_logging import {names}")
+FOR_FILES = {"dnstap_logging.capture", "dnstap_logging.codec.decoding", "logging.handlers"}
+
+
+def test_what_few_need_is_imported_when_it_is_asked_for() -> None:
+    """Adapter, reader, receiver and rotating handlers cost nothing until then, and are there."""
+    names = (
+        "DnstapAdapter, DnstapReader, DnstapReceiver, "
+        "RotatingDnstapHandler, TimedRotatingDnstapHandler"
+    )
+
+    assert LATER & modules_after("import dnstap_logging") == set()
+    assert modules_after(f"from dnstap_logging import {names}") >= LATER
+    assert set(dnstap_logging.__all__) <= set(dir(dnstap_logging))
     assert not hasattr(dnstap_logging, "DnstapWriter")
+
+
+@pytest.mark.parametrize("address", ["unix:///not/there", "tcp://127.0.0.1:1"])
+def test_a_handler_to_a_socket_needs_nothing_of_files_and_texts(address: str) -> None:
+    """It loads no decoding, no text, no TLS and no rotation."""
+    unused = LATER | FOR_FILES | {"dnstap_logging.text", "ssl"}
+    made = f"import dnstap_logging\ndnstap_logging.DnstapHandler({address!r}).close()"
+
+    assert unused & modules_after(made) == set()
+
+
+AFTERWARDS = """
+import logging, sys
+import dnstap_logging
+handler = dnstap_logging.DnstapHandler({address!r}, reconnect_interval=0.1)
+logger = logging.Logger("dns")
+logger.addHandler(handler)
+logger.addHandler(logging.NullHandler())
+lines = logging.Handler()
+lines.emit = lines.format
+logger.addHandler(lines)
+tap = dnstap_logging.DnstapAdapter(logger)
+before = set(sys.modules)
+for extra in ({{"dns_query_message": bytes(20)}}, {{"dns_query_zone": 5}}, {{"dns_typo": 1}}):
+    logger.info("query", extra={{"dns_message_type": "CLIENT_QUERY", **extra}})
+tap.client_query(bytes(20), query_address="2001:db8::1")
+handler.flush({timeout})
+handler.close()
+late = {{name for name in set(sys.modules) - before if name.startswith("dnstap_logging")}}
+sys.exit(" ".join(late) or 0)
+"""
+
+
+@pytest.mark.parametrize("scheme", ["file", "unix", "tcp", "tls"])
+def test_a_handler_imports_nothing_once_it_is_made(scheme: str, tmp_path: Path) -> None:
+    """An import in a log call, the writer thread, a forked child or at exit could wait for ever.
+
+    Records good and bad, a file or a connection that is refused, a line for another handler, flush
+    and close: all that they need is there.
+    """
+    address = {
+        "file": str(tmp_path / "capture.fstrm"),
+        "unix": f"unix://{tmp_path}/not-there",
+        "tcp": "tcp://127.0.0.1:1",
+        "tls": "tls://127.0.0.1:1",
+    }[scheme]
+    timeout = None if scheme == "file" else 0.3
+    done = run_python(AFTERWARDS.format(address=address, timeout=timeout), warnings="default")
+
+    assert done.returncode == 0, done.stderr
 
 
 def test_importing_star_gives_the_public_names_only() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from ..transport.file import DEFAULT_PERMISSIONS
+from ..arguments import DEFAULT_PERMISSIONS
 
 __all__ = ["create"]
 

@@ -6,13 +6,18 @@ the wait can be interrupted.
 
 from __future__ import annotations
 
-import random
+import os
 from typing import Callable, Optional
 
 __all__ = ["Backoff"]
 
 JITTER = 0.5
 """The share of a delay that is left to chance, so that many senders do not return in step."""
+
+
+def _by_chance() -> float:
+    # Not by random, a large import, whose state would be the same in all forked children.
+    return int.from_bytes(os.urandom(4), "big") / 2**32
 
 
 class Backoff:
@@ -25,7 +30,7 @@ class Backoff:
         interval: seconds after the first failure.
         maximum: seconds that no delay exceeds.
         max_attempts: attempts after the first one; None: for ever, 0: none.
-        chance: a function like random.random, for the jitter.
+        chance: returns a number from 0 up to 1, for the jitter.
     """
 
     def __init__(
@@ -33,7 +38,7 @@ class Backoff:
         interval: float,
         maximum: float,
         max_attempts: Optional[int] = None,
-        chance: Callable[[], float] = random.random,
+        chance: Callable[[], float] = _by_chance,
     ) -> None:
         self._interval = interval
         self._maximum = maximum

@@ -8,11 +8,10 @@ frame is written. A torn last frame, which a killed writer leaves, is cut off at
 from __future__ import annotations
 
 import time
-from typing import List, Optional
+from typing import TYPE_CHECKING, List, Optional
 
 from ..capture.end import find_end
 from ..capture.frames import CaptureEnd
-from ..capture.rotation import Rotation
 from ..exceptions import DecodeError, TransportError
 from ..framestream.frames import (
     DEFAULT_MAX_FRAME_SIZE,
@@ -28,6 +27,9 @@ from ..shorten import describe_error
 from ..transport.file import FileTransport
 from .destination import RolloverFailed
 from .writer import FrameWriter
+
+if TYPE_CHECKING:
+    from ..capture.rotation import Rotation
 
 __all__ = ["CaptureWriter", "find_capture_end"]
 

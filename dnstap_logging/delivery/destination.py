@@ -9,11 +9,13 @@ writer thread, except `Destination.prepare` and `Destination.for_child`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import List, NamedTuple, Optional
+from typing import TYPE_CHECKING, List, NamedTuple, Optional
 
-from ..capture.rotation import Rotation
 from ..exceptions import TransportError
 from ..transport.waiting import Until
+
+if TYPE_CHECKING:
+    from ..capture.rotation import Rotation
 
 __all__ = ["Destination", "RolloverFailed", "Unread", "WriteError", "Writer"]
 

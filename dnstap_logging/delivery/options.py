@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, NamedTuple, Opti
 
 from .._version import __version__
 from ..address import Address, parse_address
-from ..arguments import choice, flag, integer, permissions, refuse, seconds
+from ..arguments import DEFAULT_PERMISSIONS, choice, flag, integer, permissions, refuse, seconds
 from ..framestream.frames import MAX_FRAME_SIZE
-from ..transport.file import DEFAULT_PERMISSIONS
 from ..transport.tls import TlsOptions, check_tls
 
 if TYPE_CHECKING:

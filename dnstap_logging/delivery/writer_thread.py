@@ -16,9 +16,8 @@ import os
 import time
 import weakref
 from functools import partial
-from typing import Callable, Optional
+from typing import TYPE_CHECKING, Callable, Optional
 
-from ..capture.rotation import Rotation
 from ..diagnostics import Reporter, Text
 from ..message.snapshot import Snapshot
 from ..process.forks import here
@@ -33,6 +32,9 @@ from .losses import STUCK, say_stuck
 from .options import Options
 from .queue import RecordQueue
 from .stats import Stats
+
+if TYPE_CHECKING:
+    from ..capture.rotation import Rotation
 
 __all__ = ["WriterThread"]
 

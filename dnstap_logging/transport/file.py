@@ -12,6 +12,7 @@ import os
 import stat
 from typing import Dict, Mapping, NoReturn, Optional, Union
 
+from ..arguments import DEFAULT_PERMISSIONS
 from ..copies import refuse_copy
 from ..exceptions import DiskFull, FileLocked, PeerClosed, TransportError
 from ..process.inherited import close_in_child, no_fork
@@ -23,9 +24,6 @@ except ImportError:  # Windows: no advisory locks
     fcntl = None  # type: ignore[assignment]
 
 __all__ = ["FileTransport"]
-
-DEFAULT_PERMISSIONS = 0o640
-"""Not readable by everybody: client addresses are personal data."""
 
 # O_APPEND even for "w": if something else truncates the file, no hole of zeros follows. O_NONBLOCK:
 # opening must not hang if the path has just become a fifo. No O_TRUNC: a file is emptied only once
