@@ -86,11 +86,7 @@ class CaptureWriter(FrameWriter):
         self._stopped = end.stopped
 
     def start(self) -> None:
-        """Write START, or go on behind the last frame of the stream that is there.
-
-        Raises:
-            TransportError: START could not be written; the file is as it was.
-        """
+        """Write START, or go on behind the last frame of the stream that is there."""
         start = self._session.start()
         if self._end.offset == 0:
             self._transport.send(start)
@@ -141,15 +137,8 @@ class CaptureWriter(FrameWriter):
     def roll_over(self) -> Optional[str]:
         """End the stream, have the file moved aside, and close it.
 
-        The file stays locked until it is moved: a writer that waits for it gets the next one.
-
-        Returns:
-            None, or a complaint: what went wrong after the file was moved.
-
-        Raises:
-            PeerClosed: somebody else has moved or emptied the file; what is there is not ours.
-            RolloverFailed: the file is still there; the stream goes on in it, without its STOP.
-            TransportError: STOP could not be written; the stream goes on in the file.
+        The file stays locked until it is moved: a writer that waits for it gets the next one. If it
+        cannot be moved, or its STOP not be written, the stream goes on in it, without STOP.
         """
         assert self._rotation is not None
         self.look()

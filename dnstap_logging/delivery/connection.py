@@ -147,10 +147,7 @@ class Connection:
     def _say_waiting(self, kind: str, text: str, after: float = 0.0) -> None:
         """Report what failed, and how many records are waiting when the line is logged.
 
-        Args:
-            kind: as of `Reporter.report`.
-            text: what failed.
-            after: seconds; the line is left out if the lock is there by then.
+        With ``after``, seconds, the line is left out if the lock is there by then.
         """
 
         def line() -> str:
@@ -200,11 +197,7 @@ class Connection:
                 self.lost(error)
 
     def roll_over(self, asked: bool = False) -> None:
-        """Have the writer move aside what it wrote; the next attempt opens the next one.
-
-        Args:
-            asked: because the user wants to, not because it is time to.
-        """
+        """Have the writer move aside what it wrote: it is time to, or the user has asked for it."""
         writer = self._writer
         if writer is None or (asked and not writer.can_roll_over):
             return
@@ -257,11 +250,7 @@ class Connection:
             self.backoff.failed(now)
 
     def _forget_writer(self, disconnects: int) -> None:
-        """Close the writer, book the end of its session, and put back what was not read.
-
-        Args:
-            disconnects: 1 if it was not ended by us.
-        """
+        """Close the writer, book the end of its session, and put back what was not read."""
         writer = self._writer
         assert writer is not None
         writer.close()

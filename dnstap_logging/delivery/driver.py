@@ -183,11 +183,7 @@ class Driver:
             self._starting.release()
 
     def end(self, deadline: float) -> bool:
-        """Wait for the end of a delivery that was asked to stop; return whether it came in time.
-
-        Args:
-            deadline: monotonic time.
-        """
+        """Wait for the end of a delivery that was asked to stop; return whether it came in time."""
         thread = self._thread
         if thread is None or not self._queue.served:
             return self._finish_here(deadline)
@@ -199,11 +195,7 @@ class Driver:
         return self._queue.wait_for(lambda: not self._queue.served, deadline)
 
     def _finish_here(self, deadline: float) -> bool:
-        """Bring the delivery to its end in this thread, because no writer thread runs.
-
-        Returns:
-            False: another thread drives it, and did not come to an end in time.
-        """
+        """Bring the delivery to its end in this thread, unless another one still drives it."""
         if self._queue.driver == threading.get_ident():
             return True  # this interrupts a drain of this thread, which finishes when it goes on
         if not self._driving.acquire(timeout=max(0.0, deadline - time.monotonic()) + JOIN_GRACE):

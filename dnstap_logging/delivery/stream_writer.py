@@ -43,12 +43,7 @@ class StreamWriter(FrameWriter):
         self._closed = False
 
     def start(self) -> None:
-        """Shake hands; afterwards frames can be written.
-
-        Raises:
-            TransportError: the connection broke, or no ACCEPT came in time.
-            RemoteProtocolError: the collector sent something else, or takes another content type.
-        """
+        """Shake hands; afterwards frames can be written."""
         super().start()
         deadline = time.monotonic() + self._timeout
         while not self._session.streaming:

@@ -46,13 +46,6 @@ class FrameWriter(Writer):
         """Write one data frame for each payload, in one call to the kernel if it takes them.
 
         Looks first whether the stream has ended: a send would notice that one write later.
-
-        Returns:
-            The bytes written.
-
-        Raises:
-            WriteError: with the number of frames that were taken whole.
-            RemoteProtocolError: the collector sent what a reader must not send.
         """
         parts = [b""] * (2 * len(payloads))
         parts[::2] = self._session.headers(list(map(len, payloads)))
@@ -66,13 +59,7 @@ class FrameWriter(Writer):
         return len(data)
 
     def look(self) -> None:
-        """See without waiting whether the stream has ended.
-
-        Raises:
-            PeerClosed: it did.
-            TransportError: the connection broke, and why.
-            RemoteProtocolError: the collector sent what a reader must not send.
-        """
+        """See without waiting whether the stream has ended."""
         for _ in range(MOST_ANSWERS):
             answer = self._transport.look()
             if answer is None:

@@ -53,6 +53,8 @@ LAST_KINDS = ("drops", "stuck", "twice", "unused")
 class WriterThread:
     """Own a queue, a thread and what it delivers; know nothing of the handler.
 
+    Deadlines are times of the monotonic clock; math.inf waits for ever.
+
     Args:
         options: the handler's arguments.
         rotation: of a file, when to roll over and how; None: never.
@@ -143,11 +145,7 @@ class WriterThread:
     # -- closing and flushing threads ----------------------------------------------------------
 
     def flush(self, deadline: float) -> bool:
-        """Wait until all that was accepted before is written or dropped; return whether it is.
-
-        Args:
-            deadline: monotonic time; math.inf waits for ever.
-        """
+        """Wait until all that was accepted before is written or dropped; return whether it is."""
         if self._driver.must_not_wait():
             return False
         if not self._queue.served and not self._delivery.empty():
@@ -160,11 +158,7 @@ class WriterThread:
         self._queue.wake()
 
     def roll_over(self, deadline: float) -> None:
-        """Have the capture rolled over behind what was accepted before; wait for it.
-
-        Args:
-            deadline: monotonic time.
-        """
+        """Have the capture rolled over behind what was accepted before; wait for it."""
         self.flush(deadline)
         if self.closed or self._driver.must_not_wait():
             return
@@ -176,11 +170,7 @@ class WriterThread:
             self._driver.turn(deadline)
 
     def close(self, deadline: float) -> None:
-        """Deliver what is queued, end the stream, stop the thread; all until the deadline.
-
-        Args:
-            deadline: monotonic time.
-        """
+        """Deliver what is queued, end the stream, stop the thread; all until the deadline."""
         if self.closed:
             return
         # Until this has waited for the end: where Ctrl-C interrupts it, or a daemon thread calls
@@ -194,11 +184,7 @@ class WriterThread:
         orphans.discard(self)
 
     def _wait_for_end(self, deadline: float) -> None:
-        """Wait until a delivery that was asked to stop has ended; count what is left if it has not.
-
-        Args:
-            deadline: monotonic time.
-        """
+        """Wait until a delivery that was asked to stop has ended; count what is left if not."""
         patience = LAST_WORDS
         if not self._driver.end(deadline):
             self._give_up()
