@@ -10,7 +10,7 @@ from typing import List, Optional
 
 from ..exceptions import RemoteProtocolError, TransportError, TransportTimeout
 from ..framestream.state import Direction
-from ..transport import Transport
+from ..transport.stream import StreamTransport
 from .destination import Unread, WriteError
 from .resend import ResendRing
 from .writer import FrameWriter
@@ -32,11 +32,12 @@ class StreamWriter(FrameWriter):
     """
 
     def __init__(
-        self, transport: Transport, bidirectional: bool, timeout: float, resend_bytes: int
+        self, transport: StreamTransport, bidirectional: bool, timeout: float, resend_bytes: int
     ) -> None:
         super().__init__(
             transport, Direction.BIDIRECTIONAL if bidirectional else Direction.UNIDIRECTIONAL
         )
+        self._socket = transport
         self._timeout = timeout
         self._ring = ResendRing(resend_bytes)
         self._frames = 0
@@ -89,13 +90,13 @@ class StreamWriter(FrameWriter):
             if self._session.finished and self._session.direction is Direction.BIDIRECTIONAL:
                 self.confirmed = self._frames  # its FINISH came: it has read everything
             else:
-                self.unread = self._ring.unread(self._transport.unread())
+                self.unread = self._ring.unread(self._socket.unread())
         super().close()
 
     def _receive(self, deadline: float, expected: str) -> bytes:
         """Return the collector's next bytes, or raise that ``expected`` did not come."""
         try:
-            answer = self._transport.receive(max(0.0, deadline - time.monotonic()))
+            answer = self._socket.receive(max(0.0, deadline - time.monotonic()))
         except TransportTimeout as error:
             reason = f"no {expected} from the peer in {self._timeout:g} s"
             raise TransportTimeout(self.name, reason) from error

@@ -6,13 +6,14 @@ Belongs to the writer thread. What captures and collectors have in common: their
 
 from __future__ import annotations
 
-from typing import List, Optional
+from typing import List, Optional, Union
 
 from ..exceptions import FrameStreamError, PeerClosed, TransportError
 from ..framestream.frames import DNSTAP_CONTENT_TYPE, LENGTH
 from ..framestream.session import WriterSession
 from ..framestream.state import Direction
-from ..transport import Transport
+from ..transport.file import FileTransport
+from ..transport.stream import StreamTransport
 from .destination import WriteError, Writer
 
 __all__ = ["FrameWriter"]
@@ -29,7 +30,9 @@ class FrameWriter(Writer):
         direction: of the session.
     """
 
-    def __init__(self, transport: Transport, direction: Direction) -> None:
+    def __init__(
+        self, transport: Union[FileTransport, StreamTransport], direction: Direction
+    ) -> None:
         self._transport = transport
         self._session = WriterSession(DNSTAP_CONTENT_TYPE, direction)
 

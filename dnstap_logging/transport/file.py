@@ -233,14 +233,6 @@ class FileTransport:
         self.end = CLOSED
         return None
 
-    def unread(self) -> float:
-        """Return 0: nothing is lost on the way to a file."""
-        return 0
-
-    def receive(self, timeout: Optional[float] = None) -> bytes:
-        """Return the end: a file answers nothing."""
-        return b""
-
     def close(self) -> None:
         """Unlock and close the file; may be called again; never raises."""
         if self._fstat() is not None and fcntl is not None:

@@ -289,10 +289,3 @@ def test_a_failed_open_leaves_nothing_open(path: Path, transports: List[FileTran
 
     transports.pop().close()
     FileTransport(path).close()
-
-
-def test_receive_has_nothing_to_wait_for(path: Path, transports: List[FileTransport]) -> None:
-    """A file answers nothing, at once."""
-    transports.append(FileTransport(path))
-
-    assert transports[0].receive() == b""
