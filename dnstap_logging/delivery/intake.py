@@ -29,6 +29,9 @@ switch interval. Waking the thread for each record would cost several times the 
 SLICE_RECORDS = 0
 """Records that are encoded before other threads get the interpreter again; 0: a batch in one go."""
 
+SLICE_PAUSE = 0.0
+"""Seconds for which they get it. Where all share one CPU, after 0 none of them may have run yet."""
+
 MOST_BYTES = 65536  # of a record, roughly: a DNS message and little else
 
 
@@ -122,5 +125,5 @@ class Intake:
 def _in_slices(batch: List[Snapshot]) -> Iterator[Snapshot]:
     for begin in range(0, len(batch), SLICE_RECORDS):
         if begin:
-            time.sleep(0)
+            time.sleep(SLICE_PAUSE)
         yield from batch[begin : begin + SLICE_RECORDS]

@@ -5,8 +5,8 @@
 The server (`served.py`) has one CPU for itself; dnsperf and the collector have the other, or the
 figures differ by more than what is looked for. Each way is measured in each round, without logging
 too: queries a second as fast as it answers, and the latency at a rate that is the same for all.
-The constants are GATHER_TIME and SLICE_RECORDS of `dnstap_logging/delivery/intake.py` and
-batch_records of `dnstap_logging/delivery/destination.py`, which also ends the gathering; this
+The constants are GATHER_TIME, SLICE_RECORDS and SLICE_PAUSE of `dnstap_logging/delivery/intake.py`
+and batch_records of `dnstap_logging/delivery/destination.py`, which also ends the gathering; this
 program sets them in the server's process.
 """
 
@@ -37,13 +37,15 @@ def pin(cpu: int) -> None:
 
 
 def ways(options: argparse.Namespace) -> Dict[str, List[str]]:
-    """Return what is measured, and the server's arguments for it: its three constants."""
-    found = {NONE: ["0", "0", "1"]}
+    """Return what is measured, and the server's arguments for it: its constants."""
+    found = {NONE: ["0", "0", "0", "1"]}
     for number, records, batch in product(options.gather, options.slices, options.batch):
-        name = f"gather {number:g} ms"
-        name += f", slices of {records}" if records else ""
-        name += f", batch {batch}" if len(options.batch) > 1 else ""
-        found[name] = [str(number / 1e3), str(records), str(batch)]
+        for pause in options.pause if records else [0]:
+            name = f"gather {number:g} ms"
+            name += f", slices of {records}" if records else ""
+            name += f", pause {pause:g} us" if pause else ""
+            name += f", batch {batch}" if len(options.batch) > 1 else ""
+            found[name] = [str(number / 1e3), str(records), str(pause / 1e6), str(batch)]
     return found
 
 
@@ -62,20 +64,21 @@ def measure(options: argparse.Namespace) -> Dict[str, Quantities]:
 def table(measured: Dict[str, Quantities]) -> List[str]:
     """Return the lines of the table: each figure, and what it is of that without logging."""
     none = measured[NONE]
-    lines = [f"{'':40}" + "".join(f"{each:>20}" for each in HEADINGS) + f"{'CPU us/query':>14}"]
+    lines = [f"{'':44}" + "".join(f"{each:>20}" for each in HEADINGS) + f"{'CPU us/query':>14}"]
     for name, found in measured.items():
         cells = [f"{found[each]:.2f} ({found[each] / none[each]:.3f})" for each in COLUMNS]
         lines.append(
-            f"{name:40}" + "".join(f"{cell:>20}" for cell in cells) + f"{found['CPU us']:>14.1f}"
+            f"{name:44}" + "".join(f"{cell:>20}" for cell in cells) + f"{found['CPU us']:>14.1f}"
         )
     return lines
 
 
-def serve(cpu: str, gather: str, slices: str, batch: str, variant: str, destination: str) -> None:
+def serve(cpu: str, constants: Sequence[str], variant: str, destination: str) -> None:
     """Be the server: on one CPU, with these constants."""
+    gather, records, pause, batch = constants
     pin(int(cpu))
-    intake.GATHER_TIME, intake.SLICE_RECORDS = float(gather), int(slices)
-    Destination.batch_records = int(batch)
+    intake.GATHER_TIME, intake.SLICE_RECORDS = float(gather), int(records)
+    intake.SLICE_PAUSE, Destination.batch_records = float(pause), int(batch)
     served.main(variant, destination)
 
 
@@ -87,6 +90,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--rate", type=float, default=2000, help="queries/s, for the latency")
     parser.add_argument("--gather", type=float, nargs="+", default=[5, 20, 50], help="in ms")
     parser.add_argument("--slices", type=int, nargs="+", default=[0, 32], help="records; 0: none")
+    parser.add_argument("--pause", type=float, nargs="+", default=[0, 100], help="in us")
     parser.add_argument("--batch", type=int, nargs="+", default=[256], help="records")
     parser.add_argument("--server-cpu", type=int, default=0)
     parser.add_argument("--load-cpu", type=int, default=1)
@@ -97,6 +101,6 @@ def main(arguments: Sequence[str]) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["serve"]:
-        serve(*sys.argv[2:])
+        serve(sys.argv[2], sys.argv[3:-2], *sys.argv[-2:])
     else:
         main(sys.argv[1:])

@@ -183,7 +183,7 @@ def test_gathering_is_measured_with_the_constants_that_it_names(
     """Each way is a line of the table, with the figures of a server that lost nothing."""
     for program in ("dnsperf", "fstrm_capture"):
         require_program(program)
-    options = "--rounds 1 --seconds 1 --rate 100 --gather 5 20 --slices 0 8"
+    options = "--rounds 1 --seconds 1 --rate 100 --gather 5 20 --slices 0 8 --pause 50"
     cpus = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
     try:
         gathering.main([*options.split(), f"--server-cpu={cpus[0]}", f"--load-cpu={cpus[-1]}"])
@@ -192,8 +192,9 @@ def test_gathering_is_measured_with_the_constants_that_it_names(
             os.sched_setaffinity(0, cpus)
 
     lines = capsys.readouterr().out.splitlines()
-    assert [line[:40].strip() for line in lines[1:]] == [
+    assert [line[:44].strip() for line in lines[1:]] == [
         "without logging",
-        *("gather 5 ms", "gather 5 ms, slices of 8", "gather 20 ms", "gather 20 ms, slices of 8"),
+        *("gather 5 ms", "gather 5 ms, slices of 8, pause 50 us"),
+        *("gather 20 ms", "gather 20 ms, slices of 8, pause 50 us"),
     ]
     assert lines[1].count("(1.000)") == 3
