@@ -11,7 +11,7 @@ import subprocess
 import sys
 import typing
 from pathlib import Path
-from typing import Any, Dict, List, Tuple, Type
+from typing import Any, Dict, List, Sequence, Tuple, Type
 
 import pytest
 
@@ -65,21 +65,54 @@ def run(code: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize(("module", "name"), PATHS, ids=lambda part: part)
-def test_every_name_can_be_imported_first(module: str, name: str) -> None:
+EACH_IN_A_CHILD = """
+import logging, os, sys
+from google.protobuf.internal import builder
+for program in {programs!r}:
+    child = os.fork()
+    if not child:
+        os.dup2(1, 2)
+        try:
+            exec(program, {{"__name__": "__main__"}})
+        except BaseException:
+            sys.excepthook(*sys.exc_info())
+        sys.stderr.flush()
+        os._exit(0)
+    os.waitpid(child, 0)
+    os.write(1, b"\\0")
+"""
+"""Children of an interpreter that has imported protobuf, and nothing of the library."""
+
+
+def said_by_each(programs: Sequence[str]) -> Dict[str, str]:
+    """Run each program as if in a fresh interpreter; return what those said that said something."""
+    done = run(EACH_IN_A_CHILD.format(programs=programs))
+    said = done.stdout.split("\0")
+    assert (done.returncode, done.stderr, len(said)) == (0, "", len(programs) + 1)
+    return {program: text for program, text in zip(programs, said) if text}
+
+
+def test_every_name_can_be_imported_first() -> None:
     """A program may begin with any of these imports; each works in a fresh interpreter."""
-    done = run(f"from {module} import {name}")
-
-    assert (done.returncode, done.stderr) == (0, "")
+    assert said_by_each([f"from {module} import {name}" for module, name in PATHS]) == {}
 
 
-@pytest.mark.parametrize("module", NAMES)
-def test_every_module_can_be_imported_as_one(module: str) -> None:
+def test_every_module_can_be_imported_as_one() -> None:
     """`import dnstap_logging.text` gives the module with its names as attributes."""
-    names = ", ".join(f"{module}.{name}" for name in NAMES[module].split())
-    done = run(f"import {module}\n{names}")
+    programs = [
+        f"import {module}\n{', '.join(f'{module}.{name}' for name in names.split())}"
+        for module, names in NAMES.items()
+    ]
 
-    assert (done.returncode, done.stderr) == (0, "")
+    assert said_by_each(programs) == {}
+
+
+def test_what_cannot_be_imported_is_found() -> None:
+    """The programs are run apart from each other, and their errors are seen."""
+    wrong = "import dnstap_logging\ndnstap_logging.filters"
+    programs = ["import dnstap_logging.filters", wrong, "from dnstap_logging import Nothing"]
+
+    assert list(said_by_each(programs)) == programs[1:]
 
 
 def test_the_list_above_is_whole() -> None:
@@ -127,18 +160,23 @@ def test_the_hints_of_a_class_can_be_read(path: str, kind: Type[Any]) -> None:
     assert set(getattr(kind, "_fields", ())) <= set(hints)
 
 
-@pytest.mark.parametrize("path", [path for path, kind in CLASSES if issubclass(kind, Exception)])
-def test_a_traceback_names_the_error_as_it_is_imported(path: str) -> None:
+def test_a_traceback_names_the_error_as_it_is_imported() -> None:
     """The last line of a traceback begins with a name that an `except` clause can use."""
-    module = path.rpartition(".")[0]
-    arguments = "'x', 'y'" if issubclass(_class(path), dnstap_logging.TransportError) else "'x'"
-    done = run(f"import {module}\nraise {path}({arguments})")
+    raised = {
+        f"import {path.rpartition('.')[0]}\nraise {path}({arguments_of(kind)})": path
+        for path, kind in CLASSES
+        if issubclass(kind, Exception)
+    }
+    said = said_by_each(list(raised))
 
-    assert done.stderr.splitlines()[-1].startswith(f"{path}: x")
+    assert len(said) == len(raised) > 10
+    for program, path in raised.items():
+        assert said[program].splitlines()[-1].startswith(f"{path}: x")
 
 
-def _class(path: str) -> Any:
-    return dict(CLASSES)[path]
+def arguments_of(error: Type[Exception]) -> str:
+    """Return the arguments of an error whose text begins with x."""
+    return "'x', 'y'" if issubclass(error, dnstap_logging.TransportError) else "'x'"
 
 
 def test_an_error_of_the_library_is_shown_so() -> None:
