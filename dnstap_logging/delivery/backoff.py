@@ -53,25 +53,21 @@ class Backoff:
         """Whether no attempt is left."""
         return self._max_attempts is not None and self.failures > self._max_attempts
 
-    def failed(self, now: float) -> float:
-        """Note a failed attempt at the monotonic time ``now``; return the delay until the next."""
-        delay = self._delay * (1.0 - JITTER * self._chance())
+    def failed(self, now: float) -> None:
+        """Note a failed attempt at the monotonic time ``now``."""
+        self.due = now + self._delay * (1.0 - JITTER * self._chance())
         self._delay = min(self._delay * 2.0, self._maximum)
         self.failures += 1
-        self.due = now + delay
-        return delay
 
-    def lost(self, now: float) -> float:
+    def lost(self, now: float) -> None:
         """Note the end of a good connection: the next attempt is due after the shortest delay.
 
         Not at once, or a collector that accepts and closes every connection would be called in a
         busy loop.
         """
-        delay = self._interval * (1.0 - JITTER * self._chance())
-        self.due = now + delay
+        self.due = now + self._interval * (1.0 - JITTER * self._chance())
         if self._max_attempts == 0:
             self.failures = 1
-        return delay
 
     def reset(self) -> None:
         """Begin again, after a good handshake or on request: the next attempt is due now."""

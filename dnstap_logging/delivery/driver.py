@@ -48,7 +48,6 @@ class Driver:
         # Held while a thread is started; calling threads only ever try it.
         self._starting = threading.Lock()
         self._thread: Optional[threading.Thread] = None
-        self._starter = 0  # the native id of the thread that started it
         self._is_greenlet = False
         self._next_start = 0.0
 
@@ -70,9 +69,9 @@ class Driver:
             if queue.served or time.monotonic() < self._next_start or self._delivery.empty():
                 return False
             queue.served = True
-            self._starter = threading.get_native_id()
+            arguments = threading.get_native_id(), began, ended
             self._thread = threading.Thread(
-                target=self._run, args=(began, ended), name="dnstap-writer", daemon=True
+                target=self._run, args=arguments, name="dnstap-writer", daemon=True
             )
             queue.writer = self._thread
             self._thread.start()
@@ -95,9 +94,9 @@ class Driver:
 
     # -- the thread that drives ----------------------------------------------------------------
 
-    def _run(self, began: Callable[[], None], ended: Callable[[], None]) -> None:
+    def _run(self, starter: int, began: Callable[[], None], ended: Callable[[], None]) -> None:
         try:
-            self._is_greenlet = become_writer(self._starter)
+            self._is_greenlet = become_writer(starter)
             began()
             with self._driving:
                 self._drive(math.inf)
