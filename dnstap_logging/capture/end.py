@@ -24,7 +24,7 @@ from ..framestream.frames import (
     LENGTH,
     START,
     ControlFrame,
-    ControlType,
+    FrameKind,
     foreign_opening,
 )
 from ..framestream.state import describe
@@ -98,9 +98,9 @@ def _wrong_opening(opening: bytes) -> str:
         return str(error)
     if not isinstance(frame, ControlFrame):
         return "the file ends inside its first frame, which is not START of a dnstap capture"
-    if frame.type == ControlType.READY:
+    if frame.type == FrameKind.READY:
         return "READY, where a file has START: a file cannot negotiate"
-    if frame.type != ControlType.START:
+    if frame.type != FrameKind.START:
         return f"{describe(frame)} as the first frame, expected START"
     found = f"content type {frame.content_types[0]!r}" if frame.content_types else "no content type"
     return f"START with {found}, expected {DNSTAP_CONTENT_TYPE!r}"

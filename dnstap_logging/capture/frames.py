@@ -12,9 +12,10 @@ from ..framestream.frames import (
     LENGTH,
     MAX_CONTROL_FRAME_SIZE,
     STOP,
+    FrameKind,
     decode_control,
 )
-from ..framestream.state import FrameKind, kind_of
+from ..framestream.state import kind_of
 
 __all__ = ["LARGEST_CONTROL", "CaptureEnd", "CaptureFrames", "ReadAt"]
 

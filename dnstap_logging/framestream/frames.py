@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import enum
 import struct
-from typing import Iterator, NamedTuple, Optional, Union
+from typing import Dict, Iterator, NamedTuple, Optional, Union
 
 from ..exceptions import LocalProtocolError, RemoteProtocolError
 
@@ -18,11 +18,11 @@ __all__ = [
     "CONTENT_TYPE_FIELD",
     "CONTROL_HEADER_SIZE",
     "ControlFrame",
-    "ControlType",
     "DEFAULT_MAX_FRAME_SIZE",
     "DNSTAP_CONTENT_TYPE",
     "ESCAPE",
     "Frame",
+    "FrameKind",
     "LENGTH",
     "MAX_CONTENT_TYPE_SIZE",
     "MAX_CONTROL_FRAME_SIZE",
@@ -83,9 +83,10 @@ _FIELD_HEADER_SIZE = 2 * LENGTH.size
 _AS_MANY_AS_FIT = (MAX_CONTROL_FRAME_SIZE - LENGTH.size) // _FIELD_HEADER_SIZE
 
 
-class ControlType(enum.IntEnum):
-    """The known types of control frames."""
+class FrameKind(enum.IntEnum):
+    """The kinds of frames: data, and the known types of control frames with their numbers."""
 
+    DATA = -1  # no number that a control frame can have
     ACCEPT = 1
     START = 2
     STOP = 3
@@ -93,13 +94,13 @@ class ControlType(enum.IntEnum):
     FINISH = 5
 
 
-# The most content types that Frame Streams allows on each type.
-_MOST_CONTENT_TYPES = {
-    ControlType.ACCEPT: _AS_MANY_AS_FIT,
-    ControlType.START: 1,
-    ControlType.STOP: 0,
-    ControlType.READY: _AS_MANY_AS_FIT,
-    ControlType.FINISH: 0,
+# The most content types that Frame Streams allows on each type of control frame.
+_MOST_CONTENT_TYPES: Dict[int, int] = {
+    FrameKind.ACCEPT: _AS_MANY_AS_FIT,
+    FrameKind.START: 1,
+    FrameKind.STOP: 0,
+    FrameKind.READY: _AS_MANY_AS_FIT,
+    FrameKind.FINISH: 0,
 }
 
 
@@ -107,7 +108,7 @@ class ControlFrame(NamedTuple):
     """A control frame.
 
     Attributes:
-        type: a `ControlType`, or another number where the type is unknown.
+        type: a `FrameKind`, or another number where the type is unknown.
         content_types: its content types; empty means "any" on READY and ACCEPT. Those of an
             unknown type are not read.
     """
@@ -159,14 +160,12 @@ def encode_control(frame: ControlFrame) -> bytes:
         LocalProtocolError: an unknown type, too many content types, or one of the limits
             (512 bytes for the frame, 256 for a content type) is exceeded.
     """
-    try:
-        control = ControlType(frame.type)
-    except ValueError:
+    most = _MOST_CONTENT_TYPES.get(frame.type)
+    if most is None:
         raise LocalProtocolError(
             f"cannot send a control frame of unknown type {frame.type}, expected 1 to 5"
-        ) from None
-    types = frame.content_types
-    most = _MOST_CONTENT_TYPES[control]
+        )
+    control, types = FrameKind(frame.type), frame.content_types
     if len(types) > most:
         raise LocalProtocolError(
             f"cannot send {control.name} with {len(types)} content type(s), expected at most {most}"
@@ -189,10 +188,10 @@ def _encode_content_type(content_type: bytes) -> bytes:
     return LENGTH.pack(CONTENT_TYPE_FIELD) + LENGTH.pack(size) + content_type
 
 
-START = encode_control(ControlFrame(ControlType.START, (DNSTAP_CONTENT_TYPE,)))
+START = encode_control(ControlFrame(FrameKind.START, (DNSTAP_CONTENT_TYPE,)))
 """The first frame of a dnstap capture."""
 
-STOP = encode_control(ControlFrame(ControlType.STOP))
+STOP = encode_control(ControlFrame(FrameKind.STOP))
 """The last frame of a stream in a file."""
 
 
@@ -212,7 +211,7 @@ def decode_control(body: bytes) -> ControlFrame:
         )
     (number,) = LENGTH.unpack_from(body)
     try:
-        control = ControlType(number)
+        control = FrameKind(number)
     except ValueError:
         return ControlFrame(number)
     content_types = tuple(_content_types(control, body))
@@ -225,7 +224,7 @@ def decode_control(body: bytes) -> ControlFrame:
     return ControlFrame(control, content_types)
 
 
-def _content_types(control: ControlType, body: bytes) -> Iterator[bytes]:
+def _content_types(control: FrameKind, body: bytes) -> Iterator[bytes]:
     """Yield the content types of a control frame; RemoteProtocolError if it is malformed."""
     at = LENGTH.size
     while at < len(body):

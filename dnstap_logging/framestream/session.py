@@ -19,8 +19,8 @@ from .frames import (
     LENGTH,
     MAX_FRAME_SIZE,
     ControlFrame,
-    ControlType,
     Frame,
+    FrameKind,
     encode_control,
     encode_header,
 )
@@ -29,7 +29,6 @@ from .state import (
     FIRST_FRAMES,
     TRANSITIONS,
     Direction,
-    FrameKind,
     Peer,
     State,
     describe,
@@ -69,7 +68,7 @@ class WriterSession(Session):
     def __init__(self, content_type: bytes, direction: Direction) -> None:
         super().__init__(content_type)
         self.direction = direction
-        self._start = ControlFrame(ControlType.START, (content_type,))
+        self._start = ControlFrame(FrameKind.START, (content_type,))
         encode_control(self._start)  # a bad content type is the constructor's error
 
     def start(self) -> bytes:
@@ -80,7 +79,7 @@ class WriterSession(Session):
         """
         if self.direction is Direction.UNIDIRECTIONAL:
             return self._send(self.direction, self._start)
-        ready = ControlFrame(ControlType.READY, (self._content_type,))
+        ready = ControlFrame(FrameKind.READY, (self._content_type,))
         return self._send(self.direction, ready)
 
     def receive(self, data: bytes) -> bytes:
@@ -156,7 +155,7 @@ class WriterSession(Session):
         Raises:
             LocalProtocolError: the stream is not STREAMING.
         """
-        return self._send(self.direction, ControlFrame(ControlType.STOP))
+        return self._send(self.direction, ControlFrame(FrameKind.STOP))
 
 
 class ReaderSession(Session):
@@ -205,7 +204,7 @@ class ReaderSession(Session):
         if max_frame_size < 1:
             raise ValueError(f"max_frame_size={max_frame_size}: must be 1 or more")
         self._max_frame_size = max_frame_size
-        self._accept_frame = ControlFrame(ControlType.ACCEPT, (content_type,))
+        self._accept_frame = ControlFrame(FrameKind.ACCEPT, (content_type,))
         encode_control(self._accept_frame)  # a bad content type is the constructor's error
         self._to_send = b""
         self.content_type: Optional[bytes] = None
@@ -290,7 +289,7 @@ class ReaderSession(Session):
             self._check_offered(frame)
             self.content_type = frame.content_types[0] if frame.content_types else None
         elif self.state is State.STOPPING:
-            self._to_send += self._send(direction, ControlFrame(ControlType.FINISH))
+            self._to_send += self._send(direction, ControlFrame(FrameKind.FINISH))
 
     def _learn_direction(self, frame: ControlFrame) -> Direction:
         kind = kind_of(frame)

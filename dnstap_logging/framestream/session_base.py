@@ -9,11 +9,10 @@ from typing import Optional
 
 from ..exceptions import LocalProtocolError, RemoteProtocolError
 from .decoder import FrameDecoder
-from .frames import ControlFrame, Frame, encode_control
+from .frames import ControlFrame, Frame, FrameKind, encode_control
 from .state import (
     SENT_BY,
     Direction,
-    FrameKind,
     Peer,
     State,
     describe,

@@ -26,12 +26,11 @@ from __future__ import annotations
 import enum
 from typing import Optional
 
-from .frames import Frame
+from .frames import Frame, FrameKind
 
 __all__ = [
     "Direction",
     "FIRST_FRAMES",
-    "FrameKind",
     "Peer",
     "SENT_BY",
     "State",
@@ -61,17 +60,6 @@ class State(enum.Enum):
     STOPPING = "stopping"
     FINISHED = "finished"
     FAILED = "failed"
-
-
-class FrameKind(enum.Enum):
-    """The kind of a frame in the table: data, or the type of a control frame (`ControlType`)."""
-
-    DATA = -1  # no number that a control frame can have
-    ACCEPT = 1
-    START = 2
-    STOP = 3
-    READY = 4
-    FINISH = 5
 
 
 class Peer(enum.Enum):

@@ -20,7 +20,7 @@ from dnstap_logging.codec.encoding import Encoder
 from dnstap_logging.framestream.frames import (
     DNSTAP_CONTENT_TYPE,
     ControlFrame,
-    ControlType,
+    FrameKind,
     encode_control,
     encode_data,
 )
@@ -67,10 +67,10 @@ def write_capture(path: Path, size: int) -> None:
     # Not a multiple of the block comes last, so that the end lies anywhere in it.
     frames = block(random.Random(0))
     with open(path, "wb") as file:
-        file.write(encode_control(ControlFrame(ControlType.START, (DNSTAP_CONTENT_TYPE,))))
+        file.write(encode_control(ControlFrame(FrameKind.START, (DNSTAP_CONTENT_TYPE,))))
         for _ in range(max(1, size // len(frames))):
             file.write(frames)
-        file.write(encode_control(ControlFrame(ControlType.STOP)))
+        file.write(encode_control(ControlFrame(FrameKind.STOP)))
         file.flush()
         os.fsync(file.fileno())
 

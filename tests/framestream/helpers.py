@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dnstap_logging.exceptions import RemoteProtocolError
+from dnstap_logging.framestream.frames import FrameKind
 from dnstap_logging.framestream.session import ReaderSession, WriterSession
-from dnstap_logging.framestream.state import Direction, FrameKind, State
+from dnstap_logging.framestream.state import Direction, State
 from tests.framestream.samples import ACCEPT, DATA, DNSTAP, FINISH, READY, START, STOP, UNKNOWN
 
 BIDIRECTIONAL = Direction.BIDIRECTIONAL

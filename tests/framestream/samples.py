@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Iterator
 
-from dnstap_logging.framestream.frames import ControlFrame, ControlType, Frame
+from dnstap_logging.framestream.frames import ControlFrame, Frame, FrameKind
 
 DNSTAP = b"protobuf:dnstap.Dnstap"
 
@@ -95,16 +95,16 @@ DATA = (
 
 # What each of them says.
 SAMPLES: dict[str, tuple[bytes, Frame]] = {
-    "READY": (READY, ControlFrame(ControlType.READY, (DNSTAP,))),
-    "ACCEPT": (ACCEPT, ControlFrame(ControlType.ACCEPT, (DNSTAP,))),
-    "START": (START, ControlFrame(ControlType.START, (DNSTAP,))),
-    "STOP": (STOP, ControlFrame(ControlType.STOP)),
-    "FINISH": (FINISH, ControlFrame(ControlType.FINISH)),
-    "START without a type": (START_WITHOUT_TYPE, ControlFrame(ControlType.START)),
-    "READY for any": (READY_FOR_ANY, ControlFrame(ControlType.READY)),
-    "ACCEPT any": (ACCEPT_ANY, ControlFrame(ControlType.ACCEPT)),
-    "READY with two": (READY_WITH_TWO, ControlFrame(ControlType.READY, (b"x:y", DNSTAP))),
-    "empty content type": (EMPTY_CONTENT_TYPE, ControlFrame(ControlType.START, (b"",))),
+    "READY": (READY, ControlFrame(FrameKind.READY, (DNSTAP,))),
+    "ACCEPT": (ACCEPT, ControlFrame(FrameKind.ACCEPT, (DNSTAP,))),
+    "START": (START, ControlFrame(FrameKind.START, (DNSTAP,))),
+    "STOP": (STOP, ControlFrame(FrameKind.STOP)),
+    "FINISH": (FINISH, ControlFrame(FrameKind.FINISH)),
+    "START without a type": (START_WITHOUT_TYPE, ControlFrame(FrameKind.START)),
+    "READY for any": (READY_FOR_ANY, ControlFrame(FrameKind.READY)),
+    "ACCEPT any": (ACCEPT_ANY, ControlFrame(FrameKind.ACCEPT)),
+    "READY with two": (READY_WITH_TWO, ControlFrame(FrameKind.READY, (b"x:y", DNSTAP))),
+    "empty content type": (EMPTY_CONTENT_TYPE, ControlFrame(FrameKind.START, (b"",))),
     "unknown": (UNKNOWN, ControlFrame(99)),
     "unknown zero": (UNKNOWN_ZERO, ControlFrame(0)),
     "data": (DATA, b"hello"),

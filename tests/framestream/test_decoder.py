@@ -11,8 +11,8 @@ from dnstap_logging.framestream.decoder import FrameDecoder
 from dnstap_logging.framestream.frames import (
     DEFAULT_MAX_FRAME_SIZE,
     ControlFrame,
-    ControlType,
     Frame,
+    FrameKind,
 )
 from tests.framestream.samples import (
     DATA,
@@ -216,7 +216,7 @@ def test_known_types_come_back_as_their_names() -> None:
     decoder = FrameDecoder()
     decoder.feed(STOP + control(99))
 
-    assert "ControlType.STOP" in repr(decoder.next_frame())
+    assert "FrameKind.STOP" in repr(decoder.next_frame())
     assert "99" in repr(decoder.next_frame())
 
 
@@ -225,9 +225,7 @@ def test_frames_before_an_error_are_all_delivered() -> None:
     stream = START + DATA * 3
     frames, error, offset = outcome([stream + FOUR_GIB + DATA])
 
-    assert (
-        frames == [ControlFrame(ControlType.START, (b"protobuf:dnstap.Dnstap",))] + [b"hello"] * 3
-    )
+    assert frames == [ControlFrame(FrameKind.START, (b"protobuf:dnstap.Dnstap",))] + [b"hello"] * 3
     assert "4294967295" in error
     assert len(stream) == offset
 

@@ -9,7 +9,7 @@ from dnstap_logging.framestream.frames import (
     MAX_CONTROL_FRAME_SIZE,
     MAX_FRAME_SIZE,
     ControlFrame,
-    ControlType,
+    FrameKind,
     decode_control,
     encode_control,
     encode_data,
@@ -58,12 +58,12 @@ def test_an_unknown_control_type_is_not_sent(number: int) -> None:
 @pytest.mark.parametrize(
     ("control", "count", "most"),
     [
-        (ControlType.START, 2, 1),
-        (ControlType.STOP, 1, 0),
-        (ControlType.FINISH, 1, 0),
+        (FrameKind.START, 2, 1),
+        (FrameKind.STOP, 1, 0),
+        (FrameKind.FINISH, 1, 0),
     ],
 )
-def test_too_many_content_types_are_not_sent(control: ControlType, count: int, most: int) -> None:
+def test_too_many_content_types_are_not_sent(control: FrameKind, count: int, most: int) -> None:
     """START has at most one content type, STOP and FINISH none."""
     frame = ControlFrame(control, (b"a",) * count)
 
@@ -75,19 +75,19 @@ def test_too_many_content_types_are_not_sent(control: ControlType, count: int, m
 
 def test_a_content_type_has_at_most_256_bytes() -> None:
     """256 bytes go both ways; 257 are refused."""
-    longest = ControlFrame(ControlType.START, (b"t" * MAX_CONTENT_TYPE_SIZE,))
+    longest = ControlFrame(FrameKind.START, (b"t" * MAX_CONTENT_TYPE_SIZE,))
     decoder = FrameDecoder()
     decoder.feed(encode_control(longest))
 
     assert longest == decoder.next_frame()
 
     with pytest.raises(LocalProtocolError, match="content type of 257 bytes, expected at most 256"):
-        encode_control(ControlFrame(ControlType.START, (b"t" * 257,)))
+        encode_control(ControlFrame(FrameKind.START, (b"t" * 257,)))
 
 
 def test_a_control_frame_has_at_most_512_bytes() -> None:
     """Content types fill a READY to 512 bytes, and not to 513."""
-    full = ControlFrame(ControlType.READY, (b"t" * 256, b"u" * 236))
+    full = ControlFrame(FrameKind.READY, (b"t" * 256, b"u" * 236))
     encoded = encode_control(full)
 
     assert len(encoded) - 8 == MAX_CONTROL_FRAME_SIZE
@@ -98,12 +98,12 @@ def test_a_control_frame_has_at_most_512_bytes() -> None:
     assert full == decoder.next_frame()
 
     with pytest.raises(LocalProtocolError, match="READY in 513 bytes, expected at most 512"):
-        encode_control(ControlFrame(ControlType.READY, (b"t" * 256, b"u" * 237)))
+        encode_control(ControlFrame(FrameKind.READY, (b"t" * 256, b"u" * 237)))
 
 
 def test_as_many_content_types_as_fit_are_allowed_on_ready_and_accept() -> None:
     """READY and ACCEPT have 0 to n content types: 63 empty ones fill a frame to the last field."""
-    for control in (ControlType.READY, ControlType.ACCEPT):
+    for control in (FrameKind.READY, FrameKind.ACCEPT):
         frame = ControlFrame(control, (b"",) * 63)
 
         assert frame == decode_control(encode_control(frame)[8:]), control

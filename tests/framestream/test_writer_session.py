@@ -10,8 +10,9 @@ from dnstap_logging.exceptions import (
     LocalProtocolError,
     RemoteProtocolError,
 )
+from dnstap_logging.framestream.frames import FrameKind
 from dnstap_logging.framestream.session import WriterSession
-from dnstap_logging.framestream.state import SENT_BY, TRANSITIONS, Direction, FrameKind, Peer, State
+from dnstap_logging.framestream.state import SENT_BY, TRANSITIONS, Direction, Peer, State
 from tests.framestream.helpers import BIDIRECTIONAL, UNIDIRECTIONAL, WIRE, WRITER_STATES, writer_in
 from tests.framestream.samples import (
     ACCEPT,

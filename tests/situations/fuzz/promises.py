@@ -26,8 +26,8 @@ from dnstap_logging.framestream.frames import (
     DNSTAP_CONTENT_TYPE,
     MAX_CONTROL_FRAME_SIZE,
     ControlFrame,
-    ControlType,
     Frame,
+    FrameKind,
     encode_control,
     encode_data,
 )
@@ -91,7 +91,7 @@ def _wire(frame: Frame, stream: bytes, at: int) -> bytes:
     """Return a frame's bytes: encoded again, or, of an unknown control frame, as they came."""
     if isinstance(frame, bytes):
         return encode_data(frame)
-    if isinstance(frame.type, ControlType):
+    if isinstance(frame.type, FrameKind):
         return encode_control(frame)
     assert frame == ControlFrame(frame.type), "content types of an unknown control frame"
     return stream[at : at + 8 + int.from_bytes(stream[at + 4 : at + 8], "big")]
