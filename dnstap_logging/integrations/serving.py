@@ -152,12 +152,14 @@ class ServerTap(Tap):
             known = handler.__dict__.get(_STREAM)
             if known is None:
                 known = handler.__dict__[_STREAM] = Known(self._fields_of(request, False))
-        address = client if isinstance(client, tuple) else DEFAULT  # a unix socket's is text
+        has_address = isinstance(client, tuple)  # a unix socket's is text
         if not fields and type(adapter) is DnstapAdapter:
+            address = client if has_address else DEFAULT
             adapter._log_dns(self._role[side], wire, address, asked, known.fields, known.keys[side])
             return
         # A subclass knows what it does with a call.
-        given = {**known.fields, "query_address": address, "query_time": asked, **(fields or {})}
+        ends = {"query_address": client} if has_address else {}
+        given = {**known.fields, **ends, "query_time": asked, **(fields or {})}
         given["stacklevel"] = known.fields["stacklevel"] + (fields or {}).get("stacklevel", 1)
         adapter.log_message(self._role[side], wire, **given)
 

@@ -316,3 +316,33 @@ def test_the_caller_is_named_whichever_way_a_message_goes(
     assert [
         line.split(":")[0].startswith(f"{Path(__file__).name} {caller}") for line in watching.lines
     ] == [True, True], watching.lines
+
+
+class Noting(DnstapAdapter):
+    """An adapter of the program's own that keeps the keywords that it gets."""
+
+    def __init__(self, logger: logging.Logger) -> None:
+        super().__init__(logger)
+        self.given: List[Dict[str, Any]] = []
+
+    def log_message(self, *arguments: Any, **keywords: Any) -> None:
+        self.given.append(keywords)
+        super().log_message(*arguments, **keywords)
+
+
+def test_an_adapter_of_its_own_gets_only_what_is_known(capture: Capture) -> None:
+    """A unix socket's client has no address, so its method gets no keyword for one."""
+    adapter = Noting(capture.logger)
+    handler: Any = LoggedStream.__new__(logged(LoggedStream, capture, dnstap_logger=adapter))
+    wire = question("www.example.org")
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        handler.request, handler.client_address = ours, ""
+        handler.dnstap_query(wire)
+        handler.dnstap_response(wire)
+
+    query, response = capture.messages(2)
+    assert query.query_time == response.query_time
+    assert [sorted(keywords) for keywords in adapter.given] == [
+        ["query_time", "socket_protocol", "stacklevel"]
+    ] * 2
