@@ -1,8 +1,8 @@
 """Collect dnstap on unix, TCP or TLS sockets, and print it or write a capture.
 
-Each connection has a thread of its receiver's, which hands its messages to one sink. The main
+Each connection has a thread of its receiver's, which hands its messages to one target. The main
 thread waits for the end, and ends all in order: the receivers first, which take and answer what has
-arrived, then the sink.
+arrived, then the target.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from . import numbers, printing, selecting
 from .common import DAMAGED, OK, CommandError, complain, unwritable
 from .receivers import Receivers
 from .receivers import add_arguments as add_receiving_arguments
-from .sinks import Sink, make_sink
+from .targets import Target, make_target
 from .verbose import add_verbose, say_diagnostics
 
 __all__ = ["add_arguments", "run"]
@@ -90,25 +90,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Collect until the end is asked for; return 0 if all that was received is kept."""
     printing.prepare_output()
-    sink = _make_sink(options)
-    receivers = Receivers(options, sink.callbacks(), options.verbose)
+    target = _make_target(options)
+    receivers = Receivers(options, target.callbacks(), options.verbose)
     signals = _Signals()
     with contextlib.ExitStack() as stack:
         stack.enter_context(say_diagnostics(options.command, options.verbose, logging.WARNING))
         stack.enter_context(signals.caught(reopens=options.write not in (None, "-")))
-        stack.callback(sink.close)
+        stack.callback(target.close)
         receivers.start()
         stack.callback(receivers.close, 0)
-        sink.open()  # behind the addresses: where one is in use, no file is touched
+        target.open()  # behind the addresses: where one is in use, no file is touched
         for address in receivers.addresses:
             complain(options.command, f"listening on {address}")
-        _wait(options, signals, receivers, sink)
-        if sink.failure is None:
-            receivers.close(CUT_TIMEOUT if sink.has_callers_waiting else CLOSE_TIMEOUT)
-            sink.close()
-        if sink.failure is not None:
-            raise _explained(sink.failure)
-    return _conclude(options, receivers, sink)
+        _wait(options, signals, receivers, target)
+        if target.failure is None:
+            receivers.close(CUT_TIMEOUT if target.has_callers_waiting else CLOSE_TIMEOUT)
+            target.close()
+        if target.failure is not None:
+            raise _explained(target.failure)
+    return _conclude(options, receivers, target)
 
 
 def _explained(failure: Exception) -> Exception:
@@ -117,40 +117,42 @@ def _explained(failure: Exception) -> Exception:
     return failure
 
 
-def _make_sink(options: argparse.Namespace) -> Sink:
+def _make_target(options: argparse.Namespace) -> Target:
     capture.check(options)
     if options.write is not None and options.form is not None:
         raise CommandError("--write writes the payloads as they are: leave the output format out")
-    return make_sink(options, printing.make_printer(options), selecting.make_selector(options))
+    return make_target(options, printing.make_printer(options), selecting.make_selector(options))
 
 
-def _wait(options: argparse.Namespace, signals: _Signals, receivers: Receivers, sink: Sink) -> None:
+def _wait(
+    options: argparse.Namespace, signals: _Signals, receivers: Receivers, target: Target
+) -> None:
     """Wait for the end that was asked for."""
     end = math.inf if options.seconds is None else time.monotonic() + options.seconds
-    while not signals.stop and not sink.ended.is_set():
+    while not signals.stop and not target.ended.is_set():
         left = end - time.monotonic()
         if left <= 0:
             return
         if signals.reopen:
             signals.reopen = False
-            _reopen(options, receivers, sink)
-        sink.ended.wait(min(left, LOOK_INTERVAL))
+            _reopen(options, receivers, target)
+        target.ended.wait(min(left, LOOK_INTERVAL))
 
 
-def _reopen(options: argparse.Namespace, receivers: Receivers, sink: Sink) -> None:
-    sink.reopen()
+def _reopen(options: argparse.Namespace, receivers: Receivers, target: Target) -> None:
+    target.reopen()
     try:
         receivers.renew()
     except ValueError as error:
         complain(options.command, str(error))
 
 
-def _conclude(options: argparse.Namespace, receivers: Receivers, sink: Sink) -> int:
+def _conclude(options: argparse.Namespace, receivers: Receivers, target: Target) -> int:
     """Say what was received; return the exit status."""
     messages = numbers.counted(receivers.total("messages"), "message")
     connections = numbers.counted(receivers.total("connections"), "connection")
-    complain(options.command, f"received {messages} on {connections}, kept {sink.stored}")
-    problems: List[str] = sink.problems()
+    complain(options.command, f"received {messages} on {connections}, kept {target.stored}")
+    problems: List[str] = target.problems()
     undecodable = receivers.total("undecodable")
     if undecodable:
         problems.append(f"{numbers.counted(undecodable, 'payload')} left out: no dnstap")

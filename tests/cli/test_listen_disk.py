@@ -7,7 +7,7 @@ import subprocess
 
 from dnstap_logging.cli import capture_output as capture_options
 from dnstap_logging.cli.main import make_parser
-from dnstap_logging.cli.sinks import make_sink
+from dnstap_logging.cli.targets import make_target
 from tests.cli.programs import DEADLINE, Listener, command
 from tests.helpers.programs import with_environment
 from tests.helpers.support import capture, wait_until
@@ -54,14 +54,16 @@ def test_what_is_not_written_is_not_kept(disk: Disk) -> None:
     options = make_parser().parse_args(
         ["listen", "unix://@nobody", "--write", os.fspath(disk.capture)]
     )
-    sink = make_sink(options, str, None)
-    sink.open()
+    target = make_target(options, str, None)
+    target.open()
     disk.fill(leave=2)
     for payload in PAYLOADS:
-        sink.take_payload(payload)
-    sink.close()
+        target.take_payload(payload)
+    target.close()
 
     found = len(read_capture(disk.capture).payloads)
     assert found < len(PAYLOADS)
-    assert sink.stored == found
-    assert sink.problems()[0].startswith(f"{len(PAYLOADS) - found} messages not written: no space")
+    assert target.stored == found
+    assert target.problems()[0].startswith(
+        f"{len(PAYLOADS) - found} messages not written: no space"
+    )

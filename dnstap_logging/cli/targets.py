@@ -1,7 +1,7 @@
 """What becomes of the messages that a collector receives: lines, a capture file, or a stream.
 
 The threads of the connections call, several at once, with each message, and before each FINISH;
-everything else is the main thread's. A sink that can take nothing more makes its callers wait:
+everything else is the main thread's. A target that can take nothing more makes its callers wait:
 their connections are cut when the command ends, without a FINISH for what was not taken.
 """
 
@@ -26,14 +26,14 @@ from .printing import Printer
 from .selecting import Selector
 from .stdout import Output
 
-__all__ = ["CaptureSink", "PrintSink", "Sink", "StreamSink", "make_sink"]
+__all__ = ["CaptureTarget", "PrintTarget", "Target", "StreamTarget", "make_target"]
 
 
 READER_PATIENCE = 1.0
 """Seconds that the reader of standard output has at the end to take what is being written."""
 
 
-class Sink(abc.ABC):
+class Target(abc.ABC):
     """Take messages.
 
     Args:
@@ -42,7 +42,7 @@ class Sink(abc.ABC):
 
     Attributes:
         kept: messages that were wanted, and taken.
-        ended: set when the command should end: enough was taken, or the sink failed.
+        ended: set when the command should end: enough was taken, or the target failed.
         has_callers_waiting: whether somebody waits who cannot be served.
         failure: why nothing more can be taken, or None.
     """
@@ -59,7 +59,7 @@ class Sink(abc.ABC):
         self.failure: Optional[Exception] = None
 
     def callbacks(self) -> Dict[str, Any]:
-        """Return the arguments by which a receiver calls this sink."""
+        """Return the arguments by which a receiver calls this target."""
         return {"on_frame": self.take_payload, "before_finish": self.secure}
 
     def open(self) -> None:
@@ -124,7 +124,7 @@ class Sink(abc.ABC):
         return []
 
 
-class _OutputSink(Sink):
+class _StandardOutput(Target):
     """Write to standard output, one item after the other and each at once."""
 
     _beginning = b""
@@ -135,7 +135,7 @@ class _OutputSink(Sink):
         self._writing = threading.Lock()
 
     def open(self) -> None:
-        """Begin to take; see `Sink.open`."""
+        """Begin to take; see `Target.open`."""
         self._output = Output()
         self._write(self._beginning)
         super().open()
@@ -169,8 +169,8 @@ class _OutputSink(Sink):
                 pass  # whoever waits for the reader has noted what became of it
 
 
-class PrintSink(_OutputSink):
-    """Print messages; see `Sink`.
+class PrintTarget(_StandardOutput):
+    """Print messages; see `Target`.
 
     Args:
         show: makes text of a message.
@@ -184,7 +184,7 @@ class PrintSink(_OutputSink):
         self._encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
 
     def callbacks(self) -> Dict[str, Any]:
-        """Return the arguments by which a receiver calls this sink: with decoded messages."""
+        """Return the arguments by which a receiver calls this target: with decoded messages."""
         return {"on_message": self.take_message, "before_finish": self.secure}
 
     def take_message(self, message: DnstapMessage) -> None:
@@ -194,8 +194,8 @@ class PrintSink(_OutputSink):
             self._keep(line.encode(self._encoding, "backslashreplace"))
 
 
-class StreamSink(_OutputSink):
-    """Write a stream of payloads, from START to STOP, to standard output; see `Sink`."""
+class StreamTarget(_StandardOutput):
+    """Write a stream of payloads, from START to STOP, to standard output; see `Target`."""
 
     def __init__(self, wanted: Optional[Selector], most: Optional[int]) -> None:
         super().__init__(wanted, most)
@@ -212,8 +212,8 @@ class StreamSink(_OutputSink):
             self._write(self._session.stop())
 
 
-class CaptureSink(Sink):
-    """Write a capture file, payloads as they are, by a handler's queue and thread; see `Sink`.
+class CaptureTarget(Target):
+    """Write a capture file, payloads as they are, by a handler's queue and thread; see `Target`.
 
     Where the queue is full, because the disk is slow or full, the callers wait, and with them
     their senders.
@@ -273,8 +273,8 @@ class CaptureSink(Sink):
         return [f"{unwritten} not written: {self._handler.stats().last_error}"]
 
 
-def make_sink(options: argparse.Namespace, show: Printer, wanted: Optional[Selector]) -> Sink:
-    """Return the sink that the command line asks for, not yet open.
+def make_target(options: argparse.Namespace, show: Printer, wanted: Optional[Selector]) -> Target:
+    """Return the target that the command line asks for, not yet open.
 
     Args:
         options: with ``write``, ``count`` and the options of the file.
@@ -282,7 +282,7 @@ def make_sink(options: argparse.Namespace, show: Printer, wanted: Optional[Selec
         wanted: tells which messages; None: all.
     """
     if options.write is None:
-        return PrintSink(show, wanted, options.count)
+        return PrintTarget(show, wanted, options.count)
     if options.write == "-":
-        return StreamSink(wanted, options.count)
-    return CaptureSink(options, wanted, options.count)
+        return StreamTarget(wanted, options.count)
+    return CaptureTarget(options, wanted, options.count)
