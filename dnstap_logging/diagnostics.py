@@ -19,9 +19,12 @@ from typing import Any, Callable, Dict, Iterator, Optional, Tuple, Union
 from .interrupts import ends_greenlet
 from .loggers import reaches_only_deaf
 
-__all__ = ["LOGGER_NAME", "Reporter", "Text", "renew_desk"]
+__all__ = ["LOGGER_NAME", "REPORT_INTERVAL", "Reporter", "Text", "renew_desk"]
 
 LOGGER_NAME = "dnstap_logging"
+
+REPORT_INTERVAL = 10.0
+"""Seconds between two lines of one kind, unless the user chooses others."""
 
 MAILBOX_SIZE = 1000
 """Lines waiting to be logged; further ones are discarded. Each kind waits at most once, so this is
@@ -66,7 +69,7 @@ class Reporter:
         counts: whether a line says how many of its kind were left out.
     """
 
-    def __init__(self, name: str, interval: float, counts: bool = False) -> None:
+    def __init__(self, name: str, interval: float = REPORT_INTERVAL, counts: bool = False) -> None:
         self.name = name
         self._interval = interval
         self._counts = counts

@@ -22,7 +22,7 @@ from .copies import refuse_copy
 from .delivery.options import DEFAULT_RESEND_BYTES, make_options
 from .delivery.stats import Stats
 from .delivery.writer_thread import WriterThread
-from .diagnostics import LOGGER_NAME
+from .diagnostics import LOGGER_NAME, REPORT_INTERVAL
 from .interrupts import pass_on
 from .loggers import SilentMistakes, deaf_kinds, describe_refusal
 from .message.fields import has_dns_keys
@@ -104,7 +104,7 @@ class DnstapHandler(logging.Handler):
         max_reconnect_attempts: Optional[int] = None,
         close_timeout: float = 5.0,
         max_frame_size: int = DEFAULT_MAX_PAYLOAD,
-        report_interval: float = 10.0,
+        report_interval: float = REPORT_INTERVAL,
         ssl_context: Optional[ssl.SSLContext] = None,
         cafile: Optional[str] = None,
         certfile: Optional[str] = None,

@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
 from ..address import Address, parse_address
+from ..diagnostics import REPORT_INTERVAL
 from ..receiver.receiver import DnstapReceiver
 from ..transport.tls import load_own_certificate, make_server_context
 from .common import CommandError
@@ -36,10 +37,6 @@ def add_tls_arguments(parser: argparse.ArgumentParser) -> None:
     tls.add_argument(
         "--client-ca", metavar="FILE", help="only clients with a certificate of this authority"
     )
-
-
-REPORT_INTERVAL = 10.0
-"""Seconds between two lines of one kind about one sender."""
 
 
 class Receivers:

@@ -32,9 +32,6 @@ __all__ = [
 
 T = TypeVar("T")
 
-REPORT_INTERVAL = 10.0
-"""Seconds between two lines about the same mistake, as those of a handler."""
-
 _WIRES = ("query_message", "response_message")
 _SINGLE = (str, bytes, bytearray, memoryview, int, enum.Enum)  # never meant as a list
 
@@ -134,7 +131,7 @@ class Misplaced:
     """
 
     def __init__(self, name: str, text: str) -> None:
-        self._reporter = Reporter(name, REPORT_INTERVAL)
+        self._reporter = Reporter(name)
         self._text = text
 
     def report(self) -> None:

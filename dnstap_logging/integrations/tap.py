@@ -31,9 +31,6 @@ __all__ = [
 LoggerLike = Union[logging.Logger, str, DnstapAdapter]
 ProtocolLike = Union[SocketProtocol, str, int, None]
 
-REPORT_INTERVAL = 10.0
-"""Seconds between two diagnostics, as the handlers' default."""
-
 
 class Role(NamedTuple):
     """The two message types of one conversation (dnstap.proto, Message.Type)."""
@@ -49,7 +46,7 @@ ROLES: Dict[str, Role] = {
 }
 """By name: AUTH, RESOLVER, CLIENT, FORWARDER, STUB, TOOL, UPDATE."""
 
-_reporter = Reporter("integrations", REPORT_INTERVAL)
+_reporter = Reporter("integrations")
 
 
 def report(error: BaseException) -> None:

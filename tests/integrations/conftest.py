@@ -24,7 +24,7 @@ def capture(tmp_path: Path) -> Iterator[Capture]:
 @pytest.fixture(autouse=True)
 def _each_test_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forget what diagnostics the tests before have had, which would delay those of this one."""
-    monkeypatch.setattr(tap, "_reporter", Reporter("integrations", tap.REPORT_INTERVAL))
+    monkeypatch.setattr(tap, "_reporter", Reporter("integrations"))
 
 
 @pytest.fixture(params=["127.0.0.1", "::1"])
