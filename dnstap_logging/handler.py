@@ -17,12 +17,11 @@ from typing import TYPE_CHECKING, Any, List, NoReturn, Optional, Union
 
 from .arguments import DEFAULT, DEFAULT_PERMISSIONS, Default
 from .arguments import level as checked_level
-from .codec.encoding import DEFAULT_MAX_PAYLOAD
 from .copies import refuse_copy
 from .delivery.options import DEFAULT_RESEND_BYTES, make_options
 from .delivery.stats import Stats
 from .delivery.writer_thread import WriterThread
-from .diagnostics import LOGGER_NAME, REPORT_INTERVAL
+from .diagnostics import LOGGER_NAME
 from .interrupts import pass_on
 from .loggers import SilentMistakes, deaf_kinds, describe_refusal
 from .message.fields import has_dns_keys
@@ -103,8 +102,8 @@ class DnstapHandler(logging.Handler):
         max_reconnect_interval: Optional[float] = None,
         max_reconnect_attempts: Optional[int] = None,
         close_timeout: float = 5.0,
-        max_frame_size: int = DEFAULT_MAX_PAYLOAD,
-        report_interval: float = REPORT_INTERVAL,
+        max_frame_size: int = 98304,
+        report_interval: float = 10.0,
         ssl_context: Optional[ssl.SSLContext] = None,
         cafile: Optional[str] = None,
         certfile: Optional[str] = None,

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Callable, Collection, Dict, NoReturn, Opt
 from ..address import Address, parse_address
 from ..arguments import callback, integer, seconds
 from ..copies import refuse_copy
-from ..diagnostics import REPORT_INTERVAL, Reporter
+from ..diagnostics import Reporter
 from ..framestream.frames import DEFAULT_MAX_FRAME_SIZE, MAX_FRAME_SIZE
 from ..message.message import DnstapMessage
 from ..transport.owned import close_socket
@@ -87,7 +87,7 @@ class DnstapReceiver:
         max_connections: int = 64,
         handshake_timeout: float = 5.0,
         ssl_context: Optional[ssl.SSLContext] = None,
-        report_interval: float = REPORT_INTERVAL,
+        report_interval: float = 10.0,
     ) -> None:
         self._address = parse_address(address, listen=True)
         _check_context(self._address, ssl_context)

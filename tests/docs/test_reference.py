@@ -20,13 +20,16 @@ import dnstap_logging.integrations.prometheus
 import dnstap_logging.integrations.socketserver
 from dnstap_logging import (
     DnstapHandler,
+    DnstapReceiver,
     MessageType,
     RotatingDnstapHandler,
     SocketProtocol,
     Stats,
     TimedRotatingDnstapHandler,
 )
+from dnstap_logging.codec.encoding import DEFAULT_MAX_PAYLOAD
 from dnstap_logging.delivery.stats import CAUSES
+from dnstap_logging.diagnostics import REPORT_INTERVAL
 from dnstap_logging.message.fields import FIELDS
 from tests.helpers.pages import DOCS, names, rows_of
 
@@ -63,6 +66,16 @@ def test_arguments_are_those_of_the_handler() -> None:
     assert listed == {name: parameter.default for name, parameter in parameters.items()}
     kinds = [parameter.kind for parameter in parameters.values()]
     assert kinds.count(inspect.Parameter.POSITIONAL_OR_KEYWORD) == 2, "the first two"
+
+
+def test_numbers_in_signatures_are_those_of_the_code_below() -> None:
+    """Signatures show numbers, which say more than names; each is the constant of its room."""
+    handler = inspect.signature(DnstapHandler).parameters
+    receiver = inspect.signature(DnstapReceiver).parameters
+
+    assert handler["max_frame_size"].default == DEFAULT_MAX_PAYLOAD
+    assert handler["report_interval"].default == REPORT_INTERVAL
+    assert receiver["report_interval"].default == REPORT_INTERVAL
 
 
 def test_permissions_are_written_in_octal() -> None:
