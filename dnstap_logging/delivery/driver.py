@@ -118,13 +118,13 @@ class Driver:
                 if until != math.inf and (delivery.empty() or time.monotonic() >= until):
                     break
                 self._turn()
+            if delivery.stop_at is not None:
+                try:
+                    delivery.finish()
+                except BaseException as error:  # noqa: BLE001 - of what an ssl_context calls
+                    self._survive(error)
         finally:
             queue.driver = 0
-        if delivery.stop_at is not None:
-            try:
-                delivery.finish()
-            except BaseException as error:  # noqa: BLE001 - of what an ssl_context calls
-                self._survive(error)
 
     def _turn(self) -> None:
         try:
