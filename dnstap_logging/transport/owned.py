@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 import weakref
 from typing import Optional, Tuple
 
@@ -17,6 +18,7 @@ from ..process.inherited import close_in_child, no_fork
 __all__ = [
     "CLOSED",
     "close_socket",
+    "cookie_of",
     "identity_of",
     "is_ours",
     "is_still",
@@ -26,6 +28,11 @@ __all__ = [
 ]
 
 CLOSED = "the program closed the socket's descriptor"
+
+SO_COOKIE = 57
+"""A number that no other socket has (Linux since 4.12); Python does not name it."""
+
+COOKIE_SIZE = 8
 
 Identity = Tuple[int, int]
 
@@ -40,6 +47,22 @@ def is_still(descriptor: int, identity: Optional[Identity]) -> bool:
     except OSError:
         return False
     return (opened.st_dev, opened.st_ino) == identity
+
+
+def cookie_of(sock: socket.socket) -> Optional[bytes]:
+    """Return the number of the socket that a descriptor is; None: it is none, or has no number.
+
+    To ask for it, Python does not let another thread run, as it does for fstat(2): in a busy
+    program, it takes several changes of threads to come back from that.
+    """
+    if not sys.platform.startswith("linux"):
+        return None
+    try:
+        cookie = sock.getsockopt(socket.SOL_SOCKET, SO_COOKIE, 2 * COOKIE_SIZE)
+    except OSError:
+        return None
+    # On some processors 57 is another option, and some systems that look like Linux return zeros.
+    return cookie if len(cookie) == COOKIE_SIZE and any(cookie) else None
 
 
 def open_socket(family: int, kind: int, protocol: int = 0) -> socket.socket:

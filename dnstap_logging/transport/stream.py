@@ -10,29 +10,22 @@ import errno
 import math
 import os
 import socket
-import struct
 import sys
 from functools import partial
 from typing import Callable, NoReturn, Optional, TypeVar
 
 from ..copies import refuse_copy
 from ..exceptions import TransportError, TransportTimeout
-from .owned import CLOSED, close_socket, identity_of, is_still
+from .owned import CLOSED, close_socket, cookie_of, identity_of, is_still
 from .reasons import explain
 from .tcp_state import was_reset
 from .tls_errors import alert_behind, send_tls, wanted_by_tls
+from .unread import outstanding, outstanding_on_unix
 from .waiting import BROKEN, READABLE, WRITABLE, Deadline, Until, never, wait_for
-
-try:
-    import fcntl
-    import termios
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 __all__ = ["StreamTransport"]
 
 _Result = TypeVar("_Result")
-_INT = struct.Struct("i")
 
 # A peer's control frame has at most 520 bytes; a whole negotiation comes in one call.
 RECEIVE_SIZE = 64 * 1024
@@ -100,6 +93,9 @@ class StreamTransport:
         self._sent_since = 0
         self._cut_short = False
         self._identity = identity_of(sock)
+        self._cookie: Optional[bytes] = None
+        if self.is_ours():
+            self._cookie = cookie_of(sock)
         if sock.gettimeout() != 0 and self.is_ours():
             sock.setblocking(False)
 
@@ -112,6 +108,8 @@ class StreamTransport:
 
     def is_ours(self) -> bool:
         """Return whether the descriptor is open, and still this connection's."""
+        if self._cookie is not None:
+            return cookie_of(self._sock) == self._cookie
         return is_still(self._sock.fileno(), self._identity)
 
     def handshake(self) -> None:
@@ -163,7 +161,7 @@ class StreamTransport:
         seen = None
         if self._is_unix and (self._sent_since or self._seen_unread):
             # First, because the number counts only if the peer is alive even after it.
-            seen = outstanding(self._sock.fileno())
+            seen = outstanding_on_unix(self._sock)
         try:
             data = self._read_now()
         except OSError as error:
@@ -316,22 +314,6 @@ class StreamTransport:
         if self._is_tls:
             error = alert_behind(error, self._sock) or error
         return TransportError(self.name, explain(error), taken)
-
-
-def outstanding(descriptor: int) -> Optional[int]:
-    """Return the bytes that the peer's kernel, or on a unix socket its program, has not taken.
-
-    On TCP, what the peer's kernel has not acknowledged; its program may have read less. On a unix
-    socket, the memory of the peer's queue, which is more than its bytes; 0 once the peer is gone
-    (tcp(7), unix(7)). None: this system does not know.
-    """
-    if fcntl is None or not sys.platform.startswith("linux"):
-        return None
-    try:
-        answer = fcntl.ioctl(descriptor, termios.TIOCOUTQ, bytes(_INT.size))
-    except OSError:
-        return None
-    return int(_INT.unpack(answer)[0])
 
 
 def _or_unknown(number: Optional[int]) -> float:
