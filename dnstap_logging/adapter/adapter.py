@@ -1,6 +1,6 @@
 """`DnstapAdapter`: the typed way to log dnstap, one method for each message type.
 
-Runs in the threads that log. What becomes of a call is in `adapter_base.py`.
+Runs in the threads that log. What becomes of a call is in `base.py`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Records and messages to Dnstap payloads; `decoding.py` is the way back.
 
 The bytes are those that the protobuf library writes: each field that has a value, in the order of
-the numbers (`wire_table.py`). `Encoder.encode` takes a message. `Encoder.encode_record` takes the
+the numbers (`table.py`). `Encoder.encode` takes a message. `Encoder.encode_record` takes the
 snapshot of a record, and joins the same pieces without making a message first (`record_code.py`).
 A record with a value that is not usual is left to `message_from_snapshot`, which converts the value
 or says what is wrong with it.

@@ -174,7 +174,7 @@ class WriterThread:
         if self.closed:
             return
         # Until this has waited for the end: where Ctrl-C interrupts it, or a daemon thread calls
-        # it, the delivery has its time at the process's end, in `process.py`.
+        # it, the delivery has its time at the process's end, in `process/process.py`.
         orphans.add(self)
         self._ask_to_stop(deadline)
         if self._queue.entered():
@@ -200,8 +200,8 @@ class WriterThread:
     def close_soon(self) -> None:
         """Ask for the end without waiting for it: for a handler that was dropped without close.
 
-        Runs wherever the garbage collector does, so it waits for nothing; `process.py` gives
-        the thread its time if the process ends now.
+        Runs wherever the garbage collector does, so it waits for nothing; `process/process.py`
+        gives the thread its time if the process ends now.
         """
         if self.closed:
             return

@@ -1,6 +1,6 @@
 """What a DNS message says: header, question, records, EDNS options, without a DNS library.
 
-`text.py` and the filters read messages by it. What is in a message came from the network: whatever
+`text/` and the filters read messages by it. What is in a message came from the network: whatever
 cannot be read is one ValueError. Pure functions; any thread may call them.
 """
 

@@ -1,6 +1,6 @@
 r"""Domain names between text and wire format (RFC 1035, sections 3.1 and 5.1).
 
-Below `values.py`, which reads `dns_query_zone`, and `text.py`, which prints questions. Pure
+Used by `message/values.py`, which reads `dns_query_zone`, and `text/`, which prints questions. Pure
 functions; any thread may call them. In text, ``\DDD`` is an octet in decimal and ``\X`` the
 character X without its meaning.
 """

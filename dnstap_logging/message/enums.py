@@ -1,6 +1,6 @@
 """The enumerations of dnstap.proto, with its names and numbers.
 
-`values.py` reads what users write into them, `encoding.py` puts their numbers on the wire. Any
+`values.py` reads what users write into them, `codec/` puts their numbers on the wire. Any
 thread may use them.
 
 Other programs may know a later dnstap.proto. What they send, and this one does not know, is read

@@ -2,7 +2,7 @@
 
 Each converter takes any object and returns the canonical, immutable value, or raises ValueError
 or TypeError with a text that says what is right; the caller adds the field's name and the value.
-`snapshot.py` has the table of them, one for each field; `policy.py` those of a policy. Pure
+`fields.py` has the table of them, one for each field; `policy.py` those of a policy. Pure
 functions: the writer thread calls them for plain values, the calling thread for all others.
 """
 

@@ -1,6 +1,6 @@
 """A dnstap message as one line of text, for people.
 
-The question and the response code are read out of the DNS message (`dnswire.py`). What is in a
+The question and the response code are read out of the DNS message (`dnswire/`). What is in a
 message came from the network: garbage never raises, and no control character gets into a line.
 Pure functions; any thread may call them.
 """

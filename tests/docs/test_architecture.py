@@ -106,3 +106,16 @@ def test_states_are_those_of_the_table() -> None:
     ]
 
     assert documented == followed
+
+
+def test_modules_that_the_source_names_are_there() -> None:
+    """A module in a comment or docstring is in the same folder, or named from the package's."""
+    package = Path(dnstap_logging.__file__).parent
+    missing = []
+    for path in package.rglob("*.py"):
+        for name in re.findall(r"`([\w/]+(?:\.py|/))`", path.read_text(encoding="utf-8")):
+            places = (path.parent, package, package.parent)
+            if not any((place / name).exists() for place in places):
+                missing.append((path.relative_to(package).as_posix(), name))
+
+    assert missing == []

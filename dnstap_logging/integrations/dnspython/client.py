@@ -1,8 +1,8 @@
 """dnstap for dnspython: `DnstapClient`, whose queries and their responses are logged.
 
 Its methods are dns.query's functions, called with the same arguments: they hand dnspython a socket
-(or a TLS context) that tells what goes through it, and leave the rest, with all timeouts and
-errors, to dnspython. Runs in the threads that ask. See `exchange.py` for what is logged.
+(or a TLS context) that reports what goes through it, and leave the rest, with all timeouts and
+errors, to dnspython. Runs in the threads that ask. What is logged: `integrations/exchange.py`.
 """
 
 from __future__ import annotations
