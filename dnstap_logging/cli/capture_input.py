@@ -6,18 +6,21 @@ import io
 import os
 import select
 import sys
-from typing import Any, BinaryIO, Iterator, Optional, Tuple, cast
+from typing import Any, BinaryIO, Callable, Iterator, Optional, TypeVar, cast
 
 from ..codec.decoding import decode
 from ..exceptions import DecodeError
 from ..message.message import DnstapMessage
-from ..reader.reader import DnstapReader
+from ..reader.reader import DnstapReader, open_stream
+from ..reader.stream import CaptureStream
 from . import numbers
 from .common import CommandError, unwritable
 
 __all__ = ["JOINED", "NO_STOP", "STANDARD_INPUT", "Capture", "Damage", "open_reader"]
 
 STANDARD_INPUT = "-"
+
+Opened = TypeVar("Opened")
 
 NO_STOP = "no STOP there: its writer is still at work, or was ended"
 
@@ -59,21 +62,25 @@ def display_name(name: str) -> str:
     return "standard input" if name == STANDARD_INPUT else name or "''"
 
 
-def open_reader(name: str, **arguments: Any) -> DnstapReader:
+def open_reader(name: str, max_frame_size: int) -> DnstapReader:
     """Open a capture for reading.
 
     Args:
         name: of the file; ``-`` is standard input.
-        arguments: of `DnstapReader`.
+        max_frame_size: as of `DnstapReader`.
 
     Raises:
         CommandError: it cannot be opened.
         DecodeError: it does not begin as a capture does.
     """
+    return _open(name, DnstapReader, max_frame_size=max_frame_size)
+
+
+def _open(name: str, opener: Callable[..., Opened], **arguments: Any) -> Opened:
     source = _standard_input() if name == STANDARD_INPUT else name
     shown = display_name(name)
     try:
-        return DnstapReader(source, **arguments)
+        return opener(source, **arguments)
     except BrokenPipeError:
         raise  # of standard output, which is flushed before standard input is waited for
     except OSError as error:
@@ -103,10 +110,11 @@ class Capture:
     def __init__(self, name: str, follow: bool = False) -> None:
         self.name = display_name(name)
         self.damage: Optional[Damage] = None
-        self._reader: Optional[DnstapReader] = None
+        # The stream below a reader: it knows where a frame is, and need not be asked for each.
+        self._stream: Optional[CaptureStream] = None
         self._closed = False
         try:
-            self._reader = open_reader(name, follow=follow)
+            self._stream = _open(name, open_stream, follow=follow)
         except DecodeError as error:
             self._note(error)
 
@@ -122,53 +130,53 @@ class Capture:
         A capture that is followed and waits for more ends then, without damage.
         """
         self._closed = True
-        if self._reader is not None:
-            self._reader.close()
+        if self._stream is not None:
+            self._stream.close()
 
     @property
     def opened(self) -> bool:
         """Whether it begins as a capture does."""
-        return self._reader is not None
+        return self._stream is not None
 
     @property
     def streams(self) -> int:
         """How many streams there are, once it was read; captures that were joined have several."""
-        return 0 if self._reader is None else self._reader.streams
+        return 0 if self._stream is None else self._stream.streams
 
     @property
     def offset(self) -> int:
         """Bytes read as whole frames."""
-        return 0 if self._reader is None else self._reader.offset
+        return 0 if self._stream is None else self._stream.offset
 
     def messages(self) -> Iterator[DnstapMessage]:
-        """Yield the messages that can be decoded; see `frames`."""
-        for offset, payload in self.frames():
+        """Yield the messages that can be decoded; see `payloads`."""
+        for payload in self.payloads():
             try:
                 yield decode(payload)
             except DecodeError as error:
-                self.pass_over(offset, error)
+                self.pass_over(error)
 
-    def frames(self) -> Iterator[Tuple[int, bytes]]:
-        """Yield the frames that are there, as `DnstapReader.frames` does.
+    def payloads(self) -> Iterator[bytes]:
+        """Yield the payloads of the frames that are there.
 
         What is wrong with the capture is not raised: see `damage`.
         """
-        if self._reader is None:
+        if self._stream is None:
             return
         try:
-            yield from self._reader.frames()
+            yield from self._stream.payloads()
         except DecodeError as error:
             self._note(error)
             return
-        if not self._reader.complete and not self._closed:
+        if not self._stream.complete and not self._closed:
             self._found(self.offset, NO_STOP)
 
-    def pass_over(self, offset: int, error: DecodeError) -> None:
-        """Note a payload that cannot be decoded."""
-        if self.damage is None:
-            self._found(offset, str(error))
-        else:
+    def pass_over(self, error: DecodeError) -> None:
+        """Note that the payload which was yielded last cannot be decoded."""
+        if self.damage is not None:
             self.damage.more += 1
+        elif self._stream is not None:
+            self._found(self._stream.frame_offset, str(error))
 
     def _note(self, error: DecodeError) -> None:
         text, place = str(error), f"{self.name}: byte {error.offset}: "

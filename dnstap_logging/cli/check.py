@@ -61,9 +61,9 @@ def _check(name: str, options: argparse.Namespace) -> int:
 def _examine(capture: Capture, output: Optional[str]) -> CheckReport:
     """Count what is in a capture, and save it on the way, if there is an output."""
     if output is None:
-        return CheckReport(capture, capture.frames())
+        return CheckReport(capture, capture.payloads())
     with Repair(output) as repair:
-        return CheckReport(capture, map(repair.save, capture.frames()))
+        return CheckReport(capture, map(repair.save, capture.payloads()))
 
 
 def _saved(options: argparse.Namespace, capture: Capture) -> Optional[str]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterable, List, Optional, Tuple
+from typing import Any, Dict, Iterable, List, Optional
 
-from ..codec.decoding import decode
+from ..codec.decoding import decode_type_and_time
 from ..exceptions import DecodeError
 from ..message.enums import MessageType
 from ..message.values import MAX_SECONDS, NS
 from ..text.json import json_text, time_text
-from ..text.line import own_time
 from ..text.octets import clean
 from . import numbers
 from .capture_input import JOINED, Capture, Damage
@@ -27,7 +26,7 @@ class CheckReport:
 
     Args:
         capture: it, for what cannot be decoded.
-        frames: those of it.
+        payloads: those of its frames.
 
     Attributes:
         messages: how many could be decoded.
@@ -38,31 +37,29 @@ class CheckReport:
         last: the latest time.
     """
 
-    def __init__(self, capture: Capture, frames: Iterable[Tuple[int, bytes]]) -> None:
+    def __init__(self, capture: Capture, payloads: Iterable[bytes]) -> None:
         self._types: Tally[MessageType] = Tally(MessageType)
         self.messages = self.undecodable = self.payload_bytes = 0
         self.first: Optional[int] = None
         self.last: Optional[int] = None
-        self._count(capture, frames)
+        self._count(capture, payloads)
         self.streams = capture.streams
 
-    def _count(self, capture: Capture, frames: Iterable[Tuple[int, bytes]]) -> None:
+    def _count(self, capture: Capture, payloads: Iterable[bytes]) -> None:
         types, messages, size, first, last = self._types, 0, 0, END_OF_TIME, -1
-        for offset, payload in frames:
+        for payload in payloads:
             size += len(payload)
             try:
-                message = decode(payload)
+                kind, stamp = decode_type_and_time(payload)
             except DecodeError as error:
-                capture.pass_over(offset, error)
+                capture.pass_over(error)
                 self.undecodable += 1
                 continue
             messages += 1
-            kind = message.message_type
             if kind in types:
                 types[kind] += 1
             else:
                 types.add(kind)
-            stamp = own_time(message)
             if stamp is None:
                 continue
             if stamp < first:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import BinaryIO, Tuple
+from typing import BinaryIO
 
 from ..framestream.frames import START, STOP, encode_data
 from .capture_input import STANDARD_INPUT
@@ -29,10 +29,10 @@ class Repair:
         self._file = _create(output)
         self._file.write(START)
 
-    def save(self, frame: Tuple[int, bytes]) -> Tuple[int, bytes]:
-        """Add one frame, and return it."""
-        self._file.write(encode_data(frame[1]))
-        return frame
+    def save(self, payload: bytes) -> bytes:
+        """Add one frame; return its payload."""
+        self._file.write(encode_data(payload))
+        return payload
 
     def __enter__(self) -> Repair:
         return self

@@ -19,7 +19,7 @@ from ..message.message import DnstapMessage
 from .sources import ReaderSource
 from .stream import CaptureStream, FollowedStream
 
-__all__ = ["DnstapReader"]
+__all__ = ["DnstapReader", "open_stream"]
 
 
 class DnstapReader:
@@ -71,9 +71,7 @@ class DnstapReader:
         follow: bool = False,
         max_frame_size: int = DEFAULT_MAX_FRAME_SIZE,
     ) -> None:
-        stream = FollowedStream if flag("follow", follow) else CaptureStream
-        integer("max_frame_size", max_frame_size, 1, MAX_FRAME_SIZE)
-        self._stream = stream(_source(source), max_frame_size)
+        self._stream = open_stream(source, follow, max_frame_size)
         self.name = self._stream.name
         self._payloads = self._stream.payloads()
         self._iterator = self._messages()
@@ -167,6 +165,15 @@ class DnstapReader:
             raise DecodeError(f"{self.name}: byte {frame}: {error}", frame) from error
         finally:
             self.close()
+
+
+def open_stream(
+    source: ReaderSource, follow: bool = False, max_frame_size: int = DEFAULT_MAX_FRAME_SIZE
+) -> CaptureStream:
+    """Open what a reader reads; arguments and errors are those of `DnstapReader`."""
+    stream = FollowedStream if flag("follow", follow) else CaptureStream
+    integer("max_frame_size", max_frame_size, 1, MAX_FRAME_SIZE)
+    return stream(_source(source), max_frame_size)
 
 
 def _source(source: Any) -> ReaderSource:

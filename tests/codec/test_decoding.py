@@ -13,12 +13,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dnstap_logging.codec import decoding
-from dnstap_logging.codec.decoding import decode, decode_plainly
+from dnstap_logging.codec.decoding import decode, decode_plainly, decode_type_and_time
 from dnstap_logging.codec.encoding import Encoder
 from dnstap_logging.exceptions import DecodeError
 from dnstap_logging.message.check import message_from_snapshot
 from dnstap_logging.message.message import DnstapMessage
 from dnstap_logging.message.snapshot import take_snapshot
+from dnstap_logging.text.line import own_time
 from tests.benchmarks.reading import traffic
 from tests.codec.strategies import extras
 
@@ -40,7 +41,7 @@ def payload(body: bytes, head: bytes = HEAD, end: bytes = END) -> bytes:
     return head + field(b"\x72", body) + end
 
 
-def outcome(way: Callable[[bytes], DnstapMessage], data: bytes) -> Tuple[object, object]:
+def outcome(way: Callable[[bytes], Tuple[Any, ...]], data: bytes) -> Tuple[object, object]:
     """Return a message with the types of its fields, or an error's text."""
     try:
         message = way(data)
@@ -49,9 +50,16 @@ def outcome(way: Callable[[bytes], DnstapMessage], data: bytes) -> Tuple[object,
     return message, list(map(type, message))
 
 
+def type_and_time(data: bytes) -> Tuple[object, object]:
+    """Return what `decode_type_and_time` has to, by way of the message."""
+    message = decode_plainly(data)
+    return message.message_type, own_time(message)
+
+
 def assert_the_same(data: bytes) -> None:
-    """Decode a payload in both ways."""
+    """Decode a payload in both ways, and what is counted of it."""
     assert outcome(decode, data) == outcome(decode_plainly, data), data
+    assert outcome(decode_type_and_time, data) == outcome(type_and_time, data), data
 
 
 def no_plain_way(data: bytes) -> DnstapMessage:
@@ -84,6 +92,7 @@ def test_usual_payloads_take_the_quick_way(data: bytes, monkeypatch: pytest.Monk
     monkeypatch.setattr(decoding, "decode_plainly", no_plain_way)
 
     assert decode(data) == expected
+    assert decode_type_and_time(data) == (expected.message_type, own_time(expected))
 
 
 def test_our_own_traffic_takes_the_quick_way(monkeypatch: pytest.MonkeyPatch) -> None:
