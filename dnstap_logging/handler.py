@@ -295,7 +295,7 @@ class DnstapHandler(logging.Handler):
         super().close()
 
     def _look_at_loggers(self) -> None:
-        """Say what keeps records away, or brings them twice, as long as the loggers are there."""
+        """Report loggers that refuse all records, or pass them twice, before this handler goes."""
         try:
             if not self.stats().logged:
                 line = describe_refusal(self, logging.INFO)

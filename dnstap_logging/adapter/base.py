@@ -1,8 +1,8 @@
-"""What `DnstapAdapter` is built on: its constants, and the two ways of a call.
+"""The base of `DnstapAdapter`: its constants, and how a call is logged.
 
-Runs in the threads that log. A call goes the way of every log record, unless nobody could tell the
-difference: then no LogRecord is made, which costs more than all the rest, and the snapshot goes
-straight to the dnstap handlers. The bytes on the wire are the same on both ways.
+Runs in the threads that log. Making a LogRecord is the most expensive step of a call. If nothing
+could notice that it is missing, none is made, and the snapshot goes straight to the dnstap
+handlers. The bytes on the wire are the same.
 """
 
 from __future__ import annotations
@@ -225,8 +225,8 @@ class BaseAdapter(_Adapter):
 
     def _make_plan(self, message_type: object, keywords: Tuple[str, ...]) -> Plan:
         """Work out, once for each type and set of keywords, what a call with them becomes."""
-        # Before the constants are read: where another thread sets them now, what follows from the
-        # old ones is kept in what is not used any more.
+        # Before the constants are read: if another thread sets them now, the plan made from the old
+        # ones lands in the discarded dict.
         self.report_unheard()
         plans = self.plans
         with_address, with_time = self._keys_with_address, self._keys_with_time
@@ -278,7 +278,7 @@ class BaseAdapter(_Adapter):
             pass_on(error)
 
     def _is_plain(self) -> bool:
-        """Return whether nobody has changed what logging asks an adapter, here or in its class."""
+        """Return whether the methods of an adapter that logging calls are the original ones."""
         # Not by self.__dict__: once that is asked for, Python keeps it, and reads each attribute
         # of this object more slowly ever after.
         return (

@@ -36,9 +36,9 @@ class Plan(NamedTuple):
     """What a call of one type with one set of keywords becomes.
 
     Attributes:
-        keys: of the snapshot that the message and the keywords' values make as they are, where
-            they are plain; None: it has to be taken out of the extras.
-        direct: whether it can do without a LogRecord, as far as the call is concerned.
+        keys: of a snapshot with the message and the keywords' values, if these are plain; None:
+            the snapshot has to be made from the extras.
+        direct: whether the call itself can do without a LogRecord.
     """
 
     keys: Optional[KeySet]

@@ -1,9 +1,9 @@
-"""The way without a LogRecord, which costs more than all the rest: whether it is open.
+"""Decide whether a call can skip making a LogRecord, its most expensive step.
 
-It is, where nobody could see the difference: logging's own record factory and logger methods, only
-dnstap handlers on the way, with their own methods, no filter and no formatter. Runs in the threads
-that log, for every message of an adapter, so it is written out for speed. Nothing is remembered:
-whatever is replaced, in a class or in an object, counts from the next call on.
+It can if nothing would notice: logging's own record factory and logger methods, and only dnstap
+handlers, with their own methods and without filters and formatters. Runs in the threads that log,
+for every message of an adapter, so it is written for speed. Nothing is cached: whatever is
+replaced, in a class or in an object, has its effect at the next call.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from ..handler import DnstapHandler
 
 __all__ = ["direct_handlers"]
 
-# What a record passes through in a logger: as long as these are logging's own, nothing but the
-# handlers can see whether there is a record.
+# The methods of a logger that see a record: if they are logging's own, only handlers can notice
+# whether there is one.
 _LOGGER_METHODS = ("handle", "makeRecord", "callHandlers", "filter", "log", "_log")
-# What was put in their place before this module was imported is no original.
+# They may have been replaced before this module was imported.
 _GENUINE = all(
     getattr(getattr(getattr(Logger, name), "__code__", None), "co_filename", "") == logging._srcfile
     for name in _LOGGER_METHODS

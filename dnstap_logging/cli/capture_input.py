@@ -92,8 +92,8 @@ def _open(name: str, opener: Callable[..., Opened], **arguments: Any) -> Opened:
 class Capture:
     """One capture, read once from its beginning in constant memory; closed by its ``with``.
 
-    A payload that cannot be decoded is skipped: the frames after it are as good as those before.
-    Only the first of them is described.
+    A payload that cannot be decoded is skipped, and the frames after it are read. Only the first
+    such payload is described.
 
     Args:
         name: of the file; ``-`` is standard input.

@@ -65,7 +65,7 @@ class Parser(argparse.ArgumentParser):
     """A parser that says what is wrong in one line, without the usage."""
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Refuse unknown options here, where it is known which ones there are."""
+        """Refuse unknown options here, because this parser knows the command's own options."""
         namespace, unknown = super().parse_known_args(args, namespace)
         option = next((each for each in unknown if each.startswith("--")), None)
         if option is not None:

@@ -63,7 +63,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     """
     try:
         options = make_parser().parse_args(arguments)
-        if sys.stdout is None:  # closed by whoever started the program
+        if sys.stdout is None:  # the program was started without one
             raise CommandError("standard output is closed: send it to /dev/null instead")
         status: int = options.run(options)
         sys.stdout.flush()

@@ -41,9 +41,9 @@ def at_rate(rate: float) -> Pace:
 
 
 def in_its_time(speed: float) -> Pace:
-    """Return the pace of the messages' own times, so many times as fast.
+    """Return the pace of the messages' own times, faster by a factor.
 
-    What has no time, or an earlier one than a message before it, is due at once.
+    A message without a time, or with an earlier one than the messages before it, is due at once.
     """
     first: Optional[Tuple[float, int]] = None
 

@@ -1,8 +1,8 @@
 """What becomes of the messages that a collector receives: lines, a capture file, or a stream.
 
 The threads of the connections call, several at once, with each message, and before each FINISH;
-everything else is the main thread's. A target that can take nothing more makes its callers wait:
-their connections are cut when the command ends, without a FINISH for what was not taken.
+everything else is the main thread's. A full target makes its callers wait. When the command ends,
+their connections are cut, and what was not taken gets no FINISH.
 """
 
 from __future__ import annotations
@@ -166,7 +166,7 @@ class _StandardOutput(Target):
         if self._output is not None:
             self._output.close(READER_PATIENCE)
             with self._writing:
-                pass  # whoever waits for the reader has noted what became of it
+                pass  # the thread that waited for the reader has counted its item
 
 
 class PrintTarget(_StandardOutput):

@@ -1,7 +1,7 @@
 """``--format``: the user's own line, a template like those of `str.format`.
 
-Templates come from the user, what is put into them from the network: a template may name fields and
-lay them out, nothing else, and a field is text without control characters.
+Templates come from the user, but their fields' values from the network. So a template can only name
+fields and lay them out, and the values have no control characters.
 """
 
 from __future__ import annotations

@@ -1,15 +1,14 @@
-"""Dnstap payloads to messages, by the protobuf library; `encoding.py` is the way there.
+"""Decode Dnstap payloads to messages; `encoding.py` does the reverse.
 
 Readers and receivers call `decode`, each in its own thread. Framing is not done here: a payload is
 what one data frame holds.
 
-Two ways lead to the same message. `decode_plainly` asks protobuf for one field after the other, and
-takes every payload. Most of its time goes into these questions: each crosses from Python into the
-runtime and back, about thirty times for a message. So `decode` first takes the payload for what
-nearly all emitters send nearly always: the fields in the order of their numbers, each once, up to
-one DNS message. One regular expression then finds all of them in one call, and most of their values
-have been seen before. What is anything else goes the plain way. The tests hold one against the
-other.
+There are two decoders with the same result. `decode_plainly` accepts every payload and asks
+protobuf for one field after the other: about thirty calls from Python into the runtime for each
+message, which take most of its time. `decode` first tries what nearly all emitters send: the fields
+in the order of their numbers, each once, and at most one DNS message. One regular expression finds
+them all in one call, and most of their values are cached. All other payloads go to
+`decode_plainly`. Tests compare the two.
 """
 
 from __future__ import annotations

@@ -127,7 +127,7 @@ class Encoder:
         extra: Optional[bytes],
         length: int,
     ) -> bytes:
-        """Return what stands before the body of a message, whose length is given."""
+        """Return the bytes before the body of a message of this length."""
         identity = self._identity if identity is None else identity
         version = self._version if version is None else version
         pieces = [

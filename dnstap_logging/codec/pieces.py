@@ -1,9 +1,9 @@
-"""The pieces of which records become payloads, remembered by the values that they are made of.
+"""The pieces of payloads, cached by the values that they are made of.
 
-Most records of a program differ only in client, time and DNS message: all other values come again,
-and so do their pieces. To look one up takes a twentieth of what it takes to make it. What is
-remembered follows from the value alone, so all encoders share it; nothing is remembered of a value
-that raises. Used by writer threads.
+Most records of a program differ only in client, time and DNS message, so the pieces of all other
+values are used again: looking one up takes a twentieth of the time of making it. A piece depends
+only on its value, so all encoders share the caches. Values that raise are not cached. Used by
+writer threads.
 """
 
 from __future__ import annotations
@@ -187,7 +187,7 @@ QUERY_LENGTHS = Memo(_length_piece("query"))
 RESPONSE_LENGTHS = Memo(_length_piece("response"))
 ZONES: Memo[Any, bytes] = Memo(lambda zone: MESSAGE["query_zone"].piece(as_domain_name(zone)))
 
-# A client's port is another one each time: these small tables stand for the pieces of all 65,536.
+# Clients use all 65,536 ports: their pieces are joined from the entries of two small tables.
 SMALL_PORTS: Memo[int, bytes] = Memo(lambda port: MESSAGE["query_port"].piece(as_port(port)))
 PORT_LOW = tuple([MESSAGE["query_port"].tag + bytes((low | 128,)) for low in range(128)])
 PORT_HIGH = tuple([varint(high) for high in range(512)])

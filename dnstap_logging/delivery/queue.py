@@ -63,8 +63,8 @@ class RecordQueue:
         # Why there is no room, if that is known better than by the bound: the disk is full. A plain
         # attribute, set by the writer thread.
         self.full_because: Optional[str] = None
-        # Whether close() has counted all that was left as lost: a stuck writer thread counts
-        # nothing more. Set once, and for good.
+        # Whether close() has counted the rest as lost; a stuck writer thread must not count it
+        # again. Never reset.
         self.given_up = False
         # Counts the times that waiting callers were sent away.
         self._releases = 0
@@ -98,7 +98,7 @@ class RecordQueue:
                     mutex.release()
                     return False
                 size = self._bytes + record[SIZE]
-            # The call last: where a signal handler raises, it does so behind a call.
+            # The call last, because a signal handler can raise right after a call.
             self._bytes = size
             records.append(record)
             if before >= self._wake_at:
@@ -290,8 +290,8 @@ class RecordQueue:
     def give_up(self) -> int:
         """Drop all that is queued and in flight, since its driver is stuck; return how many.
 
-        The records in flight change hands here, once: what the stuck thread books afterwards is
-        not counted, or a record would be counted twice.
+        What the stuck thread reports of the records in flight afterwards is ignored, so that none
+        is counted twice.
         """
         if self.entered():
             return 0

@@ -23,8 +23,8 @@ Ends = Tuple[Optional[Tuple[Any, ...]], Optional[Tuple[Any, ...]]]
 class Exchange:
     """Log a query when it is sent, and its response at the end.
 
-    The response waits for `finish`, because what came last before the end is the answer: what
-    came earlier was not taken for it.
+    The response is logged by `finish`, because only the last message before the end is the answer;
+    earlier ones were rejected.
 
     Args:
         tap: who logs.

@@ -1,8 +1,8 @@
 """The queries of one connection and when they came, so that responses can carry the time.
 
-Kept in the attributes of a request handler. Several threads may use it: a server may answer out of
-order from threads of its own. Most handlers see one query, as all of UDP do: that one is a tuple
-and a list, its question is never read, and nothing is locked.
+Kept in the attributes of a request handler. Several threads may use it, since a server may answer
+out of order. Most handlers see only one query, as all of UDP do. For that one there is no lock, and
+its question is not read.
 """
 
 from __future__ import annotations

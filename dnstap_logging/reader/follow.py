@@ -68,8 +68,8 @@ class FollowedFile:
         self.name = os.fspath(path)
         # Absolute: the path is looked at again and again, and the program may change its folder.
         self._path = os.path.abspath(self.name)
-        # Those that took the path's place, one after the other, and are read next: held open, so
-        # that a reader who is behind misses none that it saw.
+        # The next files that the path named, in order. They are kept open, so that a slow reader
+        # misses none of them.
         self._next: Deque[io.FileIO] = deque()
         self._begin(self._open())
 

@@ -23,7 +23,7 @@ ReaderSource = Union[str, os.PathLike[str], BinaryIO, socket.socket]
 
 
 class FileSource:
-    """A file from where it stands: opened from a path, or handed in open.
+    """A file, read from its current position: opened from a path, or passed in open.
 
     Args:
         source: a path, or a binary file object, which is never closed here.

@@ -212,8 +212,8 @@ class CaptureStream:
 class FollowedStream(CaptureStream):
     """The stream in a file that is being written, and those that take its place.
 
-    All that is kept between two readings is where the last whole frame ends. What lies behind it, a
-    STOP or a part of a frame, may be something else in the next moment; so it is read again.
+    Between two reads it keeps only where the last whole frame ends. What follows, a STOP or a part
+    of a frame, may be replaced by the writer, so it is read again.
 
     Args:
         path: of the file.
@@ -288,8 +288,8 @@ class FollowedStream(CaptureStream):
     def _doubt(self, error: Union[FrameStreamError, DecodeError]) -> None:
         """Raise for damage that is still there when it is read once more.
 
-        A reading that meets a writer who is cutting off a STOP can see bytes that never were, and
-        one that meets ours in a file that was emptied this moment, frames without their START.
+        While a writer cuts off a STOP, a read can return a mix of old and new bytes; and when a
+        file has just been emptied, frames without their START.
         """
         if isinstance(error, DecodeError):
             damage = error
@@ -332,7 +332,7 @@ class FollowedStream(CaptureStream):
         self._ended = self._streams_before
 
     def _go_on_from(self, whole: int, last: bytes) -> None:
-        """Read on from the end of a whole frame, with a session that believes to have had START."""
+        """Read on from the end of a whole frame, with a session that is past START."""
         self._keep(whole, last, self._streams_before)
         self._begin_session()
         if whole:

@@ -1,7 +1,7 @@
 """A DNS message as text in sections, laid out as the ``dnstap`` tool does. Pure; any thread.
 
-Header, question and EDNS are read from the wire. What records hold is for a DNS library to say: it
-is handed in. Without one, the records are counted.
+Header, question and EDNS are read from the wire. Records are rendered by a function that the caller
+passes; without one, they are counted.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ def format_json(message: DnstapMessage, dns_text: DnsText, full: bool = False) -
     Args:
         message: any.
         dns_text: renders a DNS message.
-        full: also extra, policy and http_protocol; and nothing stands for what is unknown.
+        full: also extra, policy and http_protocol; unknown fields are left out.
     """
     return json_text(json_fields(message, dns_text, full), compact=True)
 

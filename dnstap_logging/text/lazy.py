@@ -1,7 +1,7 @@
-"""The readable line of an adapter's records: text for whoever reads it, made when somebody does.
+"""The readable line of an adapter's records, made when it is first read.
 
-To make it costs twice as much as all else of a record, and often nobody asks. Runs in the threads
-that log.
+Making it takes twice as long as everything else for a record, and often nobody reads it. Runs in
+the threads that log.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _log, _log_itself = Logger.log, Logger._log
 
 
 class Line(str):
-    """The line, once it is made: text, and known to be the adapter's by who must hide addresses."""
+    """The line, once it is made; by its type, filters that hide addresses recognize it."""
 
     __slots__ = ()
 
@@ -95,7 +95,7 @@ class DnsRecord(logging.LogRecord):
 
 
 class LineWay:
-    """Log lines through a logger, as its method ``log`` does: it stands for it in `Logger._log`.
+    """Log lines like a logger's ``log``, by calling `Logger._log` with itself as the logger.
 
     Args:
         logger: the logger.

@@ -28,7 +28,7 @@ def _escape(char: str) -> str:
 
 
 def plain(octets: bytes) -> str:
-    """Return octets as text, whatever is no printable UTF-8 escaped."""
+    """Return octets as text; what is not printable UTF-8 is escaped."""
     text = octets.decode("utf-8", "surrogateescape")
     if text.isprintable() and "\\" not in text:
         return text
@@ -44,7 +44,7 @@ def quoted(text: str) -> str:
 
 
 def replaced(octets: bytes) -> str:
-    """Return octets as text, each that is no UTF-8 as U+FFFD; control characters stay."""
+    """Return octets as text, with U+FFFD for each that is not UTF-8; control characters stay."""
     text = octets.decode("utf-8", "surrogateescape")
     if text.isascii():
         return text

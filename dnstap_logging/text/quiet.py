@@ -1,8 +1,8 @@
 """A message as the one line that ``dnstap -q`` prints. Pure functions; any thread.
 
-The columns are the tool's, so that what reads its lines reads these. Where the tool knows less,
-this says more: STUB messages, the newer socket protocols, and the question of a DNS message whose
-records cannot be read.
+The columns are the tool's, so its lines and these can be read by the same programs. These also show
+what the tool does not know: STUB messages, the newer socket protocols, and the question of a DNS
+message whose records cannot be read.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def quiet_columns(message: DnstapMessage) -> QuietColumns:
 
 def format_quiet(message: DnstapMessage) -> str:
     """Return the line: local time, type, peer, protocol, size, and the question."""
-    # To print a capture takes most of its time here: no property or call that can be spared.
+    # Printing a capture spends most of its time here, so properties and calls are avoided.
     kind = message.message_type
     if kind & 1:
         stamp, wire = message.query_time, message.query_message

@@ -69,7 +69,7 @@ class Busiest(Generic[K]):
         return heapq.nsmallest(length, rows, key=lambda row: (-row.times, row.key))
 
     def _let_go(self) -> None:
-        """Keep those that may have come most often; remember how often a lost one may have."""
+        """Keep those that may have come most often; note how often a dropped one may have come."""
         most = self._most
         ranked = sorted(most, key=most.__getitem__, reverse=True)
         self.missed = most[ranked[self._capacity]]

@@ -56,7 +56,7 @@ class Latencies:
             self.maximum = nanoseconds
 
     def percentile(self, percent: int) -> Optional[int]:
-        """Return what so many percent do not exceed, in nanoseconds; None if there are none.
+        """Return a percentile in nanoseconds; None if there are no latencies.
 
         Args:
             percent: from 1 to 100.

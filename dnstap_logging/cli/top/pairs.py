@@ -2,10 +2,10 @@
 
 Pure: time is that of the messages. No locks.
 
-Most responses say all that their query said, and are found by that. Some do not: a FORMERR often
-has no question, some libraries cut it off with what does not fit, and some emitters log another
-source port, or leave an address out. Such a response belongs to a query of the same role and id
-that nothing else in it contradicts: neither the question, nor the addresses, nor the server's port.
+Most responses repeat the id, the question and the addresses of their query. Some do not: a FORMERR
+often has no question, some libraries drop it when they truncate, and some emitters log another
+source port, or leave out an address. Such a response belongs to a query with the same role and id,
+if its question, addresses and server's port do not contradict the query's.
 """
 
 from __future__ import annotations

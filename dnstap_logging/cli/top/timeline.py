@@ -1,6 +1,6 @@
 """Messages over time: bins that grow wider as the time gets longer, and the rate of now.
 
-Pure: whoever calls brings the time. No locks.
+No I/O and no locks; the caller passes the time.
 """
 
 from __future__ import annotations

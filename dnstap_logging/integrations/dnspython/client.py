@@ -116,11 +116,11 @@ class DnstapClient:
         return resolver
 
     def patched_dns_query(self) -> ContextManager[None]:
-        """Return a context in which what anybody in this process asks by dns.query is logged.
+        """Return a context in which all queries of this process by dns.query are logged.
 
-        Replaces dns.query's udp, tcp, tls and https for all threads, and so what resolvers and
-        udp_with_fallback ask; puts the originals back. Of several such contexts at a time, the
-        latest logs. Code that did ``from dns.query import udp`` before keeps the original.
+        It replaces dns.query's udp, tcp, tls and https for all threads, including resolvers and
+        udp_with_fallback, and restores them at the end. If there are several such contexts, the
+        latest one logs. Code that did ``from dns.query import udp`` before keeps the original.
         """
         return patched(self)
 

@@ -63,7 +63,7 @@ class _Query:
         self.sees_socket = False
 
     def ask(self, function: Ask) -> Any:
-        """Call dns.query.https, and log what went unseen until then."""
+        """Call dns.query.https, and then log what was not logged on the way."""
         before = self._message.wire
         self._started = time.time_ns()
         try:

@@ -26,7 +26,7 @@ _originals: Dict[str, Ask] = {}  # of the functions that are replaced
 
 
 def original(name: str) -> Ask:
-    """Return a function of dns.query as it is without us."""
+    """Return the original of a function of dns.query."""
     return _originals.get(name) or getattr(dns.query, name)
 
 
@@ -57,8 +57,8 @@ def _uninstall() -> None:
         if getattr(getattr(dns.query, name), "is_dnstap", False):
             setattr(dns.query, name, replaced)
             del _originals[name]
-        # Else somebody else has replaced ours meanwhile, and may call it: it stays, and does
-        # nothing while there is no context.
+        # Otherwise other code has replaced our function and may still call it: it stays, and only
+        # calls the original while there is no context.
 
 
 def _dispatcher(name: str, replaced: Ask) -> Ask:
