@@ -260,7 +260,7 @@ NOTICEABLE: Dict[str, Callable[[Bench], None]] = {
 def test_the_direct_way_is_left_where_somebody_could_tell(
     bench: Bench, change: Callable[[Bench], None]
 ) -> None:
-    """Whoever could see a LogRecord on its way gets one, and the message arrives all the same."""
+    """If anything could notice a LogRecord, one is made, and the message still arrives."""
     tap = DnstapAdapter(bench.logger)
     tap.client_query(WIRE)
     change(bench)
@@ -448,7 +448,7 @@ def test_constants_are_set_while_another_thread_logs(
 
 
 def test_the_logger_of_our_own_diagnostics_is_passed_over(tmp_path: Path) -> None:
-    """Handlers take nothing from it, neither by a record nor by the way without one."""
+    """Handlers take nothing from it, with a record or without."""
     logger = logging.Logger("dnstap_logging", logging.INFO)
     handler = DnstapHandler(tmp_path / "capture.fstrm")
     logger.addHandler(handler)
@@ -655,7 +655,7 @@ calls = st.tuples(
 def test_both_ways_write_the_same_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: Any
 ) -> None:
-    """Over random calls, the way without a LogRecord writes byte for byte what the other does."""
+    """Over random calls, the bytes are the same with and without a LogRecord."""
     monkeypatch.setattr(time, "time_ns", lambda: 1_700_000_000_123_456_789)
     captures: List[bytes] = []
     for number in (1, 2):

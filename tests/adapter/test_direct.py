@@ -22,7 +22,7 @@ class Calls:
         self.number = 0
 
     def around(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        """Return a function that counts its calls and goes on with the original."""
+        """Return a function that counts its calls and calls the original."""
 
         def counted(*args: Any, **kwargs: Any) -> Any:
             self.number += 1

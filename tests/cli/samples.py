@@ -23,7 +23,7 @@ def dns_wire(name: bytes = b"\3www\7example\3org\0", flags: int = 0x0100, kind: 
 
 
 def query(second: int = 0, **fields: Any) -> DnstapMessage:
-    """Return a CLIENT_QUERY of so many seconds after noon."""
+    """Return a CLIENT_QUERY of that many seconds after noon."""
     given = {
         "query_time": NOON + second * NS,
         "query_message": dns_wire(),
@@ -35,7 +35,7 @@ def query(second: int = 0, **fields: Any) -> DnstapMessage:
 
 
 def response(second: int = 0, rcode: int = 0, **fields: Any) -> DnstapMessage:
-    """Return a CLIENT_RESPONSE of so many seconds after noon."""
+    """Return a CLIENT_RESPONSE of that many seconds after noon."""
     given = {
         "response_time": NOON + second * NS,
         "response_message": dns_wire(flags=0x8180 | rcode),
@@ -73,7 +73,7 @@ def numbered(sender: int, count: int) -> List[bytes]:
 
 
 def payload_at(seconds: float, kind: str = "CLIENT_QUERY") -> bytes:
-    """Return a message whose own side's time is so many seconds after some moment."""
+    """Return a message whose own side's time is that many seconds after some moment."""
     dnstap = Dnstap(type=Dnstap.MESSAGE)
     dnstap.message.type = dnstap.message.Type.Value(kind)
     whole = 1_700_000_000 + int(seconds)

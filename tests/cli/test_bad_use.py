@@ -116,7 +116,7 @@ def test_as_a_program(tmp_path: Path) -> None:
 
 
 def test_unreadable(tmp_path: Path) -> None:
-    """A file that may not be read is said to be so."""
+    """The error says that a file may not be read."""
     path = write(tmp_path / "1", [query()])
     path.chmod(0)
     # root may read everything, unless it gives that up

@@ -1,4 +1,4 @@
-"""Slips on the command line, and what is said to help."""
+"""Slips on the command line, and the hints that help."""
 
 from __future__ import annotations
 

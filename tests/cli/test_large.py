@@ -19,7 +19,7 @@ MORE_MEMORY = 6 * 1024
 
 
 def write_capture(path: Path, count: int) -> Path:
-    """Write so many messages, with a thousand names and addresses."""
+    """Write that many messages, with a thousand names and addresses."""
     messages = []
     for number in range(500):
         name = b"\x08" + b"name%04d" % number + b"\7example\0"

@@ -49,7 +49,7 @@ def test_on_a_full_disk_the_senders_wait(disk: Disk) -> None:
 
 @on_a_small_disk
 def test_what_is_not_written_is_not_kept(disk: Disk) -> None:
-    """Ended while the disk is full: what is said to be kept is what is in the file."""
+    """Ended while the disk is full: the number reported as kept is the number in the file."""
     capture_options.CLOSE_TIMEOUT = 0.2  # the disk stays full: nothing comes of waiting longer
     options = make_parser().parse_args(
         ["listen", "unix://@nobody", "--write", os.fspath(disk.capture)]

@@ -153,7 +153,7 @@ def test_sighup_after_a_move_begins_a_new_file_and_loses_nothing(tmp_path: Path,
 
 
 def test_count_is_exact_and_the_rest_is_not_confirmed(tmp_path: Path, sock: str) -> None:
-    """--count takes so many and ends; a sender that has more learns that they were not read."""
+    """--count takes that many and ends; a sender that has more learns that they were not read."""
     with Listener(tmp_path, sock, "--write", "c.fstrm", "--count", 5) as listener:
         handler = DnstapHandler(sock, max_reconnect_attempts=0)
         for payload in numbered(0, 50):
@@ -168,7 +168,7 @@ def test_count_is_exact_and_the_rest_is_not_confirmed(tmp_path: Path, sock: str)
 
 
 def test_count_confirms_a_sender_that_has_no_more(tmp_path: Path, sock: str) -> None:
-    """Exactly so many messages: they are taken and confirmed."""
+    """Exactly that many messages: they are taken and confirmed."""
     with Listener(tmp_path, sock, "--format", "{extra}", "--count", 5) as listener:
         handler = relay(sock, numbered(0, 5))
         assert listener.wait() == 0, listener.said
@@ -187,7 +187,7 @@ def test_it_ends_after_a_time(tmp_path: Path, sock: str) -> None:
 
 
 def test_a_reader_that_goes_away_ends_it_quietly(tmp_path: Path, sock: str) -> None:
-    """`listen | head -1`: the end by SIGPIPE, and nothing is said but where it listened."""
+    """`listen | head -1`: the end by SIGPIPE, and nothing is reported but where it listened."""
     with subprocess.Popen(
         command("listen", sock, "--format", "{extra}"),
         cwd=tmp_path,

@@ -109,7 +109,7 @@ def test_processes_on_unix_sockets_are_named(tmp_path: Path) -> None:
 
 
 def test_a_flood_of_peers_takes_no_memory(said: Said) -> None:
-    """Beyond so many peers in an interval, the others are said together, and counted."""
+    """Beyond that many peers in an interval, the others are said together, and counted."""
     with DnstapReceiver("tcp://127.0.0.1:0", print, report_interval=600) as receiver:
         reports = receiver._reports
         for number in range(4 * MOST_SUBJECTS):

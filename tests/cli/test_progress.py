@@ -97,7 +97,7 @@ def test_no_color_is_respected(sent: Path) -> None:
 
 
 def test_without_rich_there_is_no_bar(sent: Path) -> None:
-    """Where rich is not installed, the capture is sent all the same, in silence."""
+    """Without rich, the capture is sent silently."""
     status, printed, shown = send_at_terminal(sent, "import sys; sys.modules['rich'] = None")
 
     assert (status, shown) == (0, "")

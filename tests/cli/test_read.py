@@ -93,7 +93,7 @@ def test_damaged_in_the_middle(tmp_path: Path) -> None:
 
 
 def test_payloads_that_are_no_dnstap(tmp_path: Path) -> None:
-    """Frames that hold something else are passed over: those behind them are printed."""
+    """Frames that hold something else are skipped; those after them are printed."""
     good = payloads([query(), response(1)])
     path = tmp_path / "1"
     path.write_bytes(capture([good[0], b"\xff\xff", b"nothing", good[1]]))
@@ -207,7 +207,7 @@ def test_unknown_family_and_protocol(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("option", ["--json", "--yaml"])
 def test_without_dnspython(option: str, real_captures: Dict[str, Path]) -> None:
-    """Without dnspython the question is still shown, from the wire, and what is missing is said."""
+    """Without dnspython the question is still shown, and a line says what is missing."""
     path = real_captures["knotd"]
 
     shown = run("read", option, path, program=WITHOUT_DNSPYTHON)
@@ -245,7 +245,7 @@ def test_any_encoding(tmp_path: Path) -> None:
     ("closed", "text"), [("<&-", "standard input is closed"), (">&-", "standard output is closed")]
 )
 def test_closed_from_the_start(closed: str, text: str) -> None:
-    """Standard input or output that the parent had closed is said, in one line; status 2."""
+    """If the parent has closed standard input or output, one line says so; status 2."""
     command = f'exec "$0" -m dnstap_logging read - {closed}'
     done = subprocess.run(
         ["sh", "-c", command, sys.executable],

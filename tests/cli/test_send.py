@@ -38,7 +38,7 @@ def counts(printed: str) -> Counts:
 
 
 def make_capture(folder: Path, number: int, stop: bool = True) -> Path:
-    """Write a capture of so many messages."""
+    """Write a capture of that many messages."""
     path = folder / "sent.fstrm"
     path.write_bytes(capture(map(dnstap_payload, range(number)), stop=stop))
     return path

@@ -96,7 +96,7 @@ def test_usual_payloads_take_the_quick_way(data: bytes, monkeypatch: pytest.Monk
 
 
 def test_our_own_traffic_takes_the_quick_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So is none of the messages that the benchmark reads."""
+    """The benchmark's messages never take the plain way."""
     payloads = list(traffic(1000))
     expected = list(map(decode_plainly, payloads))
     monkeypatch.setattr(decoding, "decode_plainly", no_plain_way)

@@ -10,7 +10,7 @@ from dnstap_logging.delivery.backoff import Backoff
 
 
 def delays(backoff: Backoff, number: int) -> List[float]:
-    """Return the delays after so many failures at the time 0."""
+    """Return the delays after that many failures at the time 0."""
     found = []
     for _ in range(number):
         backoff.failed(now=0.0)

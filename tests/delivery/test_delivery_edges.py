@@ -85,7 +85,7 @@ def test_failed_writes_that_are_followed_by_good_ones_are_forgiven(
 
 
 def test_nothing_is_delivered_after_the_end(tmp_path: Path) -> None:
-    """Once a delivery was finished it opens nothing again, whoever drives it."""
+    """Once a delivery is finished it opens nothing again, in any thread."""
     path = tmp_path / "x.fstrm"
     handler = DnstapHandler(path, mode="w")
     log(handler, 1)
@@ -148,7 +148,7 @@ def test_an_error_that_cannot_be_shown_is_counted_and_reported(tmp_path: Path, s
 
 
 def test_what_is_said_before_any_writer_has_run_is_heard(tmp_path: Path) -> None:
-    """In a process where every record fails in a filter, the diagnostic comes all the same."""
+    """In a process where every record fails in a filter, the diagnostic is still logged."""
     stderr = run(
         """
         handler = attach(sys.argv[1])
@@ -165,7 +165,7 @@ def test_what_is_said_before_any_writer_has_run_is_heard(tmp_path: Path) -> None
 def test_a_thread_that_cannot_be_started_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: Said
 ) -> None:
-    """At a limit of threads the records wait, the reason is said, and close() delivers them."""
+    """At a limit of threads the records wait, the reason is reported, and close() delivers them."""
     start = threading.Thread.start
 
     def refused(thread: threading.Thread) -> None:

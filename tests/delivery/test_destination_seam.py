@@ -45,8 +45,8 @@ class Harbour:
     """Read frames of one session after the other, each in a thread, and acknowledge them."""
 
     def __init__(self) -> None:
-        self.closed_for = 0  # so many attempts are refused
-        self.taken_for = 0  # at so many attempts another ship is there
+        self.closed_for = 0  # attempts that are refused
+        self.taken_for = 0  # attempts at which another ship is there
         self.is_full = False  # there is no room for another session
         self.reads_at_most: Optional[int] = None  # frames of a session, before it breaks off
         self.silent = False  # reads nothing and acknowledges nothing

@@ -100,7 +100,7 @@ def test_what_interrupts_between_slices_is_counted(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_flush_lets_nothing_gather(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever waits for records to be written does not wait for others to come."""
+    """A flush does not wait for later records."""
     monkeypatch.setattr(intake, "GATHER_TIME", 3600)
     made = make_intake()
     log(made)

@@ -194,7 +194,7 @@ def test_nothing_is_made_without_a_question(wire: bytes) -> None:
 
 
 def test_a_record_with_a_name_that_is_too_long() -> None:
-    """It is no name, however far its labels go on."""
+    """Labels without an end are not a name."""
     owner = b"\1a" * 127 + b"\0"
     rest = bytes.fromhex("00010001000000000000")
 

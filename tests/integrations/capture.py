@@ -27,7 +27,7 @@ class Capture:
         wait_until(lambda: self.handler.stats().logged >= count, f"{count} logged messages")
 
     def messages(self, count: int = 0) -> List[DnstapMessage]:
-        """Wait for so many messages, end the capture and return what is in it, which is all."""
+        """Wait for that many messages, end the capture and return what is in it, which is all."""
         self.wait_for(count)
         self.handler.close()
         stats = self.handler.stats()

@@ -44,7 +44,7 @@ class Noting(DNSLogger):  # type: ignore[misc]
 
 
 class Addresses(BaseResolver):  # type: ignore[misc]
-    """Answer with so many addresses."""
+    """Answer with that many addresses."""
 
     def __init__(self, count: int = 1) -> None:
         self.count = count

@@ -144,7 +144,7 @@ def framed(wire: bytes) -> bytes:
 
 
 def read_exactly(sock: Any, size: int) -> bytes:
-    """Read so many bytes, or none at the end of the stream."""
+    """Read that many bytes, or none at the end of the stream."""
     data = b""
     while len(data) < size:
         more = sock.recv(size - len(data))

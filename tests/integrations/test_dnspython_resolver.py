@@ -1,4 +1,4 @@
-"""Resolvers, and whoever else asks by dns.query: `log_resolver` and `patched_dns_query`."""
+"""Resolvers, and everything else that calls dns.query: `log_resolver`, `patched_dns_query`."""
 
 from __future__ import annotations
 
@@ -181,7 +181,7 @@ def ask(server: Server, name: str = "udp") -> Any:
 
 
 def test_patched_for_everybody(capture: Capture) -> None:
-    """In the context, whoever asks by dns.query is logged, once; then all is as before."""
+    """In the context, every query by dns.query is logged once; then all is as before."""
     before = originals()
     with serving(StreamHandler) as tcp, serving(DatagramHandler, port=tcp.port) as server:
         with DnstapClient(capture.logger).patched_dns_query():
@@ -220,7 +220,7 @@ def raise_unless(condition: bool) -> None:
 
 
 def test_originals_come_back_after_an_error(capture: Capture) -> None:
-    """An exception leaves the context as it should, and goes on."""
+    """An exception leaves the context in order, and is passed on."""
     before = originals()
     context = DnstapClient(capture.logger).patched_dns_query()
     with pytest.raises(RuntimeError, match="mine"), context:

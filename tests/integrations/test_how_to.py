@@ -1,4 +1,4 @@
-"""docs/integrations.md keeps its word: its programs run as they stand there."""
+"""docs/integrations.md is true: its programs run as they stand there."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def test_question_tells_equal_ids_apart() -> None:
 
 
 def test_case_of_the_name_does_not_matter() -> None:
-    """A server that answers in lower case answers all the same; types are not letters."""
+    """A response in lower case still belongs to its query; types have no case."""
     queries = Handler()
     queries.add(query(1, "WwW.eXample.ORG", "TYPE65"), 10)
     queries.add(query(1, "www.example.org", "TYPE97"), 20)

@@ -102,7 +102,7 @@ class Refusing(DnstapMixin, DatagramHandler):
 
 
 def test_message_without_bytes(capture: Capture) -> None:
-    """None stands for a response that was not sent; a bytearray is as good as bytes."""
+    """None means that no response was sent; a bytearray is accepted like bytes."""
     query = question("example.org")
     with serving(logged(Refusing, capture)) as server:
         with connected(server, socket.SOCK_DGRAM) as sock:
@@ -161,7 +161,7 @@ class Silent(DnstapMixin, DatagramHandler):
 
 
 def test_closed_socket_leaves_its_end_out(capture: Capture) -> None:
-    """A socket that is gone knows nothing more; the client's end is logged all the same."""
+    """A socket that is gone knows nothing more; the client's end is still logged."""
     with serving(logged(Silent, capture)) as server:
         with connected(server, socket.SOCK_DGRAM) as sock:
             sock.send(b"query")

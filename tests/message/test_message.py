@@ -96,7 +96,7 @@ def checked(
     formatted: Union[str, bytes, Unusable, None] = None,
     created: float = CREATED,
 ) -> Tuple[DnstapMessage, List[Problem]]:
-    """Take the way of a record: snapshot, then check."""
+    """Process a record: snapshot, then check."""
     problems: List[Problem] = []
     message = message_from_snapshot(take_snapshot(extras, created, formatted), problems)
     return message, problems
@@ -845,7 +845,7 @@ def test_each_unknown_key_counts() -> None:
 
 
 def test_a_message_is_immutable_and_hashable() -> None:
-    """A message can be a key of a dict, and none of its attributes can be set."""
+    """A message can be a key of a dict, and its attributes cannot be set."""
     message = strict("query_message", WIRE, policy=Policy("RPZ"))
 
     assert {message: 1}[strict("query_message", WIRE, policy=Policy("RPZ"))] == 1

@@ -69,6 +69,6 @@ def test_policy_is_immutable_and_pickles() -> None:
 
 
 def test_mapping_without_end() -> None:
-    """Only so many keys are looked at as tell that one of them is unknown."""
+    """No more keys are read than it takes to find an unknown one."""
     with pytest.raises(ValueError, match="is no key of a policy, which are type, rule, action"):
         as_policy({number: number for number in range(10**6)})

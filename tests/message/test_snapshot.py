@@ -30,7 +30,7 @@ KEYS = [field.key for field in FIELDS.values()]
 
 
 def checked(values: Mapping[str, object]) -> DnstapMessage:
-    """Take the way of a record that has no problem."""
+    """Process a record that has no problem."""
     problems: List[Problem] = []
     message = message_from_snapshot(take_snapshot(values, 1.0), problems)
     assert problems == []

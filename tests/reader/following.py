@@ -17,7 +17,7 @@ DEADLINE = 60  # seconds for a thread that was told to end
 
 
 def frames(*numbers: int, start: bool = True) -> bytes:
-    """Return so many data frames, with START before them."""
+    """Return that many data frames, with START before them."""
     return (START_FRAME if start else b"") + b"".join(data(dnstap_payload(n)) for n in numbers)
 
 
@@ -96,7 +96,7 @@ class Following:
         assert (self.numbers, self.error) == (expected, None)
 
     def wait_for_looks(self, count: int = 3) -> None:
-        """Wait until the reader has looked so many times more at its file."""
+        """Wait until the reader has looked that many times more at its file."""
         enough = self._looks + count
         wait_until(lambda: self.error or self._looks >= enough, f"{count} looks at the file")
         assert self.error is None

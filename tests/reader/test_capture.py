@@ -184,7 +184,7 @@ def test_a_payload_that_is_no_dnstap_message(path: Path) -> None:
 
 @pytest.mark.parametrize("tail", [b"\0", b"rubbish", data(dnstap_payload(9))])
 def test_bytes_after_stop_are_damage(path: Path, tail: bytes) -> None:
-    """What is no further stream is said and not passed over."""
+    """Bytes that are not another stream are an error, and not skipped."""
     stream = capture([dnstap_payload(0)])
 
     found, text = read_until_error(write(path, stream + tail))
@@ -243,7 +243,7 @@ def test_a_start_without_content_type_is_taken(path: Path) -> None:
 
 
 def test_an_absent_file_and_a_folder(path: Path, tmp_path: Path) -> None:
-    """What open says is said: the error is Python's own, with the name."""
+    """The error of open is passed on, with the name."""
     with pytest.raises(FileNotFoundError, match=str(path)):
         DnstapReader(path)
     with pytest.raises(IsADirectoryError):

@@ -70,7 +70,7 @@ def test_rotated_faster_than_it_is_read(path: Path) -> None:
 
 
 def test_a_writer_that_was_killed_and_a_new_file(path: Path) -> None:
-    """A frame that nobody will complete is passed over, and its bytes are counted."""
+    """A frame that nobody will complete is skipped, and its bytes are counted."""
     append(path, frames(9, start=False)[:5])
     with Following(path) as following:
         following.wait_for(0)
@@ -94,7 +94,7 @@ def test_emptied_in_place(path: Path, size: int) -> None:
 
 
 def test_emptied_and_filled_beyond_where_it_was_read(path: Path) -> None:
-    """A new stream that is already longer than the old one is seen by what stands in its place."""
+    """A new stream that is already longer than the old one is noticed by its bytes."""
     with Following(path) as following:
         following.wait_for(0)
         following.wait_for_looks()

@@ -1,4 +1,4 @@
-"""Several streams in one file, as `cat a b` makes them: each is read, and their number is said."""
+"""Several streams in one file, as `cat a b` makes them: each is read, and they are counted."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def test_read_prints_all_and_says_so_once(source: str, joined: Path) -> None:
 
 
 def test_check_says_how_many(joined: Path) -> None:
-    """It is whole; that other programs will not see all of it is said."""
+    """It is whole, with a line that other programs will not see all of it."""
     outcome = call("check", joined)
     assert outcome.status == 0
     assert "  2 streams, one after the other" in outcome.out

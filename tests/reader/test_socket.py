@@ -48,7 +48,7 @@ def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
 
 
 def receive(sock: socket.socket, size: int) -> bytes:
-    """Receive exactly so many bytes."""
+    """Receive exactly that many bytes."""
     received = b""
     while len(received) < size:
         block = sock.recv(size - len(received))

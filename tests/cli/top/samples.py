@@ -33,7 +33,7 @@ WWW = b"\3www\7example\0"
 
 
 def side(kind: str, milliseconds: Optional[int] = None, **fields: Any) -> DnstapMessage:
-    """Return a message of UDP between two documentation addresses, at so many milliseconds."""
+    """Return a message of UDP between two documentation addresses, at that many milliseconds."""
     own = "query" if kind.endswith("QUERY") else "response"
     given: Dict[str, Any] = {
         "socket_protocol": "UDP",
@@ -83,7 +83,7 @@ def second_count(payloads: List[bytes]) -> Dict[str, Any]:
 
 
 def send_queries(address: str, number: int, context: Optional[ssl.SSLContext] = None) -> None:
-    """Log so many queries to an address; every one arrives."""
+    """Log that many queries to an address; every one arrives."""
     logger = logging.Logger("top", logging.INFO)
     handler = DnstapHandler(address, ssl_context=context)
     logger.addHandler(handler)

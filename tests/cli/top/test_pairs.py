@@ -48,7 +48,7 @@ def test_a_query_is_given_up_after_its_time() -> None:
 
 
 def test_a_full_table_forgets_its_oldest_query() -> None:
-    """With room for two, the third takes the place of the first, which is said."""
+    """With room for two, the third takes the place of the first, which is counted."""
     pairs = Pairs(2, 100)
     for number, key in enumerate((A, B, C)):
         pairs.query(key, number)

@@ -87,7 +87,7 @@ def test_a_change_of_size_is_followed(traffic: Path) -> None:
 
 
 def in_size(terminal: Terminal, columns: int) -> List[str]:
-    """Return the screen if it is drawn in so many columns, down to its last line."""
+    """Return the screen if it is drawn in that many columns, down to its last line."""
     shown = terminal.lines()
     head = shown[0].rstrip()
     whole = len(head) == columns - 1 and head.endswith("q quits") and shown[-1].strip()
@@ -95,7 +95,7 @@ def in_size(terminal: Terminal, columns: int) -> List[str]:
 
 
 def test_ctrl_c_ends_it(traffic: Path) -> None:
-    """As q does: whoever watches has no other way in mind."""
+    """It quits as q does."""
     with Terminal(top(str(traffic))) as terminal:
         terminal.wait_for(DONE)
         terminal.press(b"\x03")
@@ -225,7 +225,7 @@ def test_a_dumb_terminal_gets_the_summary(traffic: Path) -> None:
 
 
 def test_q_ends_it_while_a_pipe_is_silent(traffic: Path, tmp_path: Path) -> None:
-    """The writer of the pipe lives and says nothing: q ends it all the same, and quietly."""
+    """The pipe's writer is alive and silent: q still ends it, quietly."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     command = f"exec {shlex.join(top('-'))} < {shlex.quote(str(pipe))}"

@@ -87,7 +87,7 @@ def without_question(rcode: int, message_id: int = 7) -> bytes:
     ids=str,
 )
 def test_a_response_that_says_less_is_a_response(kind: str, changed: Dict[str, Any]) -> None:
-    """Without a question, or with another source port: its query is answered all the same."""
+    """A response without a question, or with another source port, still answers its query."""
     response = side(kind.replace("QUERY", "RESPONSE"), 25, **changed)
     summary = summed([side(kind, 0), response])
 

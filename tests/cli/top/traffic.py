@@ -85,7 +85,7 @@ def payload(exchange: Exchange, is_query: bool) -> bytes:
 
 
 def exchanges(number: int) -> Iterator[Exchange]:
-    """Yield so many exchanges in the order of their queries."""
+    """Yield that many exchanges in the order of their queries."""
     source = random.Random(53)
     names = [f"{host}.{zone}".lstrip(".") for zone in ZONES for host in HOSTS]
     weights = [1 / (1 + place) for place in range(len(names))]
@@ -124,7 +124,7 @@ def pick(source: random.Random, weighted: Tuple[Tuple[object, int], ...]) -> obj
 
 
 def messages(number: int) -> Iterator[bytes]:
-    """Yield the payloads of so many exchanges, in the order of their times."""
+    """Yield the payloads of that many exchanges, in the order of their times."""
     source = random.Random(5353)
     under_way: List[Message] = []
     for exchange in exchanges(number):
@@ -139,7 +139,7 @@ def messages(number: int) -> Iterator[bytes]:
 
 
 def write_traffic(file: BinaryIO, number: int) -> None:
-    """Write a capture of so many exchanges."""
+    """Write a capture of that many exchanges."""
     file.write(control(START, CONTENT_TYPE))
     for each in messages(number):
         file.write(data(each))
