@@ -80,7 +80,7 @@ class RecordQueue:
     # -- the calling threads -------------------------------------------------------------------
 
     def offer(self, record: Snapshot, patient: bool = False) -> bool:
-        """Put a record on the queue, or drop and count it; tell whether it was accepted.
+        """Put a record on the queue, or drop and count it; return whether it was accepted.
 
         Where it waits for room, a patient one is sent away by `shut` only, not by `wake`.
         """
@@ -150,7 +150,7 @@ class RecordQueue:
         return self.wait_for(lambda: counters.taken - counters.in_flight >= target, deadline)
 
     def wait_for(self, reached: Callable[[], bool], deadline: float) -> bool:
-        """Wait for something that a `settle` announces; tell whether it came in time.
+        """Wait for something that a `settle` announces; return whether it came in time.
 
         Args:
             reached: asked under the lock.
@@ -189,7 +189,7 @@ class RecordQueue:
     # (or the thread that drains in its place, which `WriterThread` lets only if it is not inside)
 
     def wait(self, timeout: float, interrupted: Callable[[], bool], records: int = 1) -> bool:
-        """Wait for records, a `wake` or the timeout; tell whether there are any.
+        """Wait for records, a `wake` or the timeout; return whether there are any.
 
         Args:
             timeout: seconds.
@@ -303,7 +303,7 @@ class RecordQueue:
             return in_flight + self._discard(cause)
 
     def driven_here(self) -> bool:
-        """Tell whether the calling thread is the one that drives the delivery, or is about to."""
+        """Return whether the calling thread drives the delivery, or is about to."""
         here, writer = threading.get_ident(), self.writer
         return here == self.driver or (writer is not None and here == writer.ident)
 

@@ -85,7 +85,7 @@ class FollowedFile:
     def _begin(self, file: io.FileIO) -> None:
         self._file = file
         self._size = -1  # of the last look
-        self._tail = b""  # likewise: the first bytes behind the last whole frame
+        self._tail = b""  # the first bytes after the last whole frame, at the last look
         self._superseded = False
 
     def read(self) -> bytes:

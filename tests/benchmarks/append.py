@@ -1,8 +1,8 @@
 """What it takes to find the end of an existing capture, by its tail and from its beginning.
 
-A capture of random queries and responses is made in a temporary folder. Both ways are tried on it
-twice, the first time after the kernel was asked to forget the file where it can be asked, and
-beside them the plain reading of the whole file, which the way from the beginning cannot go below.
+A capture of random queries and responses is made in a temporary folder. Both ways are measured
+twice, the first time after the kernel was asked to forget the file, if it can be asked. They are
+compared with reading the whole file, which the way from the beginning cannot be faster than.
 """
 
 from __future__ import annotations

@@ -149,7 +149,7 @@ def main() -> None:
     logging.getLogger("dnstap_logging").setLevel(logging.CRITICAL)
     print(
         f"Python {platform.python_version()}, {calls:,} calls each, {sys.platform}; microseconds, "
-        "and beside them the ratio to a healthy peer"
+        "and their ratio to a healthy peer"
     )
     print(f"{'call':12} {'peer':13} {'median':>15} {'99.9 %':>16} {'longest':>18}  written dropped")
     for way in ("logger.info", "adapter"):

@@ -1,11 +1,11 @@
-"""The yardstick "parts": what a user would build of what is at hand, to have dnstap from logging.
+"""The yardstick "parts": what a user would build from existing packages, for dnstap from logging.
 
-`QueueHandler` and `QueueListener` of the standard library take the record to a thread of its own;
-there PyPI's dnstap-pb makes the message, and PyPI's fstrm the frame. Written as one would who knows
-these well: one message object is used again for each record, its frames go through the buffer of a
-file, and the queue is bounded, as ours is; a full one waits, so that nothing is lost. On a socket,
-each frame is sent when it comes, since a buffer would keep the last ones of a quiet server for
-ever; with `buffered` it has one nevertheless, for the figure beside it.
+`QueueHandler` and `QueueListener` of the standard library take the record to another thread; there
+PyPI's dnstap-pb makes the message, and PyPI's fstrm the frame. Written as by somebody who knows
+these well: one message object is used for all records, frames go through the buffer of a file, and
+the queue is bounded, as ours is; if it is full, the caller waits, so that nothing is lost. On a
+socket, each frame is sent at once, since a buffer would keep the last ones of a quiet server for
+ever; with `buffered` there is one nevertheless, for comparison.
 
 It does much less than a handler of ours: it checks nothing, counts nothing, and ends at the first
 error of the connection.

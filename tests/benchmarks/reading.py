@@ -216,7 +216,7 @@ def main() -> None:
     for name, cost in found.items():
         ratio = cost / found["DnstapReader"]
         print(f"{name:40}{cost:16.2f}{1e6 / cost:14,.0f}{ratio:16.2f}")
-    print(f"the goal beside the same fields is {GOAL:g}")
+    print(f"the goal, compared with reading the same fields, is {GOAL:g}")
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ def test_the_way_of_a_record_is_the_same_in_words_and_picture() -> None:
 
 
 def test_the_steps_of_a_record_are_where_the_page_says() -> None:
-    """Each name in the list is in the file or folder beside it."""
+    """Each name in the list is in the file or folder next to it."""
     package = Path(dnstap_logging.__file__).parent
     steps = re.findall(r"(?m)^ +(\S.*?) {2,}([a-z_]+(?:/[a-z_]+)?(?:\.py|/))", LISTED)
     wrong = []

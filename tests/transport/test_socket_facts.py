@@ -63,7 +63,7 @@ def test_no_two_sockets_have_the_same_cookie(pair: Pair) -> None:
 
 @pytest.mark.parametrize("answer", [b"", bytes(8), bytes(range(16))])
 def test_a_cookie_that_is_none_is_not_trusted(answer: bytes) -> None:
-    """Where the option is something else, the descriptor's inode tells whether it is ours."""
+    """Where the option is something else, the descriptor's inode shows whether it is ours."""
     with Answering(socket.AF_UNIX) as sock:
         sock.answer = answer
         assert cookie_of(sock) is None
