@@ -6,9 +6,8 @@ cannot be read is one ValueError. Pure functions; any thread may call them.
 
 from __future__ import annotations
 
-import functools
 import struct
-from typing import Callable, Iterator, List, NamedTuple, Tuple, TypeVar
+from typing import Iterator, List, NamedTuple, Tuple
 
 from .compression import POINTER, MessageNames
 from .names import MAX_LABEL, MAX_NAME
@@ -27,8 +26,6 @@ __all__ = [
     "Option",
     "Question",
     "Record",
-    "by_question",
-    "question_at",
     "read_body",
     "read_header",
     "read_options",
@@ -68,7 +65,6 @@ _HEADER = struct.Struct("!6H")  # RFC 1035, 4.1.1
 _QUESTION = struct.Struct("!HH")  # RFC 1035, 4.1.2, after the name
 _RECORD = struct.Struct("!HHIH")  # RFC 1035, 4.1.3, after the name
 
-Made = TypeVar("Made")
 _new_tuple = tuple.__new__  # of a named one, in half the time that its class takes
 
 
@@ -149,61 +145,20 @@ def read_question(wire: bytes) -> Question:
     """
     if len(wire) < HEADER_SIZE or wire[4:6] == _NO_QUESTION:
         raise ValueError("no question")
-    return question_at(wire, HEADER_SIZE)
-
-
-def question_at(octets: bytes, start: int) -> Question:
-    """Read a question whose name is not compressed.
-
-    Raises:
-        ValueError: there is none.
-    """
-    position = start + 1
+    position = HEADER_SIZE + 1
     try:
-        length = octets[start]
-        while length and position - start <= MAX_NAME:
+        length = wire[HEADER_SIZE]
+        while length and position <= _END_OF_NAME:
             if length > MAX_LABEL:
                 raise ValueError("no uncompressed name")
             position += length + 1
-            length = octets[position - 1]
-        kind, network = _QUESTION.unpack_from(octets, position)
+            length = wire[position - 1]
+        kind, network = _QUESTION.unpack_from(wire, position)
     except (IndexError, struct.error):
         raise ValueError("the message ends inside the question") from None
-    if position - start > MAX_NAME:
+    if position > _END_OF_NAME:
         raise ValueError(f"a domain name has at most {MAX_NAME} octets")
-    return _new_tuple(Question, (octets[start:position], kind, network))
-
-
-def by_question(make: Callable[[bytes], Made], kept: int) -> Callable[[bytes], Made]:
-    """Return a function of a DNS message that returns what is made of its first question.
-
-    It is kept by the octets of the question: a response repeats its query, and clients each other.
-    The function raises ValueError where there is no question, or it cannot be read.
-
-    Args:
-        make: takes name, type and class as octets, and maybe more of them; raises ValueError or
-            IndexError where they are none.
-        kept: of how many questions.
-    """
-    make_or_recall = functools.lru_cache(maxsize=kept)(make)
-
-    def make_of_message(wire: bytes) -> Made:
-        if wire[4:6] == _NO_QUESTION or len(wire) < HEADER_SIZE:
-            raise ValueError("no question")
-        # Nearly always the first zero octet is the end of the name. Where it is inside a label,
-        # what is up to there is no question.
-        end = wire.find(0, HEADER_SIZE, _END_OF_NAME)
-        try:
-            if end > 0:
-                return make_or_recall(wire[HEADER_SIZE : end + 1 + _QUESTION.size])
-        except (ValueError, IndexError):
-            end = -1
-        try:
-            return make(wire[HEADER_SIZE : _END_OF_NAME + _QUESTION.size])
-        except IndexError:
-            raise ValueError("the message ends inside the question") from None
-
-    return make_of_message
+    return _new_tuple(Question, (wire[HEADER_SIZE:position], kind, network))
 
 
 def read_questions(wire: bytes) -> Iterator[Question]:

@@ -11,7 +11,7 @@ import functools
 import time
 from typing import NamedTuple, Optional
 
-from ..dnswire.message import by_question
+from ..dnswire.message import HEADER_SIZE
 from ..dnswire.names import read_name
 from ..message.enums import MessageType
 from ..message.message import DnstapMessage
@@ -24,7 +24,6 @@ __all__ = ["QuietColumns", "format_quiet", "quiet_columns"]
 NO_TIME = "??:??:??.??????"
 NO_ADDRESS = "MISSING_ADDRESS"
 UNREADABLE_QUESTION = "X"  # stands for name, class and type
-QUESTIONS_KEPT = 4096  # as text: a response repeats its query, and clients each other
 KINDS_KEPT = 256  # pairs of type and class, of which there are a few in traffic
 SECONDS_KEPT = 1024  # of local times; the C library is asked once for each
 
@@ -37,6 +36,7 @@ _SHOWN_BY_QUERY_ADDRESS = frozenset(
         MessageType.AUTH_RESPONSE,
     )
 )
+_NO_QUESTION = bytes(2)  # of a header, their number
 _MNEMONICS = {each: mnemonic(each) for each in MessageType}
 
 
@@ -76,7 +76,7 @@ def format_quiet(message: DnstapMessage) -> str:
     protocol = message.socket_protocol
     try:
         question = _question(wire or b"")
-    except ValueError:
+    except (ValueError, IndexError):
         question = UNREADABLE_QUESTION
     if stamp is None:
         clock = NO_TIME
@@ -91,9 +91,12 @@ def format_quiet(message: DnstapMessage) -> str:
     )
 
 
-def _question_text(octets: bytes) -> str:
-    name, end = read_name(octets, 0)
-    return f'"{name}"{_kind_text(octets[end : end + 4])}'
+def _question(wire: bytes) -> str:
+    """Return name, class and type of the first question; raises ValueError, or IndexError."""
+    if wire[4:6] == _NO_QUESTION or len(wire) < HEADER_SIZE:
+        raise ValueError("no question")
+    name, end = read_name(wire, HEADER_SIZE)
+    return f'"{name}"{_kind_text(wire[end : end + 4])}'
 
 
 @functools.lru_cache(maxsize=KINDS_KEPT)
@@ -103,9 +106,6 @@ def _kind_text(octets: bytes) -> str:
         raise ValueError("the message ends inside the question")
     kind, network = int.from_bytes(octets[:2], "big"), int.from_bytes(octets[2:], "big")
     return f" {class_text(network)} {type_text(kind)}"
-
-
-_question = by_question(_question_text, QUESTIONS_KEPT)
 
 
 @functools.lru_cache(maxsize=SECONDS_KEPT)

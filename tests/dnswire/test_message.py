@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import struct
-from typing import Any, Callable, List, Tuple
+from typing import Any, Callable
 
 import dns.edns
 import dns.message
@@ -18,7 +17,6 @@ from dnstap_logging.dnswire.message import (
     OPT,
     RCODES,
     TYPES,
-    by_question,
     read_body,
     read_header,
     read_options,
@@ -26,7 +24,6 @@ from dnstap_logging.dnswire.message import (
     read_questions,
     read_rcode,
 )
-from dnstap_logging.dnswire.names import name_from_text, read_name
 
 NAME = b"\3wWw\7example\3org\0"
 
@@ -89,6 +86,15 @@ def test_response_codes(code: int) -> None:
     assert read_header(wire).rcode == code & 15
 
 
+def test_a_response_code_behind_octets_like_those_of_opt() -> None:
+    """OPT's type in a name, with or without an upper part behind it, is not an OPT record."""
+    end = bytes.fromhex("00010001000029 04d0 01000000 0000".replace(" ", ""))
+    header = bytes.fromhex("000180030001000000000001")
+
+    assert read_rcode(header + b"\5\0\x29\0\0\0\0" + end) == 19
+    assert read_rcode(header + b"\5\0\x29\0\0\1\0" + end.replace(b"\1\0\0\0\0", bytes(5))) == 3
+
+
 QUERY = bytes.fromhex("000101000001000000000000")
 ONE_RECORD = bytes.fromhex("000101000000000000000001")
 
@@ -141,56 +147,6 @@ def test_questions() -> None:
         next(found)
     with pytest.raises(ValueError, match="no question"):
         next(read_questions(bytes(12)))
-
-
-LABELS = st.lists(st.sampled_from([b"\1a", b"\1\0", b"\3a\0b", b"\0", b"\2", b"\xc0\x0c", b"\0\1"]))
-MADE: List[bytes] = []
-
-
-def first_question(octets: bytes) -> Tuple[bytes, bytes]:
-    """Return name, and type and class, and note the octets."""
-    MADE.append(octets)
-    text, end = read_name(octets, 0)
-    if len(octets) < end + 4:
-        raise ValueError("cut")
-    return name_from_text(text), octets[end : end + 4]
-
-
-made_of_question = by_question(first_question, 100)
-
-
-@given(LABELS)
-def test_what_is_made_of_a_question(labels: List[bytes]) -> None:
-    """It is made of a message's own question, or refused, whatever questions came before.
-
-    Octets of zero in labels look like the end of a name.
-    """
-    wire = QUERY + b"".join(labels)
-    try:
-        name, kind, network = read_question(wire)
-    except ValueError:
-        with pytest.raises(ValueError, match=r"."):
-            made_of_question(wire)
-    else:
-        assert made_of_question(wire) == (name, struct.pack("!HH", kind, network))
-
-
-def test_it_is_made_once() -> None:
-    """A response repeats the question of its query: nothing is made of it again."""
-    found = [
-        made_of_question(header + b"\5twice\0\0\1\0\1" + rest)
-        for header, rest in ((QUERY, b""), (b"ab\x81\x80" + QUERY[4:], b"an answer"))
-    ]
-
-    assert found == [(b"\5twice\0", b"\0\1\0\1")] * 2
-    assert MADE.count(b"\5twice\0\0\1\0\1") == 1
-
-
-@pytest.mark.parametrize("wire", [b"", QUERY[:11], bytes(12) + NAME + b"\0\1\0\1"])
-def test_nothing_is_made_without_a_question(wire: bytes) -> None:
-    """A header that counts none, or is cut, is refused."""
-    with pytest.raises(ValueError, match="no question"):
-        made_of_question(wire)
 
 
 def test_a_record_with_a_name_that_is_too_long() -> None:

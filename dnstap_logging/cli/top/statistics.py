@@ -11,7 +11,7 @@ import threading
 from collections import Counter
 from typing import Callable, Dict, List, NamedTuple, Optional, Tuple, TypeVar
 
-from ...dnswire.message import RCODES, TYPES, by_question, question_at, read_rcode
+from ...dnswire.message import RCODES, TYPES, read_question, read_rcode
 from ...dnswire.names import read_name
 from ...message.enums import MessageType, SocketProtocol
 from ...message.message import DnstapMessage
@@ -35,9 +35,6 @@ MAX_WAITING = 65536
 
 PATIENCE = 10_000_000_000
 """Nanoseconds after which a query counts as unanswered: stub resolvers try again after 5 s."""
-
-QUESTIONS_KEPT = 4096
-"""Questions that need not be taken apart again: some megabytes, if all are of 255 octets."""
 
 _SERVED = frozenset(
     kind for kind in MessageType if kind.name.split("_")[0] in ("AUTH", "CLIENT", "UPDATE")
@@ -264,23 +261,15 @@ class SharedTraffic:
             return self._traffic.summary(rows)
 
 
-def _question_parts(octets: bytes) -> Tuple[bytes, int, bytes]:
-    name, kind, _ = question_at(octets, 0)
-    end = len(name)
-    # Letters alone: the octets of length, at most 63, are no letters.
-    name = name.lower()
-    return name, kind, name + octets[end : end + 2]
-
-
-_read_question = by_question(_question_parts, QUESTIONS_KEPT)
-
-
 def _question(wire: bytes) -> Tuple[bytes, int, bytes]:
     """Return name and type of a question, and both together; "" if there is none."""
     try:
-        return _read_question(wire)
+        name, kind, _ = read_question(wire)
     except ValueError:
         return b"", 0, b""
+    # Letters alone: the octets of length, at most 63, are no letters.
+    name = name.lower()
+    return name, kind, name + kind.to_bytes(2, "big")
 
 
 def _known(address: Optional[bytes]) -> Optional[bytes]:
