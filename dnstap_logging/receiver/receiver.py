@@ -142,6 +142,8 @@ class DnstapReceiver:
         """
         if self._listener is not None or self._closing.begun:
             raise RuntimeError(f"{self!r} can be started only once")
+        # It may have been made before a fork. Its process is the one that has its threads.
+        self._begin_here()
         self._listener = Listener(self._address)
         self._address = self._listener.address
         self._reporter.name = f"receiver {self._address}"

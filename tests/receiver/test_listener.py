@@ -7,13 +7,16 @@ import signal
 import socket
 import sys
 import threading
+import traceback
 from pathlib import Path
 from typing import List
 
 import pytest
 
 from dnstap_logging.exceptions import TransportError
-from tests.receiver.peer import TCP, Inbox, Make, assert_serves
+from dnstap_logging.receiver import DnstapReceiver
+from tests.helpers.support import data, dnstap_payload, wait_until
+from tests.receiver.peer import TCP, Client, Inbox, Make, assert_serves, wait_for
 
 
 def test_an_empty_host_is_loopback(make: Make, inbox: Inbox) -> None:
@@ -168,3 +171,37 @@ def test_close_in_a_forked_child_harms_nobody(make: Make, inbox: Inbox, unix: st
 
     assert os.waitpid(child, 0)[1] == 0
     assert_serves(receiver, inbox)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+@pytest.mark.parametrize("asked", ["stats", "close"])
+def test_a_receiver_that_is_started_in_a_forked_child(inbox: Inbox, unix: str, asked: str) -> None:
+    """Made before the fork, as a prefork server does, it serves where it is started, to the end."""
+    receiver = DnstapReceiver(unix, inbox)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(60)
+        status = 1
+        try:
+            _assert_keeps_its_connection(receiver.start(), inbox, asked)
+            status = 0
+        except BaseException:  # noqa: BLE001 - the child must not go on as pytest
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def _assert_keeps_its_connection(receiver: DnstapReceiver, inbox: Inbox, asked: str) -> None:
+    """Assert that an open connection is counted, and closed like any other."""
+    with Client(receiver) as client:
+        client.shake_hands()
+        client.send(data(dnstap_payload(1)))
+        wait_until(lambda: inbox.numbers == [1], "the message")
+        if asked == "stats":
+            wait_for(receiver, messages=1, active=1)
+        receiver.close()
+        stats = wait_for(receiver, messages=1, interrupted=1, active=0)
+    assert stats.connections == 1
