@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Literal
 
-__all__ = ["DnstapHandler", "get_handler", "handlers"]
+__all__ = ["ORIGINALS", "DnstapHandler", "get_handler", "handlers"]
 
 SHUTDOWN_WINDOW = 0.1
 """Seconds between flush() and close() within which they count as one call of logging.shutdown,
@@ -327,6 +327,9 @@ def _apply(each: Any, record: logging.LogRecord) -> Union[bool, logging.LogRecor
     verdict: Union[bool, logging.LogRecord] = ask(record)
     return verdict
 
+
+ORIGINALS = DnstapHandler.handle, DnstapHandler.emit, DnstapHandler.filter
+"""For `adapter.direct`, which is imported only with the first adapter: they may be others then."""
 
 deaf_kinds.add(DnstapHandler)
 _handlers: weakref.WeakValueDictionary[int, DnstapHandler] = weakref.WeakValueDictionary()

@@ -2,20 +2,25 @@
 
 Called once in the life of a handler, or after an error, because it looks at all loggers. It takes
 no lock: `dictConfig` holds logging's while it closes handlers.
+
+And which of logging's methods are logging's own, for those who must see when one is replaced.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import weakref
 from itertools import islice
-from typing import Iterator, List, Optional, Set
+from types import FunctionType
+from typing import Any, Iterator, List, Optional, Set
 
 __all__ = [
     "SilentMistakes",
     "deaf_kinds",
     "describe_refusal",
     "describe_unheard",
+    "originals",
     "reaches_only_deaf",
 ]
 
@@ -30,6 +35,22 @@ MOST_NAMED = 3
 
 deaf_kinds: Set[type] = set()
 """Classes of handlers that ignore records without dns extras, and the library's own lines."""
+
+
+def originals(kind: type, *names: str) -> List[Any]:
+    """Return methods of one of logging's classes; None for one that is replaced already.
+
+    A tool that instruments programs may have done so before we are imported.
+    """
+    return [_if_own(getattr(kind, name)) for name in names]
+
+
+def _if_own(method: Any) -> Any:
+    """Return a function of logging's own, by the file that it is from; None for anything else."""
+    if type(method) is not FunctionType:  # a proxy may have the attributes of what it replaces
+        return None
+    is_own = os.path.normcase(method.__code__.co_filename) == logging._srcfile  # normalized, too
+    return method if is_own else None
 
 
 class SilentMistakes:

@@ -28,7 +28,7 @@ from ..arguments import level as checked_level
 from ..arguments import logger as checked_logger
 from ..diagnostics import LOGGER_NAME, Reporter
 from ..interrupts import pass_on
-from ..loggers import describe_unheard
+from ..loggers import describe_unheard, originals
 from ..message.enums import MessageType
 from ..message.fields import KeySet
 from ..message.snapshot import (
@@ -326,7 +326,7 @@ def _function_of(method: object) -> object:
 
 # Those that `_is_plain` looks for, whatever is put in their place later.
 _process = BaseAdapter.process
-_is_enabled_for = logging.LoggerAdapter.isEnabledFor
+(_is_enabled_for,) = originals(logging.LoggerAdapter, "isEnabledFor")
 
 
 def _frames_of(logger: Any) -> int:

@@ -12,23 +12,18 @@ import logging
 from logging import Logger
 from typing import Any, List, Optional
 
-from ..handler import DnstapHandler
+from ..handler import ORIGINALS, DnstapHandler
+from ..loggers import originals
 
 __all__ = ["direct_handlers"]
 
 # The methods of a logger that see a record: if they are logging's own, only handlers can notice
 # whether there is one.
-_LOGGER_METHODS = ("handle", "makeRecord", "callHandlers", "filter", "log", "_log")
-# They may have been replaced before this module was imported.
-_GENUINE = all(
-    getattr(getattr(getattr(Logger, name), "__code__", None), "co_filename", "") == logging._srcfile
-    for name in _LOGGER_METHODS
+_handle, _make_record, _call_handlers, _filter, _log, _log_itself = originals(
+    Logger, "handle", "makeRecord", "callHandlers", "filter", "log", "_log"
 )
-_handle, _make_record, _call_handlers, _filter, _log, _log_itself = [
-    getattr(Logger, name) if _GENUINE else None for name in _LOGGER_METHODS
-]
 # And in a handler of ours.
-_take, _emit, _choose = DnstapHandler.handle, DnstapHandler.emit, DnstapHandler.filter
+_take, _emit, _choose = ORIGINALS
 
 
 def direct_handlers(logger: Any, level: int) -> Optional[List[DnstapHandler]]:

@@ -13,6 +13,7 @@ from logging import Logger
 from typing import Any, Dict, List, Mapping, Tuple
 
 from ..exceptions import InvalidMessage, MessageTooLarge
+from ..loggers import originals
 from ..message.check import Problem, message_from_snapshot
 from ..message.snapshot import take_snapshot
 from .line import format_summary
@@ -22,7 +23,7 @@ __all__ = ["LINE_FRAMES", "DnsRecord", "LazyLine", "Line", "LineWay", "takes_lin
 LINE_FRAMES = 1 if sys.version_info >= (3, 11) else 0
 """Frames more than by `Logger.log` between the caller and logging: older Pythons count that one."""
 
-_log, _log_itself = Logger.log, Logger._log
+_log, _log_itself = originals(Logger, "log", "_log")
 
 
 class Line(str):

@@ -10,6 +10,7 @@ from typing import Any, Callable, Dict, Iterator, List, Tuple
 import pytest
 
 from dnstap_logging import DnstapAdapter, DnstapHandler
+from tests.helpers.programs import run_python
 
 WIRE = bytes.fromhex("a1b20100000100000000000003777777076578616d706c65036f72670000010001")
 CLIENT = ("192.0.2.1", 5353)
@@ -158,6 +159,67 @@ def test_an_override_in_a_class(
     assert calls.number == 3
     handler.close()
     assert handler.stats().written == 9
+
+
+# What instruments a program replaces methods when it starts: before the first adapter is made,
+# which is when the adapter's module is imported.
+REPLACED_EARLY = """
+import logging, sys
+import dnstap_logging
+
+path, kind, name, how = sys.argv[1:]
+kind = dnstap_logging.DnstapHandler if kind == "DnstapHandler" else getattr(logging, kind)
+assert "dnstap_logging.adapter.adapter" not in sys.modules
+calls, original = [], getattr(kind, name)
+
+def counted(self, *args, **kwargs):
+    calls.append(type(self).__name__)
+    return original(self, *args, **kwargs)
+
+class Proxy:  # as wrapt makes them: all that is asked of it is the original's
+    def __get__(self, instance, owner):
+        return self if instance is None else counted.__get__(instance, owner)
+
+    def __getattr__(self, name):
+        return getattr(original, name)
+
+setattr(kind, name, Proxy() if how == "proxy" else counted)
+logger = logging.Logger("direct", logging.INFO)
+handler = dnstap_logging.DnstapHandler(path)
+logger.addHandler(handler)
+tap = dnstap_logging.DnstapAdapter(logger)
+for others in [], [logging.NullHandler()]:
+    logger.handlers += others
+    tap.client_query(bytes(12), query_address=("192.0.2.1", 53))
+    tap.client_query(bytes(12), query_address=("192.0.2.1", 53))
+    tap.client_query(bytes(12), socket_protocol="UDP")
+    print(len(calls), set(calls))
+handler.close()
+print(handler.stats().written)
+"""
+
+EARLY: List[Tuple[str, str]] = [
+    *(("DnstapHandler", name) for name in ("handle", "emit", "filter")),
+    *(("Logger", name) for name in ("handle", "makeRecord", "callHandlers", "filter")),
+    *(("Logger", name) for name in ("log", "_log")),
+    ("LoggerAdapter", "isEnabledFor"),
+]
+
+
+@pytest.mark.parametrize("how", ["function", "proxy"])
+@pytest.mark.parametrize(("kind", "name"), EARLY)
+def test_an_override_from_before_the_first_adapter(
+    kind: str, name: str, how: str, capture: Path
+) -> None:
+    """A method that is replaced before the first adapter is made is called for every message.
+
+    Also where another handler needs a record, and by the object whose class it belongs to.
+    """
+    done = run_python(REPLACED_EARLY, capture, kind, name, how)
+
+    whose = "DnstapAdapter" if kind == "LoggerAdapter" else kind
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == [f"3 {{'{whose}'}}", f"6 {{'{whose}'}}", "6"]
 
 
 def refuse(record: object) -> bool:
