@@ -328,9 +328,8 @@ def _apply(each: Any, record: logging.LogRecord) -> Union[bool, logging.LogRecor
     return verdict
 
 
+# For `adapter.direct`, which is imported only with the first adapter: they may be others then.
 ORIGINALS = DnstapHandler.handle, DnstapHandler.emit, DnstapHandler.filter
-"""For `adapter.direct`, which is imported only with the first adapter: they may be others then."""
-
 deaf_kinds.add(DnstapHandler)
 _handlers: weakref.WeakValueDictionary[int, DnstapHandler] = weakref.WeakValueDictionary()
 _numbers = itertools.count()
