@@ -173,7 +173,8 @@ assert "dnstap_logging.adapter.adapter" not in sys.modules
 calls, original = [], getattr(kind, name)
 
 def counted(self, *args, **kwargs):
-    calls.append(type(self).__name__)
+    if getattr(self, "name", None) != "dnstap_logging":  # whose thread says that a file was opened
+        calls.append(type(self).__name__)
     return original(self, *args, **kwargs)
 
 class Proxy:  # as wrapt makes them: all that is asked of it is the original's
