@@ -140,6 +140,7 @@ class BaseAdapter(_Adapter):
         query_time: object,
         keywords: Mapping[str, Any],
         keys: Optional[KeySet] = None,
+        own: Tuple[object, ...] = (),
     ) -> None:
         """Log one message, as all methods do.
 
@@ -151,6 +152,7 @@ class BaseAdapter(_Adapter):
             keywords: the others of the method.
             keys: what `keys_with` returned for them; whoever has them has also asked whether the
                 logger takes the message.
+            own: with keys: the values of their own keywords, which are among the others, too.
         """
         now = time.time_ns()
         logger, level = self.logger, self.level
@@ -161,6 +163,8 @@ class BaseAdapter(_Adapter):
             known, values = self._keys_with_address, (message, query_address)
         else:
             known, values = self._keys_with_time, (message, query_address, query_time)
+            if own:
+                values += own
         if (
             keys is None
             and not keywords
@@ -246,22 +250,25 @@ class BaseAdapter(_Adapter):
         return plan
 
     def keys_with(
-        self, message_type: MessageType, keywords: Mapping[str, object]
+        self, message_type: MessageType, keywords: Mapping[str, object], own: Tuple[str, ...]
     ) -> Optional[KeySet]:
-        """Return the keys of calls with client and query time whose other keywords are the same.
+        """Return the keys of calls with client and query time whose other keywords are known.
 
         They hold as long as `plans` is the same dict.
 
         Args:
             message_type: of the calls.
             keywords: the same in all of them.
+            own: names of those that each call has a value of its own for, one that is plain and no
+                long text.
 
         Returns:
             None: they have to be logged with these keywords.
         """
         self.report_unheard()
-        more = {key: keywords[name] for name, key in KEYS.items() if name in keywords}
-        plan = make_plan({**self.constants, **more}, message_type, ("query_address", "query_time"))
+        fixed = {key: keywords[name] for name, key in KEYS.items() if name in keywords}
+        names = ("query_address", "query_time", *own)
+        plan = make_plan({**self.constants, **fixed}, message_type, names)
         return plan.keys if plan.direct and self._is_plain() else None
 
     def report_unheard(self) -> None:

@@ -17,6 +17,7 @@ from ..arguments import DEFAULT
 from ..interrupts import pass_on
 from ..message.enums import SocketProtocol
 from ..message.fields import KeySet
+from ..message.snapshot import plain_size
 from ..message.values import as_wire_message
 from .pending import remember, time_of
 from .tap import Tap, as_protocol, report
@@ -26,8 +27,15 @@ __all__ = ["UNSPECIFIED", "ServerTap"]
 UNSPECIFIED = ("0.0.0.0", "::", "")
 """What a socket that is bound to no address of its own has for one."""
 
-MAX_SOCKETS = 64
-"""Sockets of datagrams of which it is remembered what they know: a server has one or two."""
+MAX_SOCKETS = 4096
+"""Sockets of datagrams of which it is remembered what they know, some 500 bytes each. A server has
+one or two, or one for each address of its machine."""
+
+Keys = Tuple[Optional[KeySet], Optional[KeySet]]
+"""Those of a query and a response with client and query time."""
+
+OWN_END = ("response_address", "response_port")
+"""The keywords for what differs between sockets."""
 
 _STREAM = "_dnstap_stream"
 """The attribute of a request handler that keeps what its connection knows."""
@@ -43,22 +51,25 @@ class Known:
         fields: keywords of the adapter that are the same in all its messages.
         sock: a weak reference to the socket.
         plans: the adapter's when the keys were made: once it has others, the keys are not right.
-        keys: those of a query and a response with client and query time.
+        keys: those of its messages.
+        own: the values that the keys leave to the socket.
     """
 
-    __slots__ = ("fields", "keys", "plans", "sock")  # read faster than a tuple's names
+    __slots__ = ("fields", "keys", "own", "plans", "sock")  # read faster than a tuple's names
 
     def __init__(
         self,
         fields: Dict[str, Any],
         sock: Callable[[], object] = lambda: None,
         plans: object = None,
-        keys: Tuple[Optional[KeySet], Optional[KeySet]] = (None, None),
+        keys: Keys = (None, None),
+        own: Tuple[object, ...] = (),
     ) -> None:
         self.fields = fields
         self.sock = sock
         self.plans = plans
         self.keys = keys
+        self.own = own
 
 
 class ServerTap(Tap):
@@ -76,7 +87,7 @@ class ServerTap(Tap):
         TypeError, ValueError: naming the argument, the value and what is right.
     """
 
-    __slots__ = ("_frames", "_protocol", "_sockets")
+    __slots__ = ("_frames", "_keys", "_protocol", "_sockets")
 
     def __init__(
         self,
@@ -90,6 +101,8 @@ class ServerTap(Tap):
         self._protocol = as_protocol(names[2], protocol)
         self._frames = frames + 1  # `received` or `sent`
         self._sockets: Dict[int, Known] = {}
+        # Of all sockets with the same protocol, and the same names of what is their own.
+        self._keys: Dict[Tuple[object, ...], Tuple[object, Keys]] = {}
 
     def __reduce__(self) -> Tuple[Any, ...]:
         kind, (adapter, role) = super().__reduce__()
@@ -155,7 +168,8 @@ class ServerTap(Tap):
         has_address = isinstance(client, tuple)  # a unix socket's is text
         if not fields and type(adapter) is DnstapAdapter:
             address = client if has_address else DEFAULT
-            adapter._log_dns(self._role[side], wire, address, asked, known.fields, known.keys[side])
+            kind, keys = self._role[side], known.keys[side]
+            adapter._log_dns(kind, wire, address, asked, known.fields, keys, known.own)
             return
         # A subclass knows what it does with a call.
         ends = {"query_address": client} if has_address else {}
@@ -176,12 +190,30 @@ class ServerTap(Tap):
             reference = weakref.ref(sock)
         except TypeError:  # no socket of Python's
             return Known(fields)
-        query, response = [adapter.keys_with(each, fields) for each in self._role]
+        names = tuple([name for name in OWN_END if name in fields])
+        own = tuple([fields[name] for name in names])
+        # Not plain: the address of a class of its own.
+        keys = self._keys_with(fields, names, plans) if plain_size(own) == 0 else (None, None)
         if len(self._sockets) >= MAX_SOCKETS:
             self._sockets.clear()
-        known = Known(fields, reference, plans, (query, response))
+        known = Known(fields, reference, plans, keys, own)
         self._sockets[id(sock)] = known
         return known
+
+    def _keys_with(self, fields: Dict[str, Any], names: Tuple[str, ...], plans: object) -> Keys:
+        """Return the keys of a socket's messages, shared with other sockets.
+
+        With keys for each socket the handlers would compile functions for each.
+        """
+        protocol = fields["socket_protocol"]
+        shape = (protocol, *names)
+        made, keys = self._keys.get(shape, (None, (None, None)))
+        if made is not plans:
+            fixed = {"socket_protocol": protocol}
+            query, response = [self._adapter.keys_with(each, fixed, names) for each in self._role]
+            keys = query, response
+            self._keys[shape] = plans, keys
+        return keys
 
     def _fields_of(self, sock: Any, datagram: bool) -> Dict[str, Any]:
         fields = _own_end(sock, datagram)

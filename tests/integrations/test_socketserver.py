@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import logging
 import socket
 import subprocess
 import threading
 import time
+import types
 from pathlib import Path
-from typing import Any, Dict, List, Type
+from typing import Any, Dict, List, Tuple, Type
 
 import pytest
 
 from dnstap_logging import DnstapAdapter, DnstapMessage, DnstapReader, MessageType, SocketProtocol
+from dnstap_logging.integrations.serving import MAX_SOCKETS, ServerTap
 from dnstap_logging.integrations.socketserver import DnstapMixin
 from tests.helpers.support import require_program
 from tests.integrations.capture import Capture
@@ -97,6 +100,71 @@ def test_the_socket_of_datagrams_is_asked_once(capture: Capture) -> None:
         assert sock.asked == 2
     for number, message in enumerate(capture.messages(20)):
         assert ends(message) == [("192.0.2.1", 1000 + number // 2), own]
+
+
+def test_a_server_with_many_sockets(capture: Capture) -> None:
+    """Each is asked once, and its messages have its own address, however many take turns."""
+    wire = question("www.example.org")
+    kind = logged(LoggedDatagrams, capture)
+    expected = []
+    with contextlib.ExitStack() as stack:
+        socks = []
+        for number in range(300):
+            sock = stack.enter_context(AskedSocket(socket.AF_INET, socket.SOCK_DGRAM))
+            sock.bind(("127.0.0.1" if number % 3 else "0.0.0.0", 0))
+            socks.append(sock)
+        own = [sock.getsockname() for sock in socks]
+        for port in 1000, 1001, 1002:
+            client = ("192.0.2.1", port)
+            for sock, (host, number) in zip(socks, own):
+                handler: Any = LoggedDatagrams.__new__(kind)
+                handler.request, handler.client_address = (wire, sock), client
+                handler.dnstap_query(wire)
+                handler.dnstap_response(wire)
+                address = None if host == "0.0.0.0" else host
+                expected += [(client, address, number)] * 2
+
+        assert {sock.asked for sock in socks} == {2}
+    assert [
+        (
+            (str(each.query_ip), each.query_port),
+            None if each.response_ip is None else str(each.response_ip),
+            each.response_port,
+        )
+        for each in capture.messages(len(expected))
+    ] == expected
+
+
+def test_sockets_share_what_is_the_same(capture: Capture) -> None:
+    """Handlers compile a function for each set of keys, so sockets do not each have their own.
+
+    What is remembered of sockets has a limit, for a server that makes new ones all the time.
+    """
+    tap = ServerTap(capture.logger, "AUTH")
+    number = 2 * MAX_SOCKETS
+    shared = set()
+    for port in range(1, number + 1):
+        handler = types.SimpleNamespace(
+            request=(b"", Bound(("127.0.0.1", port))), client_address=("192.0.2.1", 1000)
+        )
+        tap.received(handler, bytes(12))
+        shared.update(known.keys for known in list(tap._sockets.values())[-1:])
+        assert len(tap._sockets) <= MAX_SOCKETS
+
+    assert len(shared) == 1
+    assert [each.response_port for each in capture.messages(number)] == [*range(1, number + 1)]
+
+
+class Bound:
+    """What a server reads from a socket of datagrams."""
+
+    family = socket.AF_INET
+
+    def __init__(self, address: Tuple[str, int]) -> None:
+        self.address = address
+
+    def getsockname(self) -> Tuple[str, int]:
+        return self.address
 
 
 class Backwards(DnstapMixin, StreamHandler):
