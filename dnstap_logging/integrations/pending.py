@@ -78,10 +78,11 @@ class PendingQueries:
         key = _identity(wire)
         with self._lock:
             times = self._queries.pop(key, None) or [False]
+            # First: a thread that knows only the first query reads its times without the lock.
+            times.append(time)
             if times[ANSWERED]:
                 del times[1]
                 times[ANSWERED] = False
-            times.append(time)
             if len(times) > MAX_REPEATS + 1:
                 del times[1]
             self._queries[key] = times  # at the end: the oldest stand first

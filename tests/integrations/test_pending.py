@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from typing import Any, Dict, List, Tuple
 
@@ -114,6 +115,32 @@ def test_threads_that_come_at_once_lose_no_query() -> None:
         for thread in threads:
             thread.join(30)
         assert [queries.time_of(response(wire)) for wire in wires] == list(range(len(wires)))
+
+
+def test_a_response_at_any_moment_of_a_repeated_query() -> None:
+    """A thread that has seen only the first query finds a time while another adds to its times."""
+    queries = Handler()
+    queries.add(query(1), 10)
+    assert queries.time_of(response(query(1))) == 10
+    seen_before = dict(queries.attributes)
+    found = []
+
+    def at_each_line(frame: Any, event: str, argument: object) -> Any:
+        """Do what another thread would do if it ran here."""
+        if frame.f_code is pending.PendingQueries.add.__code__:
+            found.append(time_of(seen_before, response(query(1))))
+            return at_each_line
+        return None
+
+    tracing = sys.gettrace()
+    sys.settrace(at_each_line)
+    try:
+        queries.add(query(1), 20)
+    finally:
+        sys.settrace(tracing)
+
+    assert (found[0], found[-1]) == (10, 20)
+    assert set(found) == {10, 20}
 
 
 def test_one_query_is_never_read() -> None:
