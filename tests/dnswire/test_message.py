@@ -24,6 +24,8 @@ from dnstap_logging.dnswire.message import (
     read_questions,
     read_rcode,
 )
+from tests.helpers.cpu_time import cpu_time
+from tests.helpers.hostile_messages import hostile_message
 
 NAME = b"\3wWw\7example\3org\0"
 
@@ -93,6 +95,26 @@ def test_a_response_code_behind_octets_like_those_of_opt() -> None:
 
     assert read_rcode(header + b"\5\0\x29\0\0\0\0" + end) == 19
     assert read_rcode(header + b"\5\0\x29\0\0\1\0" + end.replace(b"\1\0\0\0\0", bytes(5))) == 3
+
+
+@pytest.mark.parametrize("size", [b"\n\n", b"\0\x29", b"\x29\0", b"\0\0"])
+@pytest.mark.parametrize("upper", [1, 10, 0x29, 255])
+def test_a_response_code_whatever_octets_are_around(size: bytes, upper: int) -> None:
+    """The sender's payload size, between OPT's type and the upper part, may be any number."""
+    header = bytes.fromhex("000180030001000000000001")
+    question = b"\2\0\x29\0\0\1\0\1"
+    opt = b"\0\0\x29" + size + bytes([upper, 0, 0, 0, 0, 0])
+
+    assert read_rcode(header + question + opt) == upper << 4 | 3
+
+
+def test_a_response_code_behind_many_octets_like_those_of_opt() -> None:
+    """To look at 32,000 of them takes far less than to read the records of such a message."""
+    octets, records = hostile_message("octets of OPT"), hostile_message("many empty records")
+
+    assert read_rcode(octets) == 0
+    took = min(cpu_time(read_rcode, octets) for _ in range(5))
+    assert took < min(cpu_time(read_body, records) for _ in range(5)) / 2
 
 
 QUERY = bytes.fromhex("000101000001000000000000")

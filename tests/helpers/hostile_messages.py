@@ -279,6 +279,7 @@ HOSTILE: Dict[str, Callable[[int], bytes]] = {
     "octets of OPT and subnet": lambda size: (
         header(1, 0, 0, 1) + QUESTION + repeated(b"\0\x29\0\x08", size - 64)
     ),
+    "octets of OPT": lambda size: header(1) + QUESTION + repeated(b"\0\x29", size - 64),
 }
 """What makes each message, by what it is made of."""
 
