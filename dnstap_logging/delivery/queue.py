@@ -6,16 +6,17 @@ counters change under the queue's one lock, so that the books balance in every s
 
 from __future__ import annotations
 
+import queue
 import sys
 import threading
 import time
 from _thread import RLock  # the C one, which gevent leaves alone
 from collections import deque
 from itertools import islice
-from typing import Any, Callable, Deque, List, Mapping, Optional
+from typing import Callable, Deque, List, Mapping, Optional
 
 from ..message.snapshot import SIZE, Snapshot
-from ..process.threads import ConditionLock
+from ..process.threads import condition_lock, wait_on
 from .stats import Counters, Stats
 
 __all__ = ["RecordQueue"]
@@ -26,8 +27,8 @@ ROOM_CHECK_INTERVAL = 1.0
 NEVER = sys.maxsize  # more records than there can be
 
 
-class RecordQueue:
-    """A queue of snapshots that drops and counts instead of blocking.
+class RecordQueue(queue.Queue):  # type: ignore[type-arg]  # 3.9: generic only for mypy
+    """A `queue.Queue` of snapshots that drops and counts instead of blocking.
 
     Rule of its lock: whoever takes it asks first whether its own thread holds it (`entered`), and
     then keeps off. A signal handler, __del__ or weakref callback that logs while its own thread is
@@ -43,16 +44,17 @@ class RecordQueue:
         address: the address as text, for the books.
     """
 
+    queue: Deque[Snapshot]
+
     def __init__(self, maxsize: int, max_bytes: int, blocking: bool, address: str) -> None:
-        self.queue: Deque[Snapshot] = deque()
-        self.mutex = RLock()
-        lock: Any = ConditionLock(self.mutex)
+        super().__init__(maxsize)
+        self.mutex = RLock()  # type: ignore[assignment]  # queue.Queue has a Lock
+        lock = condition_lock(self.mutex)
         self.not_empty = threading.Condition(lock)
         self.not_full = threading.Condition(lock)
-        self.settled = threading.Condition(lock)
+        self.settled = self.all_tasks_done = threading.Condition(lock)
         self.entered: Callable[[], bool] = self.mutex._is_owned  # type: ignore[attr-defined]
         self._reentrant: Deque[None] = deque()
-        self._maxsize = maxsize
         self._max_bytes = max_bytes
         self._blocking = blocking
         self._bytes = 0
@@ -93,7 +95,7 @@ class RecordQueue:
             records = self.queue
             before = len(records)
             size = self._bytes + record[SIZE]
-            if before >= self._maxsize or size > self._max_bytes or self._shut:
+            if before >= self.maxsize or size > self._max_bytes or self._shut:
                 if not self._find_room(record, patient):
                     mutex.release()
                     return False
@@ -106,8 +108,12 @@ class RecordQueue:
                 self.not_empty.notify()
             mutex.release()
         except BaseException:
-            if self.entered():  # a signal handler may raise behind any call: the lock knows
+            # A signal handler may raise behind any call, another one behind the next: so no other
+            # call comes first, and the lock itself says whether it was held.
+            try:
                 mutex.release()
+            except RuntimeError:
+                pass
             raise
         return True
 
@@ -137,11 +143,7 @@ class RecordQueue:
         return self._last_snapshot
 
     def wait_settled(self, deadline: float) -> bool:
-        """Wait until all that was accepted before this call is written or dropped.
-
-        Args:
-            deadline: monotonic time; math.inf waits for ever.
-        """
+        """Wait, as `wait_for`, until all that was accepted before is written or dropped."""
         if self.entered():
             return False
         counters = self._counters
@@ -160,18 +162,10 @@ class RecordQueue:
             return False
         with self.mutex:
             self.not_empty.notify()  # the writer thread may be letting records gather
-            while not reached():
-                remaining = deadline - time.monotonic()
-                if remaining <= 0:
-                    return False
-                self.settled.wait(min(remaining, threading.TIMEOUT_MAX))
-            return True
+            return self._wait_for(reached, deadline)
 
     def shut(self, cause: Optional[str]) -> None:
-        """Drop all further records for this cause; None: accept again, unless it is closed.
-
-        Sends callers that wait for room away.
-        """
+        """Drop further records for this cause (None: no more), and send waiting callers away."""
         inside = self.entered()
         with self.mutex:
             if self._shut != "closed":
@@ -203,26 +197,19 @@ class RecordQueue:
             if timeout > 0 and not enough and not interrupted():
                 self._wake_at = records - 1 if records else NEVER
                 try:
-                    self.not_empty.wait(timeout)
+                    wait_on(self.not_empty, timeout)
                 finally:
                     self._wake_at = NEVER
             return bool(self.queue)
 
     def take(self, max_records: int, max_bytes: int) -> List[Snapshot]:
-        """Take what has gathered, in order, under one hold of the lock, without waiting.
-
-        Args:
-            max_records: at most so many records.
-            max_bytes: no further record once so many bytes of payload were taken.
-        """
+        """Take at most so many records, and none once so many bytes were taken; wait for none."""
         self._keep_off()
         with self.mutex:
             records = self.queue
             before = len(records)
             batch = list(islice(records, max_records))
-            size = sum([record[SIZE] for record in batch])
-            while batch and size - batch[-1][SIZE] >= max_bytes:
-                size -= batch.pop()[SIZE]
+            size = _cut(batch, max_bytes)
             number = len(batch)  # here: no call between the last record and the books of them all
             try:
                 for _ in batch:
@@ -271,11 +258,7 @@ class RecordQueue:
         return number
 
     def book(self, **changes: object) -> None:
-        """Note changes that are no record's: ``connected``, ``last_error``, and steps of counters.
-
-        Args:
-            changes: numbers are added to their counters, anything else replaces the value.
-        """
+        """Note changes that are no record's: numbers are added to counters, the rest replaced."""
         self._keep_off()
         with self.mutex:
             for name, value in changes.items():
@@ -308,6 +291,16 @@ class RecordQueue:
         return here == self.driver or (writer is not None and here == writer.ident)
 
     # -- under the lock ------------------------------------------------------------------------
+    # Loops stand in functions of their own. What a signal handler raises at the jump of a loop that
+    # is directly in a `with` would leave the lock held, from Python 3.12 on.
+
+    def _wait_for(self, reached: Callable[[], bool], deadline: float) -> bool:
+        while not reached():
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
+                return False
+            wait_on(self.settled, min(remaining, threading.TIMEOUT_MAX))
+        return True
 
     def _keep_off(self) -> None:
         if self.entered():
@@ -322,7 +315,7 @@ class RecordQueue:
 
     def _room_for(self, record: Snapshot) -> Optional[str]:
         """Return why there is no room for the record, or None."""
-        if len(self.queue) >= self._maxsize:
+        if len(self.queue) >= self.maxsize:
             return self.full_because or "queue_full"
         if self._bytes + record[SIZE] > self._max_bytes:
             return self.full_because or "queue_bytes"
@@ -335,7 +328,7 @@ class RecordQueue:
         if self.driven_here():  # a __del__ that logs, in the thread that makes room
             return why
         while why is not None and record[SIZE] <= self._max_bytes and self.served:
-            self.not_full.wait(ROOM_CHECK_INTERVAL)
+            wait_on(self.not_full, ROOM_CHECK_INTERVAL)
             why = self._shut or self._room_for(record)
             if self._shut or (self._releases != releases and not patient):
                 break
@@ -346,3 +339,11 @@ class RecordQueue:
         while self._reentrant:
             self._reentrant.popleft()
             self._counters.refuse("reentrant")
+
+
+def _cut(batch: List[Snapshot], max_bytes: int) -> int:
+    """Leave out the records behind the one that reaches max_bytes; return the bytes of the rest."""
+    size = sum([record[SIZE] for record in batch])
+    while batch and size - batch[-1][SIZE] >= max_bytes:
+        size -= batch.pop()[SIZE]
+    return size

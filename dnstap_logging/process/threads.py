@@ -10,7 +10,16 @@ from typing import Any
 
 from ..exceptions import DnstapLoggingError
 
-__all__ = ["ConditionLock", "become_writer", "import_ahead", "require_threads"]
+__all__ = [
+    "become_writer",
+    "condition_lock",
+    "import_ahead",
+    "is_writer",
+    "require_threads",
+    "wait_on",
+]
+
+_mine = threading.local()
 
 
 def require_threads() -> None:
@@ -46,6 +55,7 @@ def become_writer(starter: int) -> bool:
     Args:
         starter: the native id of the thread that started this one.
     """
+    _mine.is_writer = True
     if threading.get_native_id() == starter:
         return True
     if hasattr(signal, "pthread_sigmask"):
@@ -54,7 +64,34 @@ def become_writer(starter: int) -> bool:
     return False
 
 
-class ConditionLock:
+def is_writer() -> bool:
+    """Return whether the calling thread is one that `become_writer` has prepared."""
+    return getattr(_mine, "is_writer", False)
+
+
+def wait_on(condition: threading.Condition, timeout: float) -> None:
+    """Wait on a condition, and hold its lock afterwards, whatever a signal handler raises.
+
+    `Condition.wait` does not hold it if that is raised right behind the release.
+
+    Args:
+        condition: with a lock that this thread holds once.
+        timeout: seconds.
+    """
+    try:
+        condition.wait(timeout)
+    except BaseException:
+        if not condition._is_owned():  # type: ignore[attr-defined]
+            condition.acquire()
+        raise
+
+
+def condition_lock(mutex: Any) -> Any:
+    """Return what conditions need to wait for a C RLock: itself, if threads are threads."""
+    return mutex if type(threading.Lock()).__module__ == "_thread" else _GreenletsLock(mutex)
+
+
+class _GreenletsLock:
     """A C RLock as conditions use it, so that greenlets can wait for it.
 
     All greenlets are one thread to such a lock. One that wakes up while another one, in the middle

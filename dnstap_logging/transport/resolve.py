@@ -14,6 +14,7 @@ from time import monotonic
 from typing import Any, Callable, List, NamedTuple, Optional, Tuple
 
 from ..exceptions import TransportError, TransportTimeout
+from ..process.threads import is_writer
 from .waiting import WAIT_SLICE, Deadline, Until
 
 __all__ = ["AddressInfo", "Resolver", "SockAddr"]
@@ -47,10 +48,10 @@ class _Lookup:
         self._getaddrinfo = getaddrinfo
 
     def start(self) -> None:
-        """Look it up in a thread; where none can be started, in this one, if it may be left behind.
+        """Look it up in a thread, or, at interpreter shutdown, in a writer thread itself.
 
         Raises:
-            TransportError: no thread can be started, and this one is no daemon.
+            TransportError: no thread can be started.
         """
         thread = threading.Thread(target=self._run, name="dnstap-resolver", daemon=True)
         try:
@@ -58,7 +59,7 @@ class _Lookup:
         except RuntimeError as error:
             # Python 3.12 and newer start no thread once the interpreter shuts down. A writer
             # thread that still runs may wait for a DNS: whoever closes gives it up in time.
-            if not threading.current_thread().daemon:
+            if not (is_writer() and "shutdown" in str(error)):
                 text = f"the name cannot be resolved now: {error}"
                 raise TransportError(self.host_port[0], text) from error
             self._run()

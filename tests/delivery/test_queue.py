@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import dis
+import inspect
 import itertools
 import math
 import sys
 import threading
 import time
-from types import FrameType
-from typing import Any, List
+from types import CodeType, FrameType
+from typing import Any, Iterator, List
 
 import pytest
 
+from dnstap_logging.delivery import queue as queue_module
 from dnstap_logging.delivery.queue import RecordQueue
 from dnstap_logging.delivery.stats import CAUSES
 from dnstap_logging.message.enums import MessageType
@@ -421,3 +424,31 @@ def test_sixteen_threads_lose_no_count() -> None:
     assert_balanced(stats)
     assert stats.logged == number * threads
     assert stats.written == stats.accepted
+
+
+def codes(code: CodeType) -> Iterator[CodeType]:
+    """Yield a module's code and that of all its functions."""
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from codes(constant)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="no table of exceptions")
+def test_no_loop_stands_directly_in_a_with() -> None:
+    """What a signal handler raises at its jump back would leave the lock held (Python 3.12)."""
+    source = inspect.getsource(queue_module)
+    loops = []
+    for code in codes(compile(source, "queue.py", "exec")):
+        table = dis._parse_exception_table(code)
+        for each in dis.get_instructions(code):
+            covered = any(entry.start <= each.offset < entry.end for entry in table)
+            inside = (
+                any(entry.start <= each.argval < entry.end for entry in table)
+                if (each.opname == "JUMP_BACKWARD")
+                else False
+            )
+            if inside and not covered:
+                loops.append(f"line {each.positions.lineno} of {code.co_name}")
+
+    assert loops == []

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import socket
 import threading
-from typing import Any, Iterator, List
+from typing import Any, Callable, Iterator, List
 
 import pytest
 
 from dnstap_logging.address import Address
 from dnstap_logging.exceptions import TransportError, TransportTimeout
+from dnstap_logging.process.threads import become_writer
 from dnstap_logging.transport import resolve as resolve_module
 from dnstap_logging.transport.resolve import Resolver
 from dnstap_logging.transport.waiting import never
@@ -253,17 +254,26 @@ def test_at_interpreter_shutdown(dns: Dns, monkeypatch: pytest.MonkeyPatch) -> N
         resolve(knows_nothing)
 
 
-def test_a_daemon_thread_asks_by_itself_then(dns: Dns, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A writer thread, which may be left behind, resolves the name by itself where it must."""
+def test_a_writer_thread_asks_by_itself_then(dns: Dns, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that may be left behind resolves the name; other daemons, which may close, do not."""
     start, results = threading.Thread.start, []
-    thread = threading.Thread(target=lambda: results.append(resolve(Resolver(dns))), daemon=True)
+
+    def ask(prepare: Callable[[], object]) -> None:
+        prepare()
+        try:
+            results.append(resolve(Resolver(dns)))
+        except TransportError as error:
+            results.append([error.reason])
+
     monkeypatch.setattr(threading.Thread, "start", refuse_to_start)
+    for prepare in (lambda: become_writer(0), lambda: None):
+        thread = threading.Thread(target=ask, args=(prepare,), daemon=True)
+        start(thread)
+        thread.join(DEADLINE)
 
-    start(thread)
-    thread.join(DEADLINE)
-
-    assert results == [["192.0.2.1"]]
-    assert dns.threads == [thread]
+    assert results[0] == ["192.0.2.1"]
+    assert "can't create new thread" in results[1][0]
+    assert len(dns.threads) == 1
     dns.threads.clear()
 
 

@@ -303,6 +303,75 @@ def test_an_exception_from_a_signal_handler_does_not_silence_its_thread(tmp_path
     )
 
 
+RAISING = """
+import os, random, signal, time
+class Interruption(BaseException): pass
+def on_signal(number, frame):
+    while frame is not None:               # nothing is raised but into round()
+        if frame.f_code.co_name == "round":
+            raise Interruption
+        frame = frame.f_back
+signal.signal(signal.SIGTERM, on_signal)
+signal.signal(signal.SIGALRM, on_signal)
+handler = attach(sys.argv[1], close_timeout=30)
+entered = handler._writer_thread._queue.entered
+query(0)                                   # Thread.start of Python 3.11 is not as careful
+assert handler.flush(30)
+"""
+
+RAISED_IN = {
+    "a log call, by two signals": """
+main, asked, sent = threading.get_ident(), os.pipe(), os.pipe()
+def send():                                # by pipes: a lock of Python's could stay held, too
+    while os.read(asked[0], 1):
+        time.sleep(random.random() * 0.0002)
+        for number in (signal.SIGTERM, signal.SIGALRM):
+            signal.pthread_kill(main, number)
+        os.write(sent[1], b"!")
+threading.Thread(target=send, daemon=True).start()
+def round():
+    os.write(asked[1], b"!")
+    while True:
+        query(1)
+def after():
+    assert os.read(sent[0], 1)
+""",
+    "flush": """
+def round():
+    signal.setitimer(signal.ITIMER_REAL, 0.0002 + random.random() * 0.0002)
+    query(1)
+    while True:
+        handler.flush(0.0002)
+def after():
+    pass
+""",
+}
+
+
+@pytest.mark.skipif(
+    sys.version_info < (3, 11),
+    reason="there an exception from a signal handler can leave any `with lock` locked (bpo-29988)",
+)
+@pytest.mark.parametrize("where", RAISED_IN)
+def test_what_signal_handlers_raise_leaves_no_lock(tmp_path: Path, where: str) -> None:
+    """It comes out as it was raised, and other threads log on, wherever it was raised."""
+    run(
+        RAISING
+        + RAISED_IN[where]
+        + """
+for number in range(200):
+    try:
+        round()
+    except Interruption:
+        pass
+    after()
+    assert not entered(), number
+assert handler.flush(30), handler.stats()
+""",
+        tmp_path / "capture.fstrm",
+    )
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="signals")
 def test_reopen_and_stats_are_safe_in_a_signal_handler(tmp_path: Path) -> None:
     """SIGHUP may call reopen() at any moment: no deadlock, no record lost."""
