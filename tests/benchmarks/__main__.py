@@ -14,7 +14,17 @@ import sys
 from pathlib import Path
 from typing import Callable, Dict, List, NamedTuple, Optional
 
-from tests.benchmarks import cost, dns_server, memory, reading, steps, threads, throughput
+from tests.benchmarks import (
+    commands,
+    cost,
+    dns_server,
+    kinds,
+    memory,
+    reading,
+    steps,
+    threads,
+    throughput,
+)
 from tests.benchmarks.figures import FULL, TINY, Scale, Section
 from tests.benchmarks.machine import describe
 from tests.benchmarks.results import Results, as_text, save
@@ -29,12 +39,14 @@ class Benchmark(NamedTuple):
 
 BENCHMARKS: Dict[str, Benchmark] = {
     "cost": Benchmark(cost.measure, []),
+    "kinds": Benchmark(kinds.measure, []),
     "steps": Benchmark(steps.measure, []),
     "throughput": Benchmark(throughput.measure, ["fstrm_capture"]),
     "server": Benchmark(dns_server.measure, ["fstrm_capture", "dnsperf"]),
     "memory": Benchmark(memory.measure, []),
     "threads": Benchmark(threads.measure, []),
     "reading": Benchmark(reading.measure, []),
+    "commands": Benchmark(commands.measure, ["dnstap"]),
 }
 SCALES = {"usual": Scale(), "full": FULL, "tiny": TINY}
 

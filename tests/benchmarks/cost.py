@@ -68,13 +68,11 @@ def figures(details: Dict[str, Quantities]) -> List[Figure]:
     cpu = {name: found["cpu"] for name, found in details.items()}
     call = {name: found["call"] for name, found in details.items() if "call" in found}
     return [
-        Figure("logger.info with 5 extras: CPU / floor", cpu["info"] / cpu["floor"], "x", 1.5),
-        Figure("logger.info with 5 extras: CPU / text", cpu["info"] / cpu["text"], "x", 0.85),
-        Figure("logger.info with 5 extras: CPU / parts", cpu["info"] / cpu["parts"], "x", 0.45),
-        Figure("adapter: CPU / floor", cpu["adapter"] / cpu["floor"], "x", 0.55),
-        Figure("adapter: CPU / parts", cpu["adapter"] / cpu["parts"], "x", 0.2),
-        Figure("adapter: the call alone / floor", call["adapter"] / call["floor"], "x", 0.35),
-        Figure(
-            "adapter: CPU / 2.2 us, of an emitter in Go", cpu["adapter"] / GO_MICROSECONDS, "x", 2
-        ),
+        Figure("logger.info with 5 extras: CPU / floor", cpu["info"] / cpu["floor"], "x", 1.55),
+        Figure("logger.info with 5 extras: CPU / text", cpu["info"] / cpu["text"]),
+        Figure("logger.info with 5 extras: CPU / parts", cpu["info"] / cpu["parts"]),
+        Figure("adapter: CPU / floor", cpu["adapter"] / cpu["floor"], "x", 0.5),
+        Figure("adapter: CPU / parts", cpu["adapter"] / cpu["parts"]),
+        Figure("adapter: the call alone / floor", call["adapter"] / call["floor"], "x", 0.28),
+        Figure("adapter: CPU / 2.2 us, of an emitter in Go", cpu["adapter"] / GO_MICROSECONDS),
     ]

@@ -67,6 +67,8 @@ class Scale(NamedTuple):
         counts: numbers of messages logged in one go; each message must cost the same.
         threads: numbers of logging threads; a message must cost the same.
         reading: messages in the capture that is read.
+        printed: messages in the capture that commands read.
+        printing_rounds: of those.
         seconds: of each load on a DNS server.
         server_rounds: of those.
         imports: fresh interpreters that import the package.
@@ -77,6 +79,8 @@ class Scale(NamedTuple):
     counts: Sequence[int] = (10_000, 100_000, 1_000_000)
     threads: Sequence[int] = (1, 2, 4, 8, 16)
     reading: int = 50_000
+    printed: int = 200_000
+    printing_rounds: int = 3
     seconds: float = 3
     server_rounds: int = 7
     imports: int = 15
@@ -88,13 +92,20 @@ TINY = Scale(
     counts=(10, 100),
     threads=(1, 2),
     reading=100,
+    printed=100,
+    printing_rounds=1,
     seconds=0.3,
     server_rounds=1,
     imports=1,
 )
 """Says nothing about speed, but runs everything."""
 
-FULL = Scale(rounds=11, counts=(10_000, 100_000, 1_000_000, 10_000_000), server_rounds=11)
+FULL = Scale(
+    rounds=11,
+    counts=(10_000, 100_000, 1_000_000, 10_000_000),
+    printed=1_000_000,
+    server_rounds=11,
+)
 
 
 def alternate(

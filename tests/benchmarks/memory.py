@@ -170,7 +170,7 @@ def figures(details: Dict[str, Quantities]) -> List[Figure]:
     fullest = max(details[f"queue, {way}"]["MB"] for way in WAYS)
     return [
         Figure(f"memory of a full queue of {QUEUE_SIZE:,} records", fullest, "MB", 6),
-        Figure("import dnstap_logging beyond protobuf: time", ours["ms"], "ms", 25),
+        Figure("import dnstap_logging beyond protobuf: time", ours["ms"], "ms", 17),
         Figure("import dnstap_logging beyond protobuf: memory", ours["MB"], "MB", 3),
     ]
 

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any, List, Sequence
 
-from tests.benchmarks.dns_server import VARIANTS
+from tests.benchmarks.dns_server import STEADY_RATE
 from tests.benchmarks.figures import Section
 from tests.benchmarks.results import Results, load
 
@@ -76,13 +76,12 @@ def plot_cost(section: Section, path: Path) -> None:
 
 def plot_latency(section: Section, path: Path) -> None:
     """Draw the latency of a server's answers with each kind of logging."""
-    rate = section.details["none"]["latency at"]
-    title = f"Latency of a DNS server at {rate:.0f} queries a second"
+    title = f"Latency of a DNS server at {STEADY_RATE:,} queries a second"
     drawing, axes = start(title, (7, 2.6), len(QUANTITIES))
     for each, (quantity, title) in zip(axes, QUANTITIES.items()):
-        values = [section.details[variant][quantity] for variant in VARIANTS]
-        colours = [SERVER_COLOURS[variant] for variant in VARIANTS]
-        bars = each.bar([SERVERS[variant] for variant in VARIANTS], values, color=colours)
+        values = [section.details[variant][quantity] for variant in SERVERS]
+        colours = [SERVER_COLOURS[variant] for variant in SERVERS]
+        bars = each.bar([SERVERS[variant] for variant in SERVERS], values, color=colours)
         each.bar_label(bars, fmt="%.2f", padding=2)
         each.set_title(title, fontsize=9)
         each.margins(y=0.15)
