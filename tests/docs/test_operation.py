@@ -106,6 +106,7 @@ def test_logrotate(tmp_path: Path) -> None:
             ).rotate()
             moved = folder / "dns.fstrm.1"
             wait_until(lambda: moved.exists() and whole(moved), "the end of the moved file")
+            wait_until(lambda: (folder / "dns.fstrm").stat().st_size, "START in the new one")
             process.send_signal(signal.SIGTERM)
             process.communicate(timeout=DEADLINE)
         finally:
