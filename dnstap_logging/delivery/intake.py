@@ -6,8 +6,7 @@ Used by whoever drives the delivery, which is the writer thread.
 from __future__ import annotations
 
 import logging
-import time
-from typing import Any, Callable, Dict, Iterator, List
+from typing import Any, Callable, Dict, List
 
 from ..codec.encoding import Encoder
 from ..diagnostics import Reporter
@@ -25,12 +24,6 @@ GATHER_TIME = 0.005
 """Seconds in which records may gather once some came: a first one is written at once, and under
 load a wake-up and a write are shared by all that come in this time, which is the interpreter's own
 switch interval. Waking the thread for each record would cost several times the record itself."""
-
-SLICE_RECORDS = 0
-"""Records that are encoded before other threads get the interpreter again; 0: a batch in one go."""
-
-SLICE_PAUSE = 0.0
-"""Seconds for which they get it. Where all share one CPU, after 0 none of them may have run yet."""
 
 MOST_BYTES = 65536  # of a record, roughly: a DNS message and little else
 
@@ -87,7 +80,7 @@ class Intake:
         left = len(batch)
         encode = self._encoder.encode_record
         try:
-            for snapshot in _in_slices(batch) if SLICE_RECORDS else batch:
+            for snapshot in batch:
                 left -= 1
                 try:
                     for at in snapshot[1].messages_at:
@@ -120,10 +113,3 @@ class Intake:
     def _refuse(self, dropped: Dict[str, int], cause: str, text: str) -> None:
         dropped[cause] = dropped.get(cause, 0) + 1
         self._reporter.report(cause, logging.WARNING, f"record dropped ({cause}): {text}")
-
-
-def _in_slices(batch: List[Snapshot]) -> Iterator[Snapshot]:
-    for begin in range(0, len(batch), SLICE_RECORDS):
-        if begin:
-            time.sleep(SLICE_PAUSE)
-        yield from batch[begin : begin + SLICE_RECORDS]

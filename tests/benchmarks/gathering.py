@@ -5,9 +5,9 @@
 The server (`served.py`) has one CPU for itself; dnsperf and the collector have the other, or the
 figures differ by more than what is looked for. Each way is measured in each round, without logging
 too: queries a second as fast as it answers, and the latency at a rate that is the same for all.
-The constants are GATHER_TIME, SLICE_RECORDS and SLICE_PAUSE of `dnstap_logging/delivery/intake.py`
-and batch_records of `dnstap_logging/delivery/destination.py`, which also ends the gathering; this
-program sets them in the server's process.
+The constants are GATHER_TIME of `dnstap_logging/delivery/intake.py` and batch_records of
+`dnstap_logging/delivery/destination.py`, which also ends the gathering. This program sets them in
+the server's process, and has the intake there encode in slices, which the library does not do.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ import argparse
 import functools
 import os
 import sys
+import time
 from itertools import product
 from typing import Callable, Dict, List, Sequence
 
 from dnstap_logging.delivery import intake
 from dnstap_logging.delivery.destination import Destination
+from dnstap_logging.message.snapshot import Snapshot
 from tests.benchmarks import served
 from tests.benchmarks.dns_server import load
 from tests.benchmarks.figures import Quantities, alternate
@@ -73,12 +75,26 @@ def table(measured: Dict[str, Quantities]) -> List[str]:
     return lines
 
 
+def encode_in_slices(records: int, pause: float) -> None:
+    """Let other threads have the interpreter for so many seconds after so many records."""
+    encode = intake.Intake._encode
+
+    def in_slices(self: intake.Intake, batch: List[Snapshot], into: List[bytes]) -> None:
+        for begin in range(0, len(batch), records):
+            if begin:
+                time.sleep(pause)
+            encode(self, batch[begin : begin + records], into)
+
+    intake.Intake._encode = in_slices  # type: ignore[method-assign]
+
+
 def serve(cpu: str, constants: Sequence[str], variant: str, destination: str) -> None:
     """Be the server: on one CPU, with these constants."""
     gather, records, pause, batch = constants
     pin(int(cpu))
-    intake.GATHER_TIME, intake.SLICE_RECORDS = float(gather), int(records)
-    intake.SLICE_PAUSE, Destination.batch_records = float(pause), int(batch)
+    intake.GATHER_TIME, Destination.batch_records = float(gather), int(batch)
+    if int(records):
+        encode_in_slices(int(records), float(pause))
     served.main(variant, destination)
 
 

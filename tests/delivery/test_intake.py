@@ -68,37 +68,6 @@ def test_records_do_not_gather_for_long() -> None:
     assert made._queue.snapshot().in_flight == 2
 
 
-@pytest.mark.parametrize("records", [1, 2, 7, 100])
-def test_slices_change_no_payload(records: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whether others get the interpreter between the records or not, it is the same batch."""
-    made = make_intake()
-    log(made, 7)
-    whole = gather(made)
-    monkeypatch.setattr(intake, "SLICE_RECORDS", records)
-    log(made, 7)
-
-    assert gather(made) == whole
-    assert len(whole) == 7
-    assert made._queue.snapshot().in_flight == 14
-
-
-def test_what_interrupts_between_slices_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C where the main thread delivers: the rest of the batch is in the books as lost."""
-
-    def interrupt(seconds: float) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(intake, "SLICE_RECORDS", 3)
-    made = make_intake()
-    log(made, 7)
-    monkeypatch.setattr("time.sleep", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        gather(made)
-
-    stats = made._queue.snapshot()
-    assert (stats.in_flight, stats.dropped["invalid"]) == (3, 4)
-
-
 def test_a_flush_lets_nothing_gather(monkeypatch: pytest.MonkeyPatch) -> None:
     """A flush does not wait for later records."""
     monkeypatch.setattr(intake, "GATHER_TIME", 3600)
