@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, List
 from ._version import __version__
 from .delivery.stats import Stats
 from .exceptions import DnstapLoggingError, TransportError
-from .handler import DnstapHandler, get_handler, handlers
+from .handler import DnstapHandler
+from .lookup import get_handler, handlers
 from .message.enums import (
     HttpProtocol,
     MessageType,

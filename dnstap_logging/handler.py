@@ -13,7 +13,7 @@ import os
 import sys
 import time
 import weakref
-from typing import TYPE_CHECKING, Any, List, NoReturn, Optional, Union
+from typing import TYPE_CHECKING, Any, NoReturn, Optional, Union
 
 from .arguments import DEFAULT, DEFAULT_PERMISSIONS, Default
 from .arguments import level as checked_level
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Literal
 
-__all__ = ["ORIGINALS", "DnstapHandler", "get_handler", "handlers"]
+__all__ = ["ORIGINALS", "DnstapHandler", "living"]
 
 SHUTDOWN_WINDOW = 0.1
 """Seconds between flush() and close() within which they count as one call of logging.shutdown,
@@ -130,7 +130,7 @@ class DnstapHandler(logging.Handler):
         self._finalizer = weakref.finalize(self, self._writer_thread.close_soon)
         # logging.shutdown closes the handlers that are alive (older type stubs: read-only).
         self._finalizer.atexit = False  # type: ignore[misc,unused-ignore]
-        _handlers[next(_numbers)] = self
+        living[next(_numbers)] = self
 
     # -- the calling threads -------------------------------------------------------------------
 
@@ -331,20 +331,6 @@ def _apply(each: Any, record: logging.LogRecord) -> Union[bool, logging.LogRecor
 # For `adapter.direct`, which is imported only with the first adapter: they may be others then.
 ORIGINALS = DnstapHandler.handle, DnstapHandler.emit, DnstapHandler.filter
 deaf_kinds.add(DnstapHandler)
-_handlers: weakref.WeakValueDictionary[int, DnstapHandler] = weakref.WeakValueDictionary()
+# All that exist, by age: `lookup` finds them.
+living: weakref.WeakValueDictionary[int, DnstapHandler] = weakref.WeakValueDictionary()
 _numbers = itertools.count()
-
-
-def handlers() -> List[DnstapHandler]:
-    """Return all dnstap handlers that exist, the oldest first."""
-    # valuerefs() copies in one step: another thread may be making a handler.
-    found = (reference() for reference in _handlers.valuerefs())
-    return [handler for handler in found if handler is not None]
-
-
-def get_handler(name: str) -> Optional[DnstapHandler]:
-    """Return the newest dnstap handler of this name, such as the key in dictConfig, or None."""
-    for handler in reversed(handlers()):
-        if handler.name == name:
-            return handler
-    return None

@@ -22,7 +22,7 @@ FLOORS: Tuple[Tuple[str, ...], ...] = (
     ("capture", "filters", "receiver"),
     ("delivery", "reader"),
     ("handler",),
-    ("adapter",),
+    ("adapter", "lookup"),
     ("integrations", "rotating"),
     ("cli",),
     ("__init__", "__main__"),

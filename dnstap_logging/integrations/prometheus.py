@@ -11,7 +11,7 @@ from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple
 from ..copies import refuse_copy
 from ..delivery.stats import METRICS, Stats
 from ..handler import DnstapHandler
-from ..handler import handlers as all_handlers
+from ..lookup import handlers as all_handlers
 from .tap import missing
 
 try:

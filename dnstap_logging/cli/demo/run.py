@@ -26,7 +26,8 @@ import dns.query
 
 from ...adapter.adapter import DnstapAdapter
 from ...address import MAX_UNIX_PATH
-from ...handler import DnstapHandler, get_handler
+from ...handler import DnstapHandler
+from ...lookup import get_handler
 from ...message.message import DnstapMessage
 from ...reader.reader import DnstapReader
 from ...receiver.receiver import DnstapReceiver
