@@ -143,13 +143,13 @@ class RecordQueue(queue.Queue):  # type: ignore[type-arg]  # 3.9: generic only f
         return self._last_snapshot
 
     def wait_settled(self, deadline: float) -> bool:
-        """Wait, as `wait_for`, until all that was accepted before is written or dropped."""
+        """Wait, as `wait_for`, until all that was accepted before is written, stored or dropped."""
         if self.entered():
             return False
         counters = self._counters
         with self.mutex:
             target = counters.taken + len(self.queue)
-        return self.wait_for(lambda: counters.taken - counters.in_flight >= target, deadline)
+        return self.wait_for(lambda: counters.settled >= target, deadline)
 
     def wait_for(self, reached: Callable[[], bool], deadline: float) -> bool:
         """Wait for something that a `settle` announces; return whether it came in time.
@@ -225,7 +225,12 @@ class RecordQueue(queue.Queue):  # type: ignore[type-arg]  # 3.9: generic only f
             return batch
 
     def settle(
-        self, written: int = 0, size: int = 0, dropped: Optional[Mapping[str, int]] = None
+        self,
+        written: int = 0,
+        size: int = 0,
+        dropped: Optional[Mapping[str, int]] = None,
+        spooled: int = 0,
+        read_back: bool = False,
     ) -> None:
         """Book what became of records in flight.
 
@@ -233,13 +238,22 @@ class RecordQueue(queue.Queue):  # type: ignore[type-arg]  # 3.9: generic only f
             written: records handed whole to the kernel or the file.
             size: bytes of their frames.
             dropped: records given up, by cause.
+            spooled: records stored in the spool, or left there after all.
+            read_back: whether all of them were read from the spool.
         """
         self._keep_off()
         with self.mutex:
             self._fold_reentrant()
             if not self.given_up:
-                self._counters.settle(written, size, dropped or {})
+                self._counters.settle(written, size, dropped or {}, spooled, read_back)
             self.settled.notify_all()
+
+    def read_back(self, own: int, found: int) -> None:
+        """Book records in flight that were read from the spool: stored here, or found."""
+        self._keep_off()
+        with self.mutex:
+            if not self.given_up:
+                self._counters.read(own, found)
 
     def discard(self, cause: str) -> int:
         """Drop all that is queued, for this cause; return how many records that were."""
@@ -280,8 +294,10 @@ class RecordQueue(queue.Queue):  # type: ignore[type-arg]  # 3.9: generic only f
             return 0
         with self.mutex:
             cause = self.full_because or "disconnected"
-            in_flight = self._counters.in_flight
-            self._counters.settle(0, 0, {cause: in_flight})
+            counters = self._counters
+            counters.settle(0, 0, {}, spooled=counters.read_back, read_back=True)
+            in_flight = counters.in_flight
+            counters.settle(0, 0, {cause: in_flight}, spooled=0, read_back=False)
             self.given_up = True
             return in_flight + self._discard(cause)
 

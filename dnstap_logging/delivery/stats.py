@@ -27,6 +27,8 @@ CAUSES = (
     "disk_full",  # no room in the file system of the capture
     "no_sink",  # logged after the last attempt to connect had failed
     "disconnected",  # accepted, and given up at close or after the last attempt
+    "spool_full",  # no room in the spool, or in its file system, nor on the queue
+    "spool_lost",  # stored in a segment that was deleted, or that cannot be read
 )
 
 
@@ -43,7 +45,8 @@ class Metric(NamedTuple):
 class Stats(NamedTuple):
     """A snapshot of one handler's books, consistent in itself.
 
-    ``logged == written + queued + in_flight + sum(dropped.values())`` holds in every snapshot.
+    ``logged + recovered == written + queued + in_flight + spooled + sum(dropped.values())`` holds
+    in every snapshot. Without a spool, recovered and spooled are 0.
 
     Attributes:
         logged: records with dns extras that reached the handler.
@@ -51,7 +54,7 @@ class Stats(NamedTuple):
         written: records handed whole to the kernel or the file; not yet "delivered" or "on disk".
         bytes_written: bytes of their frames, with the length of each frame.
         queued: records on the queue now.
-        in_flight: records taken from the queue and not yet written.
+        in_flight: records taken from the queue, or read from the spool, and not yet written.
         dropped: records lost, by cause; every cause is present from the start.
         invalid_fields: optional fields left out because their value was unusable.
         resent: frames sent again on a new session.
@@ -63,6 +66,9 @@ class Stats(NamedTuple):
         connected: whether a session is open now.
         address: the address as text.
         last_error: the last failure in words, or None.
+        spooled: records stored in the spool by this process which wait there now.
+        recovered: records found in the spool, of processes before this one or beside it.
+        spooled_bytes: bytes of all that lies in the spool's folder, of all processes.
     """
 
     logged: Annotated[
@@ -81,7 +87,7 @@ class Stats(NamedTuple):
         int,
         Metric(
             "dnstap_in_flight_records",
-            "Records taken from the queue and not yet written.",
+            "Records taken from the queue or the spool and not yet written.",
             gauge=True,
         ),
     ]
@@ -117,6 +123,17 @@ class Stats(NamedTuple):
     ]
     address: str
     last_error: Optional[str]
+    spooled: Annotated[
+        int,
+        Metric("dnstap_spooled_records", "Records that wait in the spool.", gauge=True),
+    ]
+    recovered: Annotated[
+        int,
+        Metric("dnstap_records_recovered", "Records found in the spool, of other processes."),
+    ]
+    spooled_bytes: Annotated[
+        int, Metric("dnstap_spooled_bytes", "Bytes of all segments in the spool.", gauge=True)
+    ]
 
     def __reduce__(self) -> Tuple[Any, ...]:
         # A read-only mapping cannot be pickled.
@@ -148,9 +165,15 @@ class Counters:
     Attributes:
         taken: records that have left the queue, whatever became of them.
         refused: records dropped before they were on the queue.
+        read_back: those in flight that came from the spool.
     """
 
-    __slots__ = (*sorted({*Stats._fields} - {"logged", "accepted", "queued"}), "refused", "taken")
+    __slots__ = (
+        *sorted({*Stats._fields} - {"logged", "accepted", "queued"}),
+        "read_back",
+        "refused",
+        "taken",
+    )
 
     # What is used below and in the queue; the others are changed only by `RecordQueue.book`.
     address: str
@@ -161,6 +184,9 @@ class Counters:
     written: int
     bytes_written: int
     in_flight: int
+    read_back: int
+    spooled: int
+    recovered: int
     dropped: Dict[str, int]
 
     def __init__(self, address: str) -> None:
@@ -176,14 +202,32 @@ class Counters:
         self.refused += 1
         self.dropped[cause] += 1
 
-    def settle(self, written: int, size: int, dropped: Mapping[str, int]) -> None:
-        """Count what became of records in flight: written, with so many bytes, or dropped."""
+    def settle(
+        self, written: int, size: int, dropped: Mapping[str, int], spooled: int, read_back: bool
+    ) -> None:
+        """Count what became of records in flight, as `RecordQueue.settle` says."""
+        number = written + spooled
         self.written += written
         self.bytes_written += size
-        self.in_flight -= written
-        for cause, number in dropped.items():
-            self.dropped[cause] += number
-            self.in_flight -= number
+        self.spooled += spooled
+        for cause, lost in dropped.items():
+            self.dropped[cause] += lost
+            number += lost
+        self.in_flight -= number
+        if read_back:
+            self.read_back -= number
+
+    def read(self, own: int, found: int) -> None:
+        """Count records that were read from the spool: stored here, or found."""
+        self.spooled -= own
+        self.recovered += found
+        self.in_flight += own + found
+        self.read_back += own + found
+
+    @property
+    def settled(self) -> int:
+        """How many records that left the queue are written, stored or dropped."""
+        return self.taken - self.in_flight + self.read_back
 
     def snapshot(self, queued: int) -> Stats:
         """Freeze the numbers as they stand."""

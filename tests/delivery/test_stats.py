@@ -21,7 +21,7 @@ def with_one_more() -> Any:
     source = Path(module.__file__).read_text(encoding="utf-8")
     line = '    sneezes: Annotated[int, Metric("dnstap_sneezes", "Sneezes.")]\n'
     changed, places = re.subn(
-        r"^    address: str\n(?=    last_error.*\n\n)", rf"{line}\g<0>", source, count=1, flags=re.M
+        r"^    address: str\n(?=    last_error.*\n)", rf"{line}\g<0>", source, count=1, flags=re.M
     )
     assert places == 1
     copy = types.ModuleType("stats_with_one_more")

@@ -57,8 +57,9 @@ def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
 
 def assert_balanced(stats: Stats) -> None:
     """Check the one equation of the books, which holds in every snapshot."""
-    total = stats.written + stats.queued + stats.in_flight + sum(stats.dropped.values())
-    assert stats.logged == total, stats
+    waiting = stats.queued + stats.in_flight + stats.spooled
+    total = stats.written + waiting + sum(stats.dropped.values())
+    assert stats.logged + stats.recovered == total, stats
 
 
 CONTENT_TYPE = b"protobuf:dnstap.Dnstap"

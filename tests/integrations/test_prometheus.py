@@ -86,6 +86,9 @@ def test_numbers_are_those_of_the_books(handlers: List[DnstapHandler]) -> None:
             "dnstap_queue_records": stats.queued,
             "dnstap_in_flight_records": stats.in_flight,
             "dnstap_connected": stats.connected,
+            "dnstap_spooled_records": stats.spooled,
+            "dnstap_records_recovered_total": stats.recovered,
+            "dnstap_spooled_bytes": stats.spooled_bytes,
         }
         got = {key[0]: value for key, value in found.items() if key[1] == labels}
         assert got == expected

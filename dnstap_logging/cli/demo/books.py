@@ -42,7 +42,8 @@ def find_faults(books: Sequence[Books], expected: int) -> List[str]:
     faults = []
     for name, stats, received in books:
         dropped = sum(stats.dropped.values())
-        if stats.logged != stats.written + stats.queued + stats.in_flight + dropped:
+        waiting = stats.queued + stats.in_flight + stats.spooled
+        if stats.logged + stats.recovered != stats.written + waiting + dropped:
             faults.append(f"{name}: the books do not balance: {stats}")
         if stats.logged != expected:
             faults.append(f"{name}: {stats.logged} logged, but the client saw {expected} messages")

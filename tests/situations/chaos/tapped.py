@@ -57,9 +57,10 @@ class Books:
             found, last = self.stats(), self._last
             self._last = found
         dropped = sum(found.dropped.values())
-        if found.logged != found.written + found.queued + found.in_flight + dropped:
+        waiting = found.queued + found.in_flight + found.spooled
+        if found.logged + found.recovered != found.written + waiting + dropped:
             self._violations.append(f"the books do not balance: {found}")
-        if min(found.queued, found.in_flight, *found.dropped.values()) < 0:
+        if min(found.queued, found.in_flight, found.spooled, *found.dropped.values()) < 0:
             self._violations.append(f"a negative number: {found}")
         if last is not None:
             for name in RISING:
