@@ -96,7 +96,7 @@ def test_numbers_are_those_of_the_books(handlers: List[DnstapHandler]) -> None:
             key = tuple(sorted((*labels, ("cause", cause))))
             assert found["dnstap_records_dropped_total", key] == stats.dropped[cause], cause
     assert handlers[0].stats().dropped["invalid"] == handlers[0].stats().invalid_fields == 1
-    assert len(found) == 2 * (13 + len(CAUSES))
+    assert len(found) == 2 * (16 + len(CAUSES))
 
 
 def test_books_balance_for_prometheus_too(handlers: List[DnstapHandler]) -> None:
