@@ -54,6 +54,7 @@ class DnstapHandler(logging.Handler):
         identity: Dnstap.identity; by default the host name. "" leaves the field out.
         version: Dnstap.version; by default the library's. "" leaves the field out.
         full: False leaves the wire messages out.
+        sequence: True ends Dnstap.extra in ``seq=<run>/<n>/<d>``, for `DnstapMessage.sequence`.
         queue_size: most records held in memory.
         queue_bytes: most bytes of payload held in memory.
         overflow: "drop" the newest record over a bound, or "block" the caller until there is room.
@@ -92,6 +93,7 @@ class DnstapHandler(logging.Handler):
         identity: Union[str, bytes, None] = None,
         version: Union[str, bytes, None] = None,
         full: bool = True,
+        sequence: bool = False,
         queue_size: int = 10000,
         queue_bytes: int = 64 * 1024 * 1024,
         overflow: str = "drop",

@@ -53,6 +53,7 @@ class FileArguments(TypedDict, total=False):
     identity: Union[str, bytes, None]
     version: Union[str, bytes, None]
     full: bool
+    sequence: bool
     queue_size: int
     queue_bytes: int
     overflow: str

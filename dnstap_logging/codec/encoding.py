@@ -21,11 +21,12 @@ from ..message.message import DnstapMessage
 from ..message.snapshot import PAYLOAD, Snapshot
 from ..message.values import NS, as_text_octets
 from ..shorten import describe_error, shorten
+from .numbering import Numbering
 from .pieces import Memo
 from .record_code import Encode, compile_encode
 from .table import DNSTAP, MESSAGE, TYPE_IS_MESSAGE, varint
 
-__all__ = ["DEFAULT_MAX_PAYLOAD", "Encoder"]
+__all__ = ["DEFAULT_MAX_PAYLOAD", "Encoder", "NumberingEncoder"]
 
 MAX_FUNCTIONS = 256  # kept by one encoder, one for each set of keys: a program has a few
 DEFAULT_MAX_PAYLOAD = 98304  # what the dnstap tool reads, the smallest limit of common readers
@@ -52,11 +53,14 @@ class Encoder:
         self._version = version
         self._full = full
         self._max_frame_size = max_frame_size
-        # What stands before the body of a message, by the body's length.
-        heads: Memo[int, bytes] = Memo(lambda length: self._head(None, None, None, length))
+        heads = self._heads()
         self._by_keys: Memo[KeySet, Encode] = Memo(
             lambda keys: compile_encode(keys, full, heads, self._head_of_text), MAX_FUNCTIONS
         )
+
+    def _heads(self) -> Dict[int, bytes]:
+        """Return what stands before the body of a message, by the body's length."""
+        return Memo(lambda length: self._head(None, None, None, length))
 
     def encode_record(self, snapshot: Snapshot, problems: List[Problem]) -> bytes:
         """Return the Dnstap payload of a record.
@@ -161,6 +165,55 @@ class Encoder:
         )
         problems.append((f"dns_{other}", text))
         return payload
+
+
+class NumberingEncoder(Encoder):
+    """An `Encoder` that numbers the records it encodes.
+
+    A record that raises takes no number, nor does a ready payload.
+
+    Args:
+        numbering: gives the numbers.
+        arguments: those of `Encoder`.
+    """
+
+    def __init__(self, numbering: Numbering, *arguments: Any) -> None:
+        self._numbering = numbering
+        super().__init__(*arguments)
+
+    def _heads(self) -> Dict[int, bytes]:
+        return _NumberedHeads(self)
+
+    def encode_record(self, snapshot: Snapshot, problems: List[Problem]) -> bytes:
+        """Return the Dnstap payload of a record; see `Encoder.encode_record`."""
+        payload = super().encode_record(snapshot, problems)
+        if snapshot[1] is not PAYLOAD:
+            self._numbering.last += 1
+        return payload
+
+    def _head(
+        self,
+        identity: Optional[bytes],
+        version: Optional[bytes],
+        extra: Optional[bytes],
+        length: int,
+    ) -> bytes:
+        return super()._head(identity, version, self._numbering.extra(extra), length)
+
+
+class _NumberedHeads(Dict[int, bytes]):
+    """The heads of records that differ in their numbers: none is kept.
+
+    Args:
+        encoder: makes them.
+    """
+
+    def __init__(self, encoder: NumberingEncoder) -> None:
+        super().__init__()
+        self._encoder = encoder
+
+    def __missing__(self, length: int) -> bytes:
+        return self._encoder._head(None, None, None, length)
 
 
 def _fields_of(message: DnstapMessage, full: bool) -> Dict[str, Any]:

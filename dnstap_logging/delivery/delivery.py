@@ -119,6 +119,7 @@ class Delivery:
             self.connection.finish(self._until)
         finally:
             self._give_up()
+            self._intake.say_sequence()
 
     def broke(self, error: BaseException) -> None:
         """Go on after an error that nobody expected: the connection's state is unknown."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 import logging
 from typing import Any, Callable, Dict, List
 
-from ..codec.encoding import Encoder
+from ..codec.encoding import Encoder, NumberingEncoder
+from ..codec.numbering import Numbering
 from ..diagnostics import Reporter
 from ..exceptions import InvalidMessage, MessageTooLarge
 from ..message.check import Problem
@@ -55,8 +56,12 @@ class Intake:
         fit = min(options.queue_size, options.queue_bytes // MOST_BYTES)
         self._enough = max(1, min(batch_records, fit // 2))
         self._under_load = False
-        self._encoder = Encoder(
-            options.identity, options.version, options.full, options.max_frame_size
+        self._numbering = Numbering() if options.sequence else None
+        arguments = (options.identity, options.version, options.full, options.max_frame_size)
+        self._encoder = (
+            Encoder(*arguments)
+            if self._numbering is None
+            else NumberingEncoder(self._numbering, *arguments)
         )
 
     def gather(self, timeout: float, interrupted: Callable[[], bool], into: List[bytes]) -> None:
@@ -74,7 +79,20 @@ class Intake:
         if self._under_load:
             self._encode(self._queue.take(self._batch_records, self._batch_bytes), into)
 
+    def say_sequence(self) -> None:
+        """Say the last number, if there are any: what is lost behind it leaves no gap."""
+        if self._numbering is not None and self._numbering.last:
+            self._count_drops()
+            text = f"the last number of the sequence: {self._numbering}"
+            self._reporter.report("sequence", logging.INFO, text)
+
+    def _count_drops(self) -> None:
+        """Have the numbers say how many records were dropped by now."""
+        if self._numbering is not None:
+            self._numbering.dropped = sum(self._queue.snapshot().dropped.values())
+
     def _encode(self, batch: List[Snapshot], into: List[bytes]) -> None:
+        self._count_drops()
         problems: List[Problem] = []
         dropped: Dict[str, int] = {}
         left = len(batch)
@@ -112,4 +130,6 @@ class Intake:
 
     def _refuse(self, dropped: Dict[str, int], cause: str, text: str) -> None:
         dropped[cause] = dropped.get(cause, 0) + 1
+        if self._numbering is not None:
+            self._numbering.dropped += 1
         self._reporter.report(cause, logging.WARNING, f"record dropped ({cause}): {text}")

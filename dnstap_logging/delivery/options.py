@@ -77,6 +77,7 @@ class Options(NamedTuple):
     identity: Annotated[bytes, partial(_label, default=lambda: socket.gethostname())]
     version: Annotated[bytes, partial(_label, default=lambda: f"dnstap_logging {__version__}")]
     full: Annotated[bool, flag]
+    sequence: Annotated[bool, flag]
     queue_size: Annotated[int, partial(integer, low=1)]
     queue_bytes: Annotated[int, partial(integer, low=1)]
     overflow: Annotated[str, partial(choice, choices=("drop", "block"))]

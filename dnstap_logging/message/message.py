@@ -6,6 +6,7 @@ themselves: its constructor is strict and raises.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Callable, Dict, NamedTuple, Optional, Tuple, Union
 
 from ..interrupts import pass_on
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from ipaddress import IPv4Address, IPv6Address
 
 __all__ = ["DnstapMessage", "reconcile"]
+
+_SEQUENCE = re.compile(rb"(?:\A| )seq=([0-9a-f]{16})/([1-9][0-9]{0,18})/(0|[1-9][0-9]{0,18})\Z")
 
 
 class _MessageFields(NamedTuple):
@@ -129,6 +132,16 @@ class DnstapMessage(_MessageFields):
             if value is not None
         )
         return f"DnstapMessage({', '.join((self.message_type.name, *parts))})"
+
+    @property
+    def sequence(self) -> Optional[Tuple[str, int, int]]:
+        """What a handler with ``sequence=True`` has put at the end of `extra`, or None.
+
+        The run, 16 hexadecimal digits, which no other handler or process has; the number of the
+        record in it, from 1; and how many records the handler had dropped by then.
+        """
+        found = None if self.extra is None else _SEQUENCE.search(self.extra)
+        return None if found is None else (found[1].decode(), int(found[2]), int(found[3]))
 
     @property
     def query_ip(self) -> Union[IPv4Address, IPv6Address, None]:

@@ -37,6 +37,7 @@ BAD: List[Tuple[str, Dict[str, Any], type, List[str]]] = [
     (UNIX, {"level": "LOUD"}, ValueError, ["LOUD"]),
     (UNIX, {"identity": 5}, TypeError, ["identity", "5", "str or bytes"]),
     (UNIX, {"version": 1.0}, TypeError, ["version", "1.0", "str or bytes"]),
+    (UNIX, {"sequence": 1}, TypeError, ["sequence", "1", "True or False"]),
     (UNIX, {"full": "yes"}, TypeError, ["full", "yes", "True or False"]),
     (UNIX, {"queue_size": 0}, ValueError, ["queue_size", "0", "at least 1"]),
     (UNIX, {"queue_size": 1.5}, TypeError, ["queue_size", "1.5", "integer"]),

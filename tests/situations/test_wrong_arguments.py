@@ -96,6 +96,7 @@ HANDLER = {
     "identity": OCTETS,
     "version": OCTETS,
     "full": FLAG,
+    "sequence": FLAG,
     "queue_size": "one, huge",
     "queue_bytes": "one, huge",
     "overflow": "",
