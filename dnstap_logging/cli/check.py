@@ -3,7 +3,7 @@
 A whole capture begins with START, ends with STOP, and each frame between holds a dnstap message.
 With ``--repair`` all whole frames up to the first damage of the stream go into a new capture. What
 lies behind it is not looked at: what would look like frames there can be bytes that strangers put
-into their queries.
+into their queries. With ``--sequence`` the messages' numbers are looked at instead.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import argparse
 import sys
 from typing import Optional
 
+from . import sequence_report
 from .capture_input import STANDARD_INPUT, Capture
 from .check_report import CheckReport
 from .common import DAMAGED, OK, CommandError, complain, say
@@ -23,7 +24,15 @@ __all__ = ["add_arguments", "run"]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``check``."""
     parser.add_argument("files", metavar="FILE", nargs="+", help="captures; - is standard input")
-    parser.add_argument("--json", action="store_true", help="one JSON object a file, on a line")
+    parser.add_argument(
+        "--json", action="store_true", help="one JSON object a file (or a run), on a line"
+    )
+    parser.add_argument(
+        "--sequence",
+        action="store_true",
+        help="instead, say for all FILEs together which messages are missing or came twice, by "
+        "their numbers (of handlers with sequence=True)",
+    )
     parser.add_argument(
         "--repair",
         metavar="OUTPUT",
@@ -33,6 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print what was found in each file; return the exit status."""
+    if options.sequence:
+        return sequence_report.run(options)
     if options.repair is not None and len(options.files) != 1:
         raise CommandError("--repair takes one FILE: repair each into an OUTPUT of its own")
     status = OK

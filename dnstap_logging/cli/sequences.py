@@ -1,0 +1,139 @@
+"""The numbers of messages from handlers with ``sequence=True``: which came, and ``--distinct``.
+
+Memory follows the runs and the gaps in them, not the messages.
+"""
+
+from __future__ import annotations
+
+import argparse
+import threading
+from array import array
+from bisect import bisect_right
+from collections import OrderedDict
+from typing import Iterator, Optional, Tuple
+
+from ..codec.decoding import decode
+from ..exceptions import DecodeError
+from ..message.message import DnstapMessage
+
+__all__ = ["MOST_RUNS", "Distinct", "NumberSet", "add_distinct", "make_distinct"]
+
+MOST_RUNS = 10_000
+"""Runs that a command which never ends keeps: a run is one handler in one process."""
+
+MARK = b"seq="  # a payload without it has no sequence
+
+
+class NumberSet:
+    """A set of numbers below 2**64, kept as intervals."""
+
+    __slots__ = ("_ends", "_starts")
+
+    def __init__(self) -> None:
+        # Both in order. Where there are no gaps, each has one item.
+        self._starts = array("Q")
+        self._ends = array("Q")
+
+    def add(self, number: int) -> bool:
+        """Add a number; return whether it is new."""
+        starts, ends = self._starts, self._ends
+        behind = bisect_right(starts, number)
+        if behind and number <= ends[behind - 1]:
+            return False
+        continues = behind and ends[behind - 1] == number - 1
+        precedes = behind < len(starts) and starts[behind] == number + 1
+        if continues and precedes:
+            ends[behind - 1] = ends[behind]
+            del starts[behind], ends[behind]
+        elif continues:
+            ends[behind - 1] = number
+        elif precedes:
+            starts[behind] = number
+        else:
+            starts.insert(behind, number)
+            ends.insert(behind, number)
+        return True
+
+    @property
+    def first(self) -> int:
+        """The lowest number."""
+        return self._starts[0]
+
+    @property
+    def last(self) -> int:
+        """The highest number."""
+        return self._ends[-1]
+
+    def gaps(self) -> Iterator[Tuple[int, int]]:
+        """Yield the first and the last number of each gap, from 1 on."""
+        expected = 1
+        for start, end in zip(self._starts, self._ends):
+            if start > expected:
+                yield expected, start - 1
+            expected = end + 1
+
+
+class Distinct:
+    """Tell messages that came before, by run and number. Threads take turns by its lock.
+
+    Args:
+        most_runs: runs that are kept; those that are not used for the longest time go first. None:
+            all.
+
+    Attributes:
+        lock: held while a message is looked at and taken.
+        doubles: how many came before.
+    """
+
+    def __init__(self, most_runs: Optional[int] = None) -> None:
+        self._most_runs = most_runs
+        self._runs: OrderedDict[str, NumberSet] = OrderedDict()
+        self.lock = threading.Lock()
+        self.doubles = 0
+
+    def is_new(self, message: DnstapMessage) -> bool:
+        """Return whether a message did not come before; without a sequence, it is always new."""
+        sequence = message.sequence
+        if sequence is None:
+            return True
+        run, number, _ = sequence
+        seen = self._runs.get(run)
+        if seen is None:
+            seen = self._runs[run] = NumberSet()
+            if self._most_runs is not None and len(self._runs) > self._most_runs:
+                self._runs.popitem(last=False)
+        elif self._most_runs is not None:
+            self._runs.move_to_end(run)
+        new = seen.add(number)
+        self.doubles += not new
+        return new
+
+    def is_new_payload(self, payload: bytes) -> bool:
+        """Return the same of a payload; one that holds no message is new."""
+        if MARK not in payload:
+            return True
+        try:
+            return self.is_new(decode(payload))
+        except DecodeError:
+            return True
+
+
+def add_distinct(parser: argparse.ArgumentParser) -> None:
+    """Add the argument that leaves doubles out."""
+    parser.add_argument(
+        "--distinct",
+        action="store_true",
+        help="leave out what was sent again, by its number (of handlers with sequence=True)",
+    )
+
+
+def make_distinct(options: argparse.Namespace, endless: bool = False) -> Optional[Distinct]:
+    """Return what the argument asks for.
+
+    Args:
+        options: parsed by a parser that `add_distinct` was called with.
+        endless: the command may never end, so that not all runs can be kept.
+    """
+    if not options.distinct:
+        return None
+    return Distinct(MOST_RUNS if endless else None)
