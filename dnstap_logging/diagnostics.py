@@ -75,7 +75,7 @@ class Reporter:
         self._counts = counts
         # Without a lock: any thread adds a kind to _pending (one atomic dict operation), but only
         # the desk's thread removes it.
-        self._pending: Dict[str, Tuple[int, Text]] = {}
+        self._pending: Dict[str, Tuple[int, Text, str]] = {}
         # Counts lines that came while one of their kind was pending; next() is atomic.
         self._held: Dict[str, Iterator[int]] = {}
         self._due: Dict[str, float] = {}
@@ -85,7 +85,9 @@ class Reporter:
     def __reduce__(self) -> Tuple[Any, ...]:
         return Reporter, (self.name, self._interval, self._counts)
 
-    def report(self, kind: str, level: int, text: Text, after: float = 0.0) -> None:
+    def report(
+        self, kind: str, level: int, text: Text, after: float = 0.0, about: str = ""
+    ) -> None:
         """Have a line logged; never block, never raise. Safe in any thread and signal handler.
 
         Only at the interpreter's end the main thread waits a moment for it (see `drain`).
@@ -97,7 +99,11 @@ class Reporter:
             text: the line, or a function that the desk's thread calls for it; an empty line is not
                 logged.
             after: seconds before it may be logged.
+            about: how the line begins, instead of with the name; each has its own interval.
         """
+        about = about or self.name
+        if about != self.name:
+            kind = f"{kind} {about}"
         _desk.start()  # even if the line waits already: the last start may have failed
         if kind in self._pending:
             if self._counts:
@@ -107,7 +113,7 @@ class Reporter:
             return
         if after:
             self._due[kind] = max(self.due(kind), time.monotonic() + after)
-        self._pending[kind] = (level, text)
+        self._pending[kind] = (level, text, about)
         _desk.mailbox.put((self, kind))
         if _is_ending() and threading.main_thread().ident == threading.get_ident():
             self.drain(END_PATIENCE)  # an exit hook logs, and nothing closes us after it
@@ -127,7 +133,7 @@ class Reporter:
             timeout: seconds.
             last: kinds that are logged even before they are due, because no others will follow.
         """
-        levels = [level for level, _ in list(self._pending.values())]
+        levels = [level for level, _, _ in list(self._pending.values())]
         bad = max([self._saying, *levels]) >= logging.WARNING
         ending = _is_ending()
         if bad:
@@ -147,15 +153,15 @@ class Reporter:
 
     def say(self, kind: str) -> None:
         """Log the pending line of this kind (desk's thread)."""
-        level, text = self._pending.get(kind, (logging.NOTSET, ""))
+        level, text, about = self._pending.get(kind, (logging.NOTSET, "", ""))
         self._saying = level
         try:
             self._pending.pop(kind, None)
-            self._log(kind, level, text)
+            self._log(kind, level, text, about)
         finally:
             self._saying = logging.NOTSET
 
-    def _log(self, kind: str, level: int, text: Text) -> None:
+    def _log(self, kind: str, level: int, text: Text, about: str) -> None:
         line = text if isinstance(text, str) else text()
         held = next(self._held.pop(kind, iter((0,))))
         if not line:
@@ -169,17 +175,17 @@ class Reporter:
         self.muted = logger.disabled
         with _desk.speaking:
             _desk.began_speaking()
-            logger.log(level, "%s: %s", self.name, line)
+            logger.log(level, "%s: %s", about, line)
             if reaches_only_deaf(logger):
-                self._say_as_last_resort(logger, level, line)
+                self._say_as_last_resort(logger, level, (about, line))
 
-    def _say_as_last_resort(self, logger: logging.Logger, level: int, line: str) -> None:
+    def _say_as_last_resort(
+        self, logger: logging.Logger, level: int, arguments: Tuple[str, str]
+    ) -> None:
         """Have logging's last resort show a line: dnstap handlers ignore it."""
         last = logging.lastResort
         if last is not None and level >= last.level and logger.isEnabledFor(level):
-            record = logger.makeRecord(
-                logger.name, level, __file__, 0, "%s: %s", (self.name, line), None
-            )
+            record = logger.makeRecord(logger.name, level, __file__, 0, "%s: %s", arguments, None)
             if logger.filter(record):
                 last.handle(record)
 

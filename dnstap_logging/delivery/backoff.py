@@ -53,6 +53,21 @@ class Backoff:
         """Whether no attempt is left."""
         return self._max_attempts is not None and self.failures > self._max_attempts
 
+    def hurry(self) -> None:
+        """Have the next attempt due now."""
+        self.due = 0.0
+
+    def succeeded(self, answered: bool) -> None:
+        """Note an attempt that made a connection.
+
+        Args:
+            answered: whether that shows that somebody listens; if not, what failed before counts
+                until the connection has lasted.
+        """
+        if answered:
+            self.reset()
+        self.due = 0.0
+
     def failed(self, now: float) -> None:
         """Note a failed attempt at the monotonic time ``now``."""
         self.due = now + self._delay * (1.0 - JITTER * self._chance())
@@ -65,6 +80,7 @@ class Backoff:
         Not at once, or a collector that accepts and closes every connection would be called in a
         busy loop.
         """
+        self.reset()
         self.due = now + self._interval * (1.0 - JITTER * self._chance())
         if self._max_attempts == 0:
             self.failures = 1

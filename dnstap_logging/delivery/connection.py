@@ -13,7 +13,7 @@ from typing import List, Optional
 from ..diagnostics import Reporter
 from ..exceptions import FrameStreamError, PeerClosed, TransportError
 from ..transport.waiting import Until
-from .backoff import Backoff
+from .attempts import AttemptLog
 from .destination import Destination, RolloverFailed, WriteError, Writer
 from .options import Options
 from .outbox import Outbox
@@ -61,12 +61,8 @@ class Connection:
         self._queue = queue
         self._outbox = outbox
         self._destination = destination
-        self._reporter = reporter
-        self.backoff = Backoff(
-            options.reconnect_interval,
-            destination.max_reconnect_interval,
-            options.max_reconnect_attempts,
-        )
+        self._log = AttemptLog(queue, destination, reporter)
+        self.backoff = destination.make_backoff(options)
         self._writer: Optional[Writer] = None
         self._locked_since: Optional[float] = None
         self._warned = False
@@ -102,34 +98,53 @@ class Connection:
             self._attempt_failed(error)
             return False
         else:
-            self._writer = writer
+            self._opened(writer)
         finally:
             if self._writer is None and writer is not None:
                 writer.close()
-        if self._destination.answers:
-            self.backoff.reset()  # otherwise nothing has shown yet that somebody listens
-        self.backoff.due = 0.0
+        return True
+
+    def _opened(self, writer: Writer) -> None:
+        """Go on with a writer that has begun its stream."""
+        self._writer = writer
+        self.backoff.succeeded(self._destination.answers)
         self._locked_since = None
         self._began = time.monotonic()
-        self._queue.book(connects=1, connected=True)
-        self._reporter.report("connected", logging.INFO, self._destination.opened)
+        self._log.succeeded()
+        self._log.report("connected", logging.INFO, self._destination.opened)
         self._warn()
-        return True
+
+    def change_for_better(self, until: Until) -> None:
+        """Go on with a better writer, if there is one: end the open one in order, between frames.
+
+        Without its FINISH, what it may not have read goes out again on the better one.
+        """
+        writer = self._destination.better(until)
+        if writer is None:
+            return
+        try:
+            self._end()
+            self._destination.change()
+            self._opened(writer)
+        finally:
+            if self._writer is not writer:
+                writer.close()
 
     def _warn(self) -> None:
         """Say once that the destination cannot be locked."""
         if self._destination.unlocked and not self._warned:
             self._warned = True
-            self._reporter.report("no lock", logging.WARNING, self._destination.unlocked)
+            self._log.report("no lock", logging.WARNING, self._destination.unlocked)
 
     def _attempt_failed(self, error: Exception) -> None:
-        self.backoff.failed(time.monotonic())
         text = _describe(error)
-        self._queue.book(last_error=text)
+        self.backoff.failed(time.monotonic())
         self._queue.full_because = self._destination.cause_of(error)
         if self._destination.is_locked(error):
+            self._log.error(text)
             self._wait_for_lock(text)
         else:
+            self._log.failed(text)
             self._say_waiting(f"attempt: {type(error).__name__}", text)
 
     def _wait_for_lock(self, text: str) -> None:
@@ -137,8 +152,8 @@ class Connection:
         now = time.monotonic()
         if self._locked_since is None:
             self._locked_since = now
-            self._queue.book(last_error=text)
-            self._reporter.report("locked", logging.INFO, f"waiting, because {text}")
+            self._log.error(text)
+            self._log.report("locked", logging.INFO, f"waiting, because {text}")
             text += self._destination.lock_hint
             self._say_waiting("kept waiting", f"still waiting, because {text}", LOCK_GRACE)
         elif now - self._locked_since >= LOCK_PATIENCE:
@@ -156,7 +171,7 @@ class Connection:
             waiting = self._queue.snapshot().queued
             return f"{text} ({waiting} record{'' if waiting == 1 else 's'} waiting)"
 
-        self._reporter.report(kind, logging.WARNING, line, after)
+        self._log.report(kind, logging.WARNING, line, after)
 
     # -- while it lasts ------------------------------------------------------------------------
 
@@ -185,6 +200,7 @@ class Connection:
         """Book frames that were taken whole."""
         if self._destination.lasting and (self.backoff.failures or self._queue.full_because):
             self.backoff.reset()  # there is room again
+            self._log.worked()
             self._queue.full_because = None
         self._outbox.wrote(payloads, size)
 
@@ -212,8 +228,8 @@ class Connection:
             self._forget_writer(disconnects=0)
             text = f"rolled over, but: {complaint}" if complaint else ""
         if text:
-            self._queue.book(last_error=text)
-            self._reporter.report("rollover", logging.WARNING, text)
+            self._log.error(text)
+            self._log.report("rollover", logging.WARNING, text)
 
     # -- its end -------------------------------------------------------------------------------
 
@@ -223,15 +239,15 @@ class Connection:
         text = _describe(error)
         early = time.monotonic() - self._began < STABLE_SESSION
         text += self._destination.hint(error, early)
-        self._queue.book(last_error=text)
+        self._log.failed(text)
         if self._destination.lasting and not orderly:
             # The stream is whole up to its last frame: keep it, and try again after a while.
             self._queue.full_because = self._destination.cause_of(error)
             self.backoff.failed(time.monotonic())
-            self._reporter.report("write", logging.WARNING, f"cannot write: {text}")
+            self._log.report("write", logging.WARNING, f"cannot write: {text}")
         else:
             level = logging.INFO if orderly else logging.WARNING
-            self._reporter.report(f"lost: {type(error).__name__}", level, f"session ended: {text}")
+            self._log.report(f"lost: {type(error).__name__}", level, f"session ended: {text}")
             self._leave_session()
 
     def _leave_session(self) -> None:
@@ -244,7 +260,6 @@ class Connection:
         if self._destination.lasting:
             self.backoff.reset()
         elif self._destination.answers or now - self._began >= STABLE_SESSION:
-            self.backoff.reset()
             self.backoff.lost(now)
         else:
             self.backoff.failed(now)
@@ -262,6 +277,7 @@ class Connection:
             unconfirmed += len(frames)
         self._queue.book(
             connected=False,
+            address=self._destination.name,
             disconnects=disconnects,
             confirmed=writer.confirmed,
             unconfirmed=unconfirmed,
@@ -283,7 +299,7 @@ class Connection:
         text = "stream ended"
         if problem is not None:
             text += f" without {self._destination.end}: {problem}"
-        self._reporter.report("ended", logging.INFO, text)
+        self._log.report("ended", logging.INFO, text)
 
     def renew(self) -> None:
         """Begin a new session with the next attempt, which is due at once."""
@@ -296,6 +312,7 @@ class Connection:
         """End the stream for good."""
         if self._writer is None and self._destination.prepared:
             self.open(until)  # a capture without records is an empty stream, not an empty file
+        self._destination.stop_looking(until)
         self._end()
         self._locked_since = None
 

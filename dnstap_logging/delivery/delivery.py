@@ -76,7 +76,7 @@ class Delivery:
             self._reopen()
         if self.stop_at is not None and not self._stopping:
             self._stopping = True
-            self._backoff.due = 0.0  # the collector may be back: try once more at once
+            self._backoff.hurry()  # the collector may be back: try once more at once
         if not self._wait_for_attempt():
             self._use_connection()
             self._give_up_if_exhausted()
@@ -86,6 +86,8 @@ class Delivery:
         connection = self.connection
         if not connection.is_open and not connection.open(self._until):
             return
+        if not self._stopping:
+            connection.change_for_better(self._until)
         if self.rollover_requested:
             self._roll_over()
             return

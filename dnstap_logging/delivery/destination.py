@@ -9,13 +9,15 @@ writer thread, except `Destination.prepare` and `Destination.for_child`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, List, NamedTuple, Optional
+from typing import TYPE_CHECKING, List, NamedTuple, Optional, Tuple
 
 from ..exceptions import TransportError
 from ..transport.waiting import Until
+from .backoff import Backoff
 
 if TYPE_CHECKING:
     from ..capture.rotation import Rotation
+    from .options import Options
 
 __all__ = ["Destination", "RolloverFailed", "Unread", "WriteError", "Writer"]
 
@@ -169,6 +171,22 @@ class Destination(ABC):
         self.max_reconnect_interval = max_reconnect_interval
 
     @property
+    def current(self) -> str:
+        """The address that the last attempt, or the open writer, is about."""
+        return self.name
+
+    @property
+    def names(self) -> Tuple[str, ...]:
+        """All addresses, in the order of preference."""
+        return (self.name,)
+
+    def make_backoff(self, options: Options) -> Backoff:
+        """Return what says when the next attempt is due."""
+        return Backoff(
+            options.reconnect_interval, self.max_reconnect_interval, options.max_reconnect_attempts
+        )
+
+    @property
     def prepared(self) -> bool:
         """Whether a stream waits to be begun, which even without records is worth its end."""
         return False
@@ -191,6 +209,20 @@ class Destination(ABC):
         Raises:
             TransportError: what went wrong.
         """
+
+    def better(self, until: Until) -> Optional[Writer]:
+        """Return a writer that has begun its stream, if a better one than the open one was found.
+
+        Does not wait. The caller ends the open writer, calls `change` and goes on with this one,
+        or closes it.
+        """
+        return None
+
+    def change(self) -> None:  # noqa: B027 - most have nothing to do
+        """Note that the better writer is the open one now."""
+
+    def stop_looking(self, until: Until) -> None:  # noqa: B027 - most have nothing to do
+        """Stop looking for a better writer: none will be opened any more."""
 
     def is_locked(self, error: Exception) -> bool:
         """Return whether an attempt failed because somebody else writes there.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 else:
     from typing import Annotated
 
-__all__ = ["CAUSES", "METRICS", "Counters", "Metric", "Stats"]
+__all__ = ["CAUSES", "Attempts", "METRICS", "Counters", "Metric", "Stats"]
 
 CAUSES = (
     "queue_full",  # the queue held queue_size records
@@ -30,6 +30,10 @@ CAUSES = (
     "spool_full",  # no room in the spool, or in its file system, nor on the queue
     "spool_lost",  # stored in a segment that was deleted, or that cannot be read
 )
+
+
+Attempts = Tuple[int, Optional[str]]
+"""Of one address: failures since its last success, and the last error in words, or None."""
 
 
 class Metric(NamedTuple):
@@ -62,13 +66,16 @@ class Stats(NamedTuple):
         unconfirmed: records of a session that ended without FINISH which were neither sent again
             nor shown to have been read.
         connects: sessions that began (handshakes that succeeded, files that were opened).
-        disconnects: sessions that ended other than by close() or reopen().
+        disconnects: sessions that ended other than by close(), reopen() or the return to an earlier
+            address.
         connected: whether a session is open now.
-        address: the address as text.
+        address: the address of the session, as text; without a session, the first.
         last_error: the last failure in words, or None.
         spooled: records stored in the spool by this process which wait there now.
         recovered: records found in the spool, of processes before this one or beside it.
         spooled_bytes: bytes of all that lies in the spool's folder, of all processes.
+        attempts: of each address, in the order of preference: the failures since its last success
+            (attempts, and sessions that broke), and the last error in words, or None.
     """
 
     logged: Annotated[
@@ -134,15 +141,19 @@ class Stats(NamedTuple):
     spooled_bytes: Annotated[
         int, Metric("dnstap_spooled_bytes", "Bytes of all segments in the spool.", gauge=True)
     ]
+    attempts: Mapping[str, Attempts]
 
     def __reduce__(self) -> Tuple[Any, ...]:
-        # A read-only mapping cannot be pickled.
-        return type(self)._restore, (tuple(self._replace(dropped=dict(self.dropped))),)
+        # Read-only mappings cannot be pickled.
+        values = self._replace(dropped=dict(self.dropped), attempts=dict(self.attempts))
+        return type(self)._restore, (tuple(values),)
 
     @classmethod
     def _restore(cls, values: Tuple[Any, ...]) -> "Stats":
         stats = cls._make(values)
-        return stats._replace(dropped=MappingProxyType(stats.dropped))
+        return stats._replace(
+            dropped=MappingProxyType(stats.dropped), attempts=MappingProxyType(stats.attempts)
+        )
 
 
 Stats.__module__ = "dnstap_logging"  # mypy does not let the body of a NamedTuple say so
@@ -179,6 +190,7 @@ class Counters:
     address: str
     connected: bool
     last_error: Optional[str]
+    attempts: Mapping[str, Attempts]
     taken: int
     refused: int
     written: int
@@ -195,6 +207,7 @@ class Counters:
         self.address = address
         self.connected = False
         self.last_error = None
+        self.attempts = {address: (0, None)}
         self.dropped = dict.fromkeys(CAUSES, 0)
 
     def refuse(self, cause: str) -> None:
@@ -235,4 +248,5 @@ class Counters:
         values: Dict[str, Any] = {name: getattr(self, name, 0) for name in Stats._fields}
         values.update(logged=accepted + self.refused, accepted=accepted, queued=queued)
         values["dropped"] = MappingProxyType(dict(self.dropped))
+        values["attempts"] = MappingProxyType(self.attempts)
         return Stats(**values)

@@ -13,7 +13,7 @@ import pytest
 from dnstap_logging.delivery import stats as module
 from dnstap_logging.delivery.stats import CAUSES, METRICS, Counters, Metric, Stats
 
-NOT_NUMBERS = {"address", "last_error"}
+NOT_NUMBERS = {"address", "attempts", "last_error"}
 
 
 def with_one_more() -> Any:
@@ -93,5 +93,6 @@ def test_books_begin_with_zeros() -> None:
 
     assert stats.dropped == dict.fromkeys(CAUSES, 0)
     assert (stats.address, stats.last_error, stats.connected) == ("unix:///x", None, False)
-    rest = set(Stats._fields) - {"dropped", "address", "last_error", "connected"}
+    assert stats.attempts == {"unix:///x": (0, None)}
+    rest = set(Stats._fields) - {"dropped", "address", "attempts", "last_error", "connected"}
     assert {name: getattr(stats, name) for name in rest} == dict.fromkeys(rest, 0)

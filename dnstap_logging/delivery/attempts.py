@@ -1,0 +1,68 @@
+"""What is booked and said of each of a destination's addresses.
+
+Belongs to the connection, and so to whoever drives the delivery.
+"""
+
+from __future__ import annotations
+
+from typing import Dict
+
+from ..diagnostics import Reporter, Text
+from .destination import Destination
+from .queue import RecordQueue
+from .stats import Attempts
+
+__all__ = ["AttemptLog"]
+
+
+class AttemptLog:
+    """Book and report for the address that the destination is about.
+
+    Args:
+        queue: the books.
+        destination: knows its addresses, and which of them is the current one.
+        reporter: says what happens.
+    """
+
+    def __init__(self, queue: RecordQueue, destination: Destination, reporter: Reporter) -> None:
+        self._queue = queue
+        self._destination = destination
+        self._reporter = reporter
+        self._attempts: Dict[str, Attempts] = dict.fromkeys(destination.names, (0, None))
+        queue.book(attempts=self._attempts)
+
+    def report(self, kind: str, level: int, text: Text, after: float = 0.0) -> None:
+        """Have a line logged about the current address."""
+        self._reporter.report(kind, level, text, after, about=self._destination.current)
+
+    def succeeded(self) -> None:
+        """Book a session that began."""
+        self.worked()
+        self._queue.book(connects=1, connected=True, address=self._destination.current)
+
+    def worked(self) -> None:
+        """Book that the current address works again."""
+        name = self._destination.current
+        self._note(name, (0, self._attempts[name][1]))
+
+    def failed(self, text: str, name: str = "") -> None:
+        """Book an attempt that failed, or a session that broke.
+
+        Args:
+            text: why.
+            name: its address, if that is not the current one.
+        """
+        name = name or self._destination.current
+        self._note(name, (self._attempts[name][0] + 1, text))
+        self.error(text, name)
+
+    def error(self, text: str, name: str = "") -> None:
+        """Book what went wrong; with its address, where there are several."""
+        several = len(self._attempts) > 1
+        about = f"{name or self._destination.current}: " if several else ""
+        self._queue.book(last_error=about + text)
+
+    def _note(self, name: str, attempts: Attempts) -> None:
+        # Replaced and never changed: snapshots share it.
+        self._attempts = {**self._attempts, name: attempts}
+        self._queue.book(attempts=self._attempts)
