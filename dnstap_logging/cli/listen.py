@@ -20,6 +20,7 @@ from . import numbers, printing, selecting
 from .common import DAMAGED, OK, CommandError, complain, unwritable
 from .receivers import Receivers
 from .receivers import add_arguments as add_receiving_arguments
+from .sequences import add_distinct
 from .targets import Target, make_target
 from .verbose import add_verbose, say_diagnostics
 
@@ -84,6 +85,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     capture.add_arguments(parser)
     printing.add_arguments(parser)
     selecting.add_arguments(parser)
+    add_distinct(parser)
     add_verbose(parser)
 
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import Optional
 
 from . import numbers, printing, selecting
 from .capture_input import JOINED, STANDARD_INPUT, Capture
 from .common import DAMAGED, OK, CommandError, complain
+from .sequences import Distinct, add_distinct, make_distinct
 
 __all__ = ["add_arguments", "run"]
 
@@ -32,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     printing.add_arguments(parser)
     selecting.add_arguments(parser)
+    add_distinct(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -39,10 +42,11 @@ def run(options: argparse.Namespace) -> int:
     if options.follow and (len(options.files) != 1 or options.files == [STANDARD_INPUT]):
         raise CommandError("--follow needs one file, by its name")
     printing.prepare_output()
+    distinct = make_distinct(options, endless=options.follow)
     status = OK
     for name in options.files:
         try:
-            status = max(status, _print(name, options))
+            status = max(status, _print(name, options, distinct))
         except CommandError as error:
             sys.stdout.flush()
             complain(options.command, str(error))
@@ -50,12 +54,16 @@ def run(options: argparse.Namespace) -> int:
     return status
 
 
-def _print(name: str, options: argparse.Namespace) -> int:
+def _print(name: str, options: argparse.Namespace, distinct: Optional[Distinct]) -> int:
     show, wanted = printing.make_printer(options), selecting.make_selector(options)
     write, flush = sys.stdout.write, sys.stdout.flush
     with Capture(name, follow=options.follow) as capture:
         messages = capture.messages()
-        for message in messages if wanted is None else filter(wanted, messages):
+        if wanted is not None:
+            messages = filter(wanted, messages)
+        if distinct is not None:
+            messages = filter(distinct.is_new, messages)
+        for message in messages:
             write(show(message) + "\n")
             if options.follow:
                 flush()

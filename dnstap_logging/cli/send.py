@@ -10,7 +10,7 @@ import argparse
 import contextlib
 import signal
 import time
-from typing import Callable, List, NamedTuple, Optional
+from typing import Callable, Iterator, List, NamedTuple, Optional, Tuple
 
 from ..address import parse_address
 from ..codec.encoding import DEFAULT_MAX_PAYLOAD
@@ -26,6 +26,7 @@ from .capture_output import QUEUE_BYTES
 from .common import DAMAGED, OK, CommandError
 from .pacing import Pace, at_once, at_rate, in_its_time, wait_until_due
 from .progress import file_size, show_progress
+from .sequences import Distinct, add_distinct, make_distinct
 from .verbose import add_verbose, say_diagnostics
 
 __all__ = ["add_arguments", "run"]
@@ -37,6 +38,7 @@ FLUSH_SLICE = 0.2
 """Seconds of one wait at the end; between two, signals are noticed on every system."""
 
 Advance = Callable[[int, int], None]
+Frames = Iterator[Tuple[int, bytes]]
 
 
 class Result(NamedTuple):
@@ -65,6 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "address", metavar="ADDRESS", help="unix:///path, tcp://host:port or tls://host:port"
     )
+    add_distinct(parser)
     pace = parser.add_mutually_exclusive_group()
     pace.add_argument(
         "--rate", type=numbers.positive, metavar="N", help="at most N messages a second"
@@ -110,15 +113,18 @@ def _add_tls_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Send the capture; return 0 if all of it was sent and confirmed."""
-    pace = _make_pace(options)
+    pace, distinct = _make_pace(options), make_distinct(options)
     with contextlib.ExitStack() as stack:
         reader = stack.enter_context(_open(options))
         stack.enter_context(say_diagnostics(options.command, options.verbose))
         handler = _make_handler(options)
         stack.callback(handler.close)
         advance = stack.enter_context(show_progress("sending", file_size(options.file)))
-        result = _replay(reader, handler, pace, advance)
-    _print_counts(result)
+        frames = reader.frames()
+        if distinct is not None:
+            frames = (each for each in frames if distinct.is_new(each[1]))
+        result = _replay(reader, frames, handler, pace, advance)
+    _print_counts(result, distinct)
     problems = _problems(result, options)
     if result.signal:
         return 128 + result.signal
@@ -167,14 +173,16 @@ def _make_handler(options: argparse.Namespace) -> DnstapHandler:
         raise CommandError(str(error)) from error
 
 
-def _replay(reader: DnstapReader, handler: DnstapHandler, pace: Pace, advance: Advance) -> Result:
+def _replay(
+    reader: DnstapReader, frames: Frames, handler: DnstapHandler, pace: Pace, advance: Advance
+) -> Result:
     """Send all that can be sent, and end the stream in order, whatever happens."""
     started = time.monotonic()
     damage: Optional[str] = None
     ended_by = 0
     before = signal.signal(signal.SIGTERM, _end)
     try:
-        damage = _feed(reader, handler, pace, advance)
+        damage = _feed(reader, frames, handler, pace, advance)
         while not handler.flush(FLUSH_SLICE):
             pass
     except KeyboardInterrupt as interrupt:
@@ -186,11 +194,11 @@ def _replay(reader: DnstapReader, handler: DnstapHandler, pace: Pace, advance: A
 
 
 def _feed(
-    reader: DnstapReader, handler: DnstapHandler, pace: Pace, advance: Advance
+    reader: DnstapReader, frames: Frames, handler: DnstapHandler, pace: Pace, advance: Advance
 ) -> Optional[str]:
     """Hand over one frame after the other; return what is wrong with the capture, or None."""
     try:
-        for number, (offset, payload) in enumerate(reader.frames(), 1):
+        for number, (offset, payload) in enumerate(frames, 1):
             wait_until_due(pace(payload, time.monotonic()))
             if not handler.emit_payload(payload):
                 return None  # it has given up
@@ -204,10 +212,12 @@ def _end(number: int, frame: object) -> None:
     raise _Ended
 
 
-def _print_counts(result: Result) -> None:
+def _print_counts(result: Result, distinct: Optional[Distinct]) -> None:
     """Print the last line: what was sent, and what of it is confirmed."""
     stats, seconds = result.stats, result.seconds
     again = f", {stats.resent} sent again" if stats.resent else ""
+    doubles = distinct.doubles if distinct is not None else 0
+    again += f", {numbers.counted(doubles, 'double')} left out" if doubles else ""
     rate = f", {stats.written / seconds:,.0f}/s" if seconds > 0 else ""
     print(
         f"{stats.address}: {stats.written} of {stats.logged} messages sent, {stats.confirmed} "

@@ -10,7 +10,7 @@ import threading
 from array import array
 from bisect import bisect_right
 from collections import OrderedDict
-from typing import Iterator, Optional, Tuple
+from typing import Iterator, Optional, Tuple, Union
 
 from ..codec.decoding import decode
 from ..exceptions import DecodeError
@@ -91,12 +91,21 @@ class Distinct:
         self.lock = threading.Lock()
         self.doubles = 0
 
-    def is_new(self, message: DnstapMessage) -> bool:
-        """Return whether a message did not come before; without a sequence, it is always new."""
-        sequence = message.sequence
-        if sequence is None:
+    def is_new(self, source: Union[DnstapMessage, bytes]) -> bool:
+        """Return whether a message, or a payload's, did not come before.
+
+        One without a sequence is always new.
+        """
+        message = _decoded(source) if isinstance(source, bytes) else source
+        sequence = message and message.sequence
+        if not sequence:
             return True
         run, number, _ = sequence
+        new = self._seen(run).add(number)
+        self.doubles += not new
+        return new
+
+    def _seen(self, run: str) -> NumberSet:
         seen = self._runs.get(run)
         if seen is None:
             seen = self._runs[run] = NumberSet()
@@ -104,18 +113,15 @@ class Distinct:
                 self._runs.popitem(last=False)
         elif self._most_runs is not None:
             self._runs.move_to_end(run)
-        new = seen.add(number)
-        self.doubles += not new
-        return new
+        return seen
 
-    def is_new_payload(self, payload: bytes) -> bool:
-        """Return the same of a payload; one that holds no message is new."""
-        if MARK not in payload:
-            return True
-        try:
-            return self.is_new(decode(payload))
-        except DecodeError:
-            return True
+
+def _decoded(payload: bytes) -> Optional[DnstapMessage]:
+    """Return a payload's message, if it can have a sequence."""
+    try:
+        return decode(payload) if MARK in payload else None
+    except DecodeError:
+        return None
 
 
 def add_distinct(parser: argparse.ArgumentParser) -> None:

@@ -11,7 +11,7 @@ import abc
 import argparse
 import sys
 import threading
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Union
 
 from ..codec.decoding import decode
 from ..exceptions import DecodeError
@@ -24,6 +24,7 @@ from .capture_output import open_capture
 from .common import CommandError
 from .printing import Printer
 from .selecting import Selector
+from .sequences import Distinct, make_distinct
 from .stdout import Output
 
 __all__ = ["CaptureTarget", "PrintTarget", "Target", "StreamTarget", "make_target"]
@@ -45,6 +46,7 @@ class Target(abc.ABC):
         ended: set when the command should end: enough was taken, or the target failed.
         has_callers_waiting: whether somebody waits who cannot be served.
         failure: why nothing more can be taken, or None.
+        distinct: leaves out what came before; None: nothing is.
     """
 
     def __init__(self, wanted: Optional[Selector], most: Optional[int]) -> None:
@@ -57,6 +59,7 @@ class Target(abc.ABC):
         self.has_callers_waiting = False
         self.ended = threading.Event()
         self.failure: Optional[Exception] = None
+        self.distinct: Optional[Distinct] = None
 
     def callbacks(self) -> Dict[str, Any]:
         """Return the arguments by which a receiver calls this target."""
@@ -73,7 +76,7 @@ class Target(abc.ABC):
     def take_payload(self, payload: bytes) -> None:
         """Take a payload as it came, if it is wanted."""
         if self._wanted is None or self._is_wanted(payload):
-            self._keep(payload)
+            self._keep(payload, payload)
 
     def _is_wanted(self, payload: bytes) -> bool:
         assert self._wanted is not None
@@ -82,18 +85,30 @@ class Target(abc.ABC):
         except DecodeError:
             return False
 
-    def _keep(self, item: Any) -> None:
+    def _keep(self, item: Any, source: Union[bytes, DnstapMessage]) -> None:
+        """Put what is made of a payload or message where it belongs, unless it came before."""
         self._opened.wait()
-        with self._lock:
-            self._admitted += 1
-            admitted = self._most is None or self._admitted <= self._most
+        if self.distinct is None:
+            admitted = self._admit(item)
+        else:
+            # Until the first is put: a double in another thread must not be confirmed before.
+            with self.distinct.lock:
+                admitted = not self.distinct.is_new(source) or self._admit(item)
         if not admitted:
             self._wait_in_vain()
+
+    def _admit(self, item: Any) -> bool:
+        """Put an item where it belongs; return whether it was one of the most that are taken."""
+        with self._lock:
+            self._admitted += 1
+            if self._most is not None and self._admitted > self._most:
+                return False
         self._put(item)
         with self._lock:
             self.kept += 1
             if self.kept == self._most:
                 self.ended.set()
+        return True
 
     def _wait_in_vain(self) -> None:
         """Keep a connection's thread, a daemon, until the command ends."""
@@ -174,8 +189,7 @@ class PrintTarget(_StandardOutput):
 
     Args:
         show: makes text of a message.
-        wanted: returns whether to take a message; None: all.
-        most: the most messages to print; None: all.
+        wanted, most: as of `Target`.
     """
 
     def __init__(self, show: Printer, wanted: Optional[Selector], most: Optional[int]) -> None:
@@ -191,7 +205,7 @@ class PrintTarget(_StandardOutput):
         """Print a message, if it is wanted."""
         if self._wanted is None or self._wanted(message):
             line = self._show(message) + "\n"
-            self._keep(line.encode(self._encoding, "backslashreplace"))
+            self._keep(line.encode(self._encoding, "backslashreplace"), message)
 
 
 class StreamTarget(_StandardOutput):
@@ -220,8 +234,7 @@ class CaptureTarget(Target):
 
     Args:
         options: of the command line, those of the file.
-        wanted: returns whether to take a message; None: all.
-        most: the most messages to write; None: all.
+        wanted, most: as of `Target`.
     """
 
     def __init__(
@@ -277,12 +290,16 @@ def make_target(options: argparse.Namespace, show: Printer, wanted: Optional[Sel
     """Return the target that the command line asks for, not yet open.
 
     Args:
-        options: with ``write``, ``count`` and the options of the file.
+        options: with ``write``, ``count``, ``distinct`` and the options of the file.
         show: makes text of a message.
         wanted: tells which messages; None: all.
     """
+    target: Target
     if options.write is None:
-        return PrintTarget(show, wanted, options.count)
-    if options.write == "-":
-        return StreamTarget(wanted, options.count)
-    return CaptureTarget(options, wanted, options.count)
+        target = PrintTarget(show, wanted, options.count)
+    elif options.write == "-":
+        target = StreamTarget(wanted, options.count)
+    else:
+        target = CaptureTarget(options, wanted, options.count)
+    target.distinct = make_distinct(options, endless=True)
+    return target
