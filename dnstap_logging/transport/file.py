@@ -23,26 +23,31 @@ try:
 except ImportError:  # Windows: no advisory locks
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["FileTransport"]
+__all__ = ["NO_ROOM", "FileTransport"]
 
 # O_APPEND even for "w": if something else truncates the file, no hole of zeros follows. O_NONBLOCK:
 # opening must not hang if the path has just become a fifo. No O_TRUNC: a file is emptied only once
 # it is locked. O_RDWR: to find the end of a capture.
 _FLAGS = (
     os.O_RDWR
-    | os.O_CREAT
     | os.O_APPEND
     | getattr(os, "O_NONBLOCK", 0)
     | getattr(os, "O_NOCTTY", 0)
     | getattr(os, "O_CLOEXEC", 0)
     | getattr(os, "O_BINARY", 0)
 )
-_MODE_FLAGS: Dict[str, int] = {"a": 0, "w": 0, "x": os.O_EXCL}
+_MODE_FLAGS: Dict[str, int] = {
+    "a": os.O_CREAT,
+    "w": os.O_CREAT,
+    "x": os.O_CREAT | os.O_EXCL,
+    "r+": 0,
+}
 
 # Some network file systems have no locks; there the capture is written without one.
 _NO_LOCKS_HERE = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL)
 
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+"""Errors of a full file system, or of a quota."""
 
 _OPEN_REASONS: Dict[int, str] = {
     errno.ENOENT: "the directory does not exist ({code}); create it first",
@@ -68,7 +73,7 @@ class FileTransport:
 
     Args:
         path: of the file.
-        mode: "a" continues a file, "w" empties it, "x" refuses an existing one.
+        mode: "a" continues a file, "w" empties it, "x" refuses an existing one, "r+" makes none.
         permissions: of a new file, before the umask.
 
     Attributes:
@@ -91,7 +96,7 @@ class FileTransport:
         permissions: int = DEFAULT_PERMISSIONS,
     ) -> None:
         if mode not in _MODE_FLAGS:
-            raise ValueError(f"mode={mode!r}: must be 'a', 'w' or 'x'")
+            raise ValueError(f"mode={mode!r}: must be 'a', 'w', 'x' or 'r+'")
         self._path = os.fspath(path)
         if not os.path.isabs(self._path):
             self._path = os.path.abspath(self._path)
@@ -233,6 +238,40 @@ class FileTransport:
         self.end = CLOSED
         return None
 
+    def move(self, path: str) -> None:
+        """Rename the file, which stays open and locked.
+
+        Args:
+            path: absolute, on the same file system.
+
+        Raises:
+            TransportError: it failed; the file has its old name.
+        """
+        try:
+            os.rename(self._path, path)
+        except OSError as error:
+            raise self._error(error) from error
+        self._path, self.name = path, f"file://{path}"
+
+    def remove(self) -> None:
+        """Delete the file while it is locked, unless the path names another by now; close it.
+
+        Raises:
+            TransportError: the directory does not allow that. The file is emptied instead.
+        """
+        try:
+            opened = self._fstat()
+            if opened is not None and os.path.samestat(os.stat(self._path), opened):
+                os.unlink(self._path)
+        except FileNotFoundError:
+            pass  # somebody was faster
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._descriptor, 0)
+            raise self._error(error) from error
+        finally:
+            self.close()
+
     def close(self) -> None:
         """Unlock and close the file; may be called again; never raises."""
         if self._fstat() is not None and fcntl is not None:
@@ -301,5 +340,5 @@ class FileTransport:
             self.unlocked = explain(error)
 
     def _error(self, error: OSError, special: Mapping[int, str] = {}) -> TransportError:
-        kind = DiskFull if error.errno in _NO_ROOM else TransportError
+        kind = DiskFull if error.errno in NO_ROOM else TransportError
         return kind(self.name, explain(error, special))

@@ -106,8 +106,8 @@ def test_x_refuses_an_existing_file(path: Path) -> None:
 
 @pytest.mark.parametrize("mode", ["", "r", "wb", None])
 def test_other_modes_are_refused(path: Path, mode: Any) -> None:
-    """There are three modes."""
-    with pytest.raises(ValueError, match="must be 'a', 'w' or 'x'"):
+    """There are four modes."""
+    with pytest.raises(ValueError, match=r"must be 'a', 'w', 'x' or 'r\+'"):
         FileTransport(path, mode)
     assert not path.exists()
 
