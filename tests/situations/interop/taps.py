@@ -115,8 +115,8 @@ class Tap:
 
 
 def marks_in(payloads: Iterable[bytes]) -> List[str]:
-    """Return the marks of messages that `Tap.log_marked` logged."""
-    return [decode(payload)["extra"].decode() for payload in payloads]
+    """Return the marks of messages that `Tap.log_marked` logged, without a handler's numbers."""
+    return [decode(payload)["extra"].decode().partition(" seq=")[0] for payload in payloads]
 
 
 def numbers_in(path: Path) -> List[int]:
