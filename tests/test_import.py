@@ -100,6 +100,19 @@ def test_a_handler_to_a_socket_needs_nothing_of_files_and_texts(address: str) ->
     assert unused & modules_after(made) == set()
 
 
+def test_a_destination_is_imported_with_the_first_handler_that_has_it(tmp_path: Path) -> None:
+    """The import alone loads neither kind and no TLS; a handler to a file no sockets."""
+    transports = {f"dnstap_logging.transport.{name}" for name in ("connect", "stream")}
+    sockets = transports | {"dnstap_logging.delivery.stream_destination"}
+    files = {f"dnstap_logging.{name}" for name in ("transport.file", "delivery.file_destination")}
+    path = str(tmp_path / "capture.fstrm")
+    made = f"import dnstap_logging\ndnstap_logging.DnstapHandler({path!r}).close()"
+
+    unused = sockets | files | {"dnstap_logging.transport.tls"}
+    assert unused & modules_after("import dnstap_logging") == set()
+    assert (sockets | files) & modules_after(made) == files
+
+
 AFTERWARDS = """
 import logging, sys
 import dnstap_logging

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import List, Optional
+from typing import TYPE_CHECKING, List, Optional
 
 from ..diagnostics import Reporter
 from ..exceptions import FrameStreamError, PeerClosed, TransportError
-from ..transport.waiting import Until
 from .attempts import AttemptLog
 from .destination import Destination, RolloverFailed, WriteError, Writer
 from .options import Options
 from .outbox import Outbox
 from .queue import RecordQueue
+
+if TYPE_CHECKING:
+    from ..transport.waiting import Until
 
 __all__ = ["Connection"]
 

@@ -12,11 +12,11 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, List, NamedTuple, Optional, Tuple
 
 from ..exceptions import TransportError
-from ..transport.waiting import Until
 from .backoff import Backoff
 
 if TYPE_CHECKING:
     from ..capture.rotation import Rotation
+    from ..transport.waiting import Until
     from .options import Options
 
 __all__ = ["Destination", "RolloverFailed", "Unread", "WriteError", "Writer"]

@@ -1,26 +1,19 @@
-"""The destination of a stream, a collector behind a socket; the choice between it and a file."""
+"""The choice of a destination by its address.
+
+Each kind is imported with the first handler that has it: a file needs no sockets, a socket no
+decoding. That is in the thread that makes the handler, before a fork could interrupt it.
+"""
 
 from __future__ import annotations
 
-import errno
 from typing import TYPE_CHECKING, Optional
-
-from ..exceptions import PeerClosed, TransportError
-from ..process.threads import import_ahead
-from ..transport.connect import connect
-from ..transport.resolve import Resolver
-from ..transport.waiting import Until
-from .destination import Destination
-from .options import Options
-from .stream_writer import TRY_TLS, StreamWriter
 
 if TYPE_CHECKING:
     from ..capture.rotation import Rotation
+    from .destination import Destination
+    from .options import Options
 
-__all__ = ["StreamDestination", "make_destination"]
-
-RESET = (errno.ECONNRESET, errno.ECONNABORTED, errno.EPIPE)
-"""What the system says of a connection that the collector has ended."""
+__all__ = ["make_destination"]
 
 
 def make_destination(options: Options, rotation: Optional[Rotation] = None) -> Destination:
@@ -31,52 +24,9 @@ def make_destination(options: Options, rotation: Optional[Rotation] = None) -> D
         rotation: of a file, when to roll over and how; None: never.
     """
     if options.address.is_file:
-        from .file_destination import FileDestination  # with decoding and more, for files only
+        from .file_destination import FileDestination
 
         return FileDestination(options, rotation)
+    from .stream_destination import StreamDestination
+
     return StreamDestination(options)
-
-
-class StreamDestination(Destination):
-    """A collector behind a unix, TCP or TLS socket.
-
-    Args:
-        options: the handler's arguments.
-    """
-
-    def __init__(self, options: Options) -> None:
-        super().__init__(str(options.address), options.max_reconnect_interval)
-        self._options = options
-        self._address = options.address
-        self._resolver = Resolver()
-        self.answers = options.bidirectional
-
-    def prepare(self) -> Optional[TransportError]:
-        """Import what connecting needs, before there is a thread that a fork could interrupt."""
-        if self._address.host:
-            import_ahead()
-        return None
-
-    def open(self, until: Until) -> StreamWriter:
-        """Connect; return a writer that has not begun its stream yet."""
-        options = self._options
-        transport = connect(
-            self._address,
-            timeout=options.timeout,
-            until=until,
-            resolver=self._resolver,
-            tls=options.tls,
-            resend_bytes=options.resend_bytes,
-        )
-        return StreamWriter(transport, options.bidirectional, options.timeout, options.resend_bytes)
-
-    def hint(self, error: Exception, early: bool) -> str:
-        """Say what to try if the collector ended the session before it showed what it speaks."""
-        if self.answers or not early or self._address.scheme != "tcp":
-            return ""
-        is_close = isinstance(error, PeerClosed) or getattr(error, "errno", None) in RESET
-        return TRY_TLS if is_close else ""
-
-    def for_child(self, pid: int) -> StreamDestination:
-        """Return the child's destination: the same collector."""
-        return StreamDestination(self._options)

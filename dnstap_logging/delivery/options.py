@@ -15,10 +15,11 @@ from .._version import __version__
 from ..address import Address, parse_address
 from ..arguments import DEFAULT_PERMISSIONS, choice, flag, integer, permissions, refuse, seconds
 from ..framestream.frames import MAX_FRAME_SIZE
-from ..transport.tls import TlsOptions, check_tls
 
 if TYPE_CHECKING:
     from typing_extensions import Annotated
+
+    from ..transport.tls import TlsOptions
 else:
     from typing import Annotated
 
@@ -95,7 +96,7 @@ class Options(NamedTuple):
     mode: Annotated[str, partial(choice, choices=("a", "w", "x"))]
     delay: Annotated[bool, flag]
     permissions: Annotated[int, permissions]
-    tls: Optional[TlsOptions]  # made of TLS_ARGUMENTS
+    tls: Optional["TlsOptions"]  # made of TLS_ARGUMENTS
 
     @property
     def blocking(self) -> bool:
@@ -175,7 +176,7 @@ def _refuse_for_sockets(given: Options) -> None:
             refuse(argument, getattr(given, argument), right)
 
 
-def _tls(address: Address, arguments: Dict[str, Any]) -> Optional[TlsOptions]:
+def _tls(address: Address, arguments: Dict[str, Any]) -> Optional["TlsOptions"]:
     """Return the TLS options of a tls:// address; refuse them elsewhere and in contradiction."""
     given = {name: value for name, value in arguments.items() if value is not None}
     if address.scheme != "tls":
@@ -185,6 +186,8 @@ def _tls(address: Address, arguments: Dict[str, Any]) -> Optional[TlsOptions]:
     if "ssl_context" in given:
         for argument in sorted(given.keys() & {"cafile", "certfile", "keyfile"}):
             refuse(argument, given[argument], "left out when ssl_context is given")
+    from ..transport.tls import TlsOptions, check_tls  # here, for other addresses need none of it
+
     options = TlsOptions(*arguments.values())
     check_tls(options)
     return options

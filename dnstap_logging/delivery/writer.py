@@ -6,15 +6,17 @@ Belongs to the writer thread. What captures and collectors have in common: their
 
 from __future__ import annotations
 
-from typing import List, Optional, Union
+from typing import TYPE_CHECKING, List, Optional, Union
 
 from ..exceptions import FrameStreamError, PeerClosed, TransportError
 from ..framestream.frames import DNSTAP_CONTENT_TYPE, LENGTH
 from ..framestream.session import WriterSession
 from ..framestream.state import Direction
-from ..transport.file import FileTransport
-from ..transport.stream import StreamTransport
 from .destination import WriteError, Writer
+
+if TYPE_CHECKING:
+    from ..transport.file import FileTransport
+    from ..transport.stream import StreamTransport
 
 __all__ = ["FrameWriter"]
 
