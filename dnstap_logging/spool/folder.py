@@ -10,15 +10,17 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import time
 from typing import Iterator, List, Optional, Sequence, Set
 
-from ..exceptions import DecodeError, DiskFull, FileLocked, TransportError
+from ..exceptions import DecodeError, DiskFull, TransportError
 from ..framestream.frames import DEFAULT_MAX_FRAME_SIZE, DNSTAP_CONTENT_TYPE, START, STOP
 from ..framestream.session import WriterSession
 from ..framestream.state import Direction
 from ..transport.file import NO_ROOM, FileTransport
 from ..transport.reasons import explain
-from .names import NEW_SUFFIX, in_order, is_new, is_segment, name_before, next_name
+from .files import lock_existing, make_new, put, read_lines, remove
+from .names import in_order, is_new, is_segment, name_before, next_name
 from .segment import Segment
 
 __all__ = ["ADDRESSES", "MAX_FILES", "SpoolFolder"]
@@ -47,7 +49,9 @@ _REASONS = {
     errno.EACCES: "permission denied ({code}): this process must list, write and search the folder",
 }
 
-MAX_ADDRESSES_SIZE = 1024 * 1024
+LONG_LIST = 500
+LIST_AGE = 1.0
+"""Seconds for which a long list of segments to adopt is used, instead of a new one for each."""
 
 
 class SpoolFolder:
@@ -80,7 +84,10 @@ class SpoolFolder:
         self.tails: Set[str] = set()
         self._label = f"spool={path!r}"
         self._addresses = {address.replace("\n", "\\n") for address in addresses}
-        self._left: Set[str] = set()  # let go, but perhaps still there
+        self._left: Set[str] = set()  # let go, but still there
+        # What may be adopted, the newest first: listed for each segment, unless there are many.
+        self._waiting: List[str] = []
+        self._list_again = 0.0
 
     def check(self) -> None:
         """Make the folder if its parent exists; see that segments can be kept there.
@@ -94,7 +101,9 @@ class SpoolFolder:
             os.listdir(self.path)
             problem = None
             with contextlib.suppress(DiskFull):  # there may be room when it is needed
-                self._try_a_file()
+                attempt = make_new(self._path_of(next_name()))
+                if attempt is not None:
+                    remove(attempt)
                 problem = self._claim()
         if problem:
             raise ValueError(f"{self._label}: {problem}")
@@ -152,8 +161,8 @@ class SpoolFolder:
                 raise TransportError(self._label, problem)
             for _ in range(MOST_TRIES):
                 name = name_before(before.name, self._names()) if before else next_name()
-                transport = self._new_file(name)
-                if transport is not None and self._put(transport, start, name):
+                transport = make_new(self._path_of(name))
+                if transport is not None and put(transport, start, self._path_of(name)):
                     break
             else:
                 raise TransportError(self._label, "other processes clear new segments away")
@@ -163,37 +172,6 @@ class SpoolFolder:
         self.tails.add(name)
         return Segment(self, transport, name, session)
 
-    def _new_file(self, name: str) -> Optional[FileTransport]:
-        """Return an empty file, locked, which is not called a segment yet; None: try again."""
-        try:
-            transport = FileTransport(self._path_of(name + NEW_SUFFIX), "x")
-        except FileLocked:
-            return None  # somebody clears it away, as what a killed process left
-        except TransportError as error:
-            if error.errno == errno.EEXIST:
-                return None
-            raise
-        if transport.unlocked:
-            transport.remove()
-            reason = "this file system has no locks, so nobody knows whose segments these are"
-            raise TransportError(self._label, f"{reason}: {transport.unlocked}")
-        return transport
-
-    def _put(self, transport: FileTransport, content: bytes, name: str) -> bool:
-        """Write a new file and name it; False: it was cleared away, or the name is taken."""
-        path = self._path_of(name)
-        try:
-            transport.send(content)
-            if transport.look() is None and (name == ADDRESSES or not os.path.lexists(path)):
-                transport.move(path)
-                return True
-        except BaseException:
-            with contextlib.suppress(TransportError):
-                transport.remove()
-            raise
-        transport.remove()
-        return False
-
     # -- segments that are there ---------------------------------------------------------------
 
     def adopt(self) -> Optional[Segment]:
@@ -202,27 +180,44 @@ class SpoolFolder:
         It is of a process that has ended, or of a parent that this one was forked from. Never
         waits, and makes nothing. Raises nothing: what cannot be opened is passed by.
         """
-        names = self._names()
-        if not names:
-            return None
+        listed = not self._waiting or time.monotonic() >= self._list_again
+        if listed:
+            self._list_waiting()
+        segment = self._next_waiting()
+        if segment is None and not listed:
+            self._list_waiting()
+            segment = self._next_waiting()
+        return segment
+
+    def _list_waiting(self) -> None:
+        """List the segments that are not ours now, and delete what was never whole."""
+        self._waiting.clear()
         with contextlib.suppress(OSError):
-            if self._conflict():
-                return None
-        self._clear_new()
-        for name in in_order(names - self.held - self._left):
-            segment = self._take(name)
+            names = os.listdir(self.path)
+            for name in filter(is_new, names):  # of a process that was killed just then
+                transport = lock_existing(self._path_of(name))
+                if transport is not None:
+                    remove(transport)
+            if not self._conflict():
+                waiting = set(filter(is_segment, names)) - self.held - self._left
+                self._waiting = in_order(waiting)[::-1]
+        long = len(self._waiting) > LONG_LIST
+        self._list_again = time.monotonic() + LIST_AGE if long else 0.0
+
+    def _next_waiting(self) -> Optional[Segment]:
+        while self._waiting:
+            segment = self._take(self._waiting.pop())
             if segment is not None:
                 return segment
         return None
 
     def _take(self, name: str) -> Optional[Segment]:
         """Return a segment if it can be locked, and has anything in it."""
-        transport = self._lock(name)
+        transport = lock_existing(self._path_of(name))
         if transport is None:
             return None
         if transport.size == 0:
-            with contextlib.suppress(TransportError):
-                transport.remove()
+            remove(transport)
             return None
         self.held.add(name)
         return Segment(self, transport, name, end=self._end_before_zeros(transport))
@@ -239,28 +234,6 @@ class SpoolFolder:
         except (DecodeError, OSError):
             return None  # reading shows what is wrong
         return end.offset if end.torn else None
-
-    def _lock(self, name: str) -> Optional[FileTransport]:
-        """Return an existing file, locked; None: another process has it, or it is gone."""
-        path = self._path_of(name)
-        if os.path.islink(path):
-            return None
-        try:
-            transport = FileTransport(path, "r+")
-        except TransportError:
-            return None
-        if transport.unlocked or transport.look() is not None:
-            transport.close()
-            return None
-        return transport
-
-    def _clear_new(self) -> None:
-        """Delete the files that processes left which were killed while they made a segment."""
-        for name in filter(is_new, self._listed()):
-            transport = self._lock(name)
-            if transport is not None:
-                with contextlib.suppress(TransportError):
-                    transport.remove()
 
     def left(self, name: str, size: Optional[int]) -> None:
         """Note that a segment of this process was deleted or set aside.
@@ -284,28 +257,17 @@ class SpoolFolder:
     def _path_of(self, name: str) -> str:
         return os.path.join(self.path, name)
 
-    def _listed(self) -> List[str]:
-        try:
-            return os.listdir(self.path)
-        except OSError:
-            return []
-
-    def _names(self) -> Set[str]:
-        return set(filter(is_segment, self._listed()))
+    def _names(self) -> List[str]:
+        return list(filter(is_segment, os.listdir(self.path)))
 
     def _make(self) -> None:
         if not os.path.isdir(self.path):
             with contextlib.suppress(FileExistsError):  # another process, or not a folder
                 os.mkdir(self.path, PERMISSIONS)
 
-    def _try_a_file(self) -> None:
-        transport = self._new_file(next_name())
-        if transport is not None:
-            transport.remove()
-
     def _conflict(self) -> Optional[str]:
         """Return why segments that lie here are not for our addresses; None: they may be."""
-        there = self._read_addresses()
+        there = read_lines(self._path_of(ADDRESSES))
         if there is None or there == self._addresses or not self._names():
             return None
         return (
@@ -315,23 +277,17 @@ class SpoolFolder:
 
     def _claim(self) -> Optional[str]:
         """Note our addresses, unless segments for others lie here: return that conflict."""
-        if self._read_addresses() == self._addresses:
+        if read_lines(self._path_of(ADDRESSES)) == self._addresses:
             return None
         problem = self._conflict()
         if problem is None:
             text = "".join(f"{address}\n" for address in sorted(self._addresses))
-            transport = self._new_file(next_name())
+            transport = make_new(self._path_of(next_name()))
             if transport is not None:
-                self._put(transport, text.encode("utf-8", "surrogateescape"), ADDRESSES)
+                content = text.encode("utf-8", "surrogateescape")
+                put(transport, content, self._path_of(ADDRESSES), replace=True)
                 transport.close()
         return problem
-
-    def _read_addresses(self) -> Optional[Set[str]]:
-        try:
-            with open(self._path_of(ADDRESSES), encoding="utf-8", errors="surrogateescape") as file:
-                return set(file.read(MAX_ADDRESSES_SIZE).split("\n")[:-1])
-        except FileNotFoundError:
-            return None
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
@@ -344,6 +300,8 @@ class SpoolFolder:
             special = _REASONS.get(error.errno or 0)
             reason = explain(OSError(error.errno, ""), _REASONS) if special else error.reason
             raise type(error)(self._label, reason) from error
+        except ValueError as error:  # NUL in the path
+            raise ValueError(f"{self._label}: {error}") from error
         except OSError as error:
             kind = DiskFull if error.errno in NO_ROOM else TransportError
             raise kind(self._label, explain(error, _REASONS)) from error

@@ -292,3 +292,5 @@ class Segment:
         """Close only the descriptor, in a forked child: the file is its parent's."""
         self._session = None
         self._transport.abandon()
+        self._folder.held.discard(self.name)
+        self._folder.tails.discard(self.name)

@@ -75,6 +75,8 @@ def test_what_is_not_a_folder_is_refused(path: Path) -> None:
     path.touch()
     with pytest.raises(TransportError, match=r"^spool='.*spool': is not a folder \(ENOTDIR\)"):
         spool(path)
+    with pytest.raises(ValueError, match=r"^spool='a\\x00b': "):
+        SpoolFolder("a\0b", MIB, [ADDRESS], MIB).check()
 
 
 @pytest.mark.parametrize("mode", [0o000, 0o100, 0o400, 0o500, 0o600, 0o300])
@@ -302,6 +304,7 @@ def test_a_forked_child_lets_its_parent_go_on(path: Path) -> None:
         folder = spool(path)
         assert segment._transport.fileno() == -1
         segment.abandon()
+        assert segment._folder.held == segment._folder.tails == set()
         assert folder.adopt() is None
         own = filled(folder, 2)
         assert own.name.endswith(f"-{os.getpid()}.fstrm")
