@@ -13,12 +13,12 @@ import os
 import sys
 import time
 import weakref
-from typing import TYPE_CHECKING, Any, NoReturn, Optional, Union
+from typing import TYPE_CHECKING, Any, NoReturn, Optional, Sequence, Union
 
 from .arguments import DEFAULT, DEFAULT_PERMISSIONS, Default
 from .arguments import level as checked_level
 from .copies import refuse_copy
-from .delivery.options import DEFAULT_RESEND_BYTES, make_options
+from .delivery.options import DEFAULT_PREFER_AFTER, DEFAULT_RESEND_BYTES, make_options
 from .delivery.stats import Stats
 from .delivery.writer_thread import WriterThread
 from .diagnostics import LOGGER_NAME
@@ -49,7 +49,8 @@ class DnstapHandler(logging.Handler):
 
     Args:
         address: ``unix:///path``, ``unix://@abstract``, ``tcp://host:port``,
-            ``tls://host:port``, ``file:///path`` or a plain path, which is a file.
+            ``tls://host:port``, ``file:///path`` or a plain path, which is a file. A list of
+            sockets: the first that answers is used, and when it fails, the next.
         level: as in logging.
         identity: Dnstap.identity; by default the host name. "" leaves the field out.
         version: Dnstap.version; by default the library's. "" leaves the field out.
@@ -66,6 +67,8 @@ class DnstapHandler(logging.Handler):
         reconnect_interval: seconds before the first new attempt; doubles with every failure.
         max_reconnect_interval: its bound; by default 1.0 for unix sockets, 10.0 for tcp and tls.
         max_reconnect_attempts: further attempts before giving up; None: for ever, 0: none.
+        prefer_after: with several addresses, seconds after which an earlier one is tried again,
+            while a later one is used, and each time after that; None: never.
         close_timeout: seconds that flush() and close() together may take.
         max_frame_size: bytes of a frame that the collector takes.
         report_interval: seconds between two diagnostics of one kind.
@@ -87,7 +90,7 @@ class DnstapHandler(logging.Handler):
 
     def __init__(
         self,
-        address: Union[str, os.PathLike[str]],
+        address: Union[str, os.PathLike[str], Sequence[str]],
         level: Union[int, str] = logging.NOTSET,
         *,
         identity: Union[str, bytes, None] = None,
@@ -103,6 +106,7 @@ class DnstapHandler(logging.Handler):
         reconnect_interval: float = 0.1,
         max_reconnect_interval: Optional[float] = None,
         max_reconnect_attempts: Optional[int] = None,
+        prefer_after: Optional[float] = DEFAULT_PREFER_AFTER,
         close_timeout: float = 5.0,
         max_frame_size: int = 98304,
         report_interval: float = 10.0,
@@ -310,7 +314,8 @@ class DnstapHandler(logging.Handler):
 
     def __repr__(self) -> str:
         level = logging.getLevelName(self.level)
-        return f"<{type(self).__name__} {self._options.address} ({level})>"
+        addresses = ", ".join(map(str, self._options.addresses))
+        return f"<{type(self).__name__} {addresses} ({level})>"
 
     def __reduce__(self) -> NoReturn:
         refuse_copy(

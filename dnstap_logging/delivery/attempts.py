@@ -5,6 +5,7 @@ Belongs to the connection, and so to whoever drives the delivery.
 
 from __future__ import annotations
 
+import logging
 from typing import Dict
 
 from ..diagnostics import Reporter, Text
@@ -55,6 +56,11 @@ class AttemptLog:
         name = name or self._destination.current
         self._note(name, (self._attempts[name][0] + 1, text))
         self.error(text, name)
+
+    def missed(self, text: str, name: str) -> None:
+        """Book and say that an earlier address is not back."""
+        self.failed(text, name)
+        self._reporter.report("not back", logging.INFO, f"not back yet: {text}", about=name)
 
     def error(self, text: str, name: str = "") -> None:
         """Book what went wrong; with its address, where there are several."""

@@ -45,17 +45,27 @@ class Backoff:
         self._max_attempts = max_attempts
         self._chance = chance
         self._delay = interval
-        self.failures = 0
-        self.due = 0.0
+        self._failures = 0
+        self._due = 0.0
+
+    @property
+    def due(self) -> float:
+        """The monotonic time from which the next attempt may be made."""
+        return self._due
+
+    @property
+    def failures(self) -> int:
+        """Failed attempts since the last success."""
+        return self._failures
 
     @property
     def exhausted(self) -> bool:
         """Whether no attempt is left."""
-        return self._max_attempts is not None and self.failures > self._max_attempts
+        return self._max_attempts is not None and self._failures > self._max_attempts
 
     def hurry(self) -> None:
         """Have the next attempt due now."""
-        self.due = 0.0
+        self._due = 0.0
 
     def succeeded(self, answered: bool) -> None:
         """Note an attempt that made a connection.
@@ -66,13 +76,13 @@ class Backoff:
         """
         if answered:
             self.reset()
-        self.due = 0.0
+        self._due = 0.0
 
     def failed(self, now: float) -> None:
         """Note a failed attempt at the monotonic time ``now``."""
-        self.due = now + self._delay * (1.0 - JITTER * self._chance())
+        self._due = now + self._delay * (1.0 - JITTER * self._chance())
         self._delay = min(self._delay * 2.0, self._maximum)
-        self.failures += 1
+        self._failures += 1
 
     def lost(self, now: float) -> None:
         """Note the end of a good connection: the next attempt is due after the shortest delay.
@@ -81,12 +91,12 @@ class Backoff:
         busy loop.
         """
         self.reset()
-        self.due = now + self._interval * (1.0 - JITTER * self._chance())
+        self._due = now + self._interval * (1.0 - JITTER * self._chance())
         if self._max_attempts == 0:
-            self.failures = 1
+            self._failures = 1
 
     def reset(self) -> None:
         """Begin again, after a good handshake or on request: the next attempt is due now."""
         self._delay = self._interval
-        self.failures = 0
-        self.due = 0.0
+        self._failures = 0
+        self._due = 0.0

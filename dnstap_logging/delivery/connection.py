@@ -121,7 +121,12 @@ class Connection:
 
         Without its FINISH, what it may not have read goes out again on the better one.
         """
-        writer = self._destination.better(until)
+        found = self._destination.better(until)
+        if found is None:
+            return
+        for name, text in found.failures:
+            self._log.missed(text, name)
+        writer = found.writer
         if writer is None:
             return
         try:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..transport.waiting import Until
     from .options import Options
 
-__all__ = ["Destination", "RolloverFailed", "Unread", "WriteError", "Writer"]
+__all__ = ["Better", "Destination", "RolloverFailed", "Unread", "WriteError", "Writer"]
 
 
 class WriteError(TransportError):
@@ -131,6 +131,18 @@ class Writer(ABC):
         """Let go of everything inherited across a fork; the parent's stream goes on untouched."""
 
 
+class Better(NamedTuple):
+    """What a search for a better writer has found.
+
+    Attributes:
+        writer: has begun its stream and is the caller's now; None: there is none.
+        failures: the addresses that failed, and why.
+    """
+
+    writer: Optional[Writer]
+    failures: List[Tuple[str, str]]
+
+
 class Destination(ABC):
     """Open writers, one after the other, and state what is special about this destination.
 
@@ -210,11 +222,11 @@ class Destination(ABC):
             TransportError: what went wrong.
         """
 
-    def better(self, until: Until) -> Optional[Writer]:
-        """Return a writer that has begun its stream, if a better one than the open one was found.
+    def better(self, until: Until) -> Optional[Better]:
+        """Return what a search for a better writer than the open one has found; None: nothing new.
 
-        Does not wait. The caller ends the open writer, calls `change` and goes on with this one,
-        or closes it.
+        Does not wait. The caller ends the open writer, calls `change` and goes on with the better
+        one, or closes it.
         """
         return None
 

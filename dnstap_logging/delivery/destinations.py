@@ -17,7 +17,7 @@ __all__ = ["make_destination"]
 
 
 def make_destination(options: Options, rotation: Optional[Rotation] = None) -> Destination:
-    """Return the destination for an address.
+    """Return the destination for the handler's address or addresses.
 
     Args:
         options: the handler's arguments.
@@ -27,6 +27,10 @@ def make_destination(options: Options, rotation: Optional[Rotation] = None) -> D
         from .file_destination import FileDestination
 
         return FileDestination(options, rotation)
+    if options.each:
+        from .failover import Failover
+
+        return Failover(options)
     from .stream_destination import StreamDestination
 
     return StreamDestination(options)

@@ -9,10 +9,10 @@ TypeError or ValueError that names both and says what is right.
 import os
 import socket
 from functools import partial
-from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, NamedTuple, Optional
+from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, NamedTuple, Optional, Tuple
 
 from .._version import __version__
-from ..address import Address, parse_address
+from ..address import SOCKET_FORMS, Address, parse_address
 from ..arguments import DEFAULT_PERMISSIONS, choice, flag, integer, permissions, refuse, seconds
 from ..framestream.frames import MAX_FRAME_SIZE
 
@@ -25,6 +25,7 @@ else:
 
 __all__ = [
     "CHECKS",
+    "DEFAULT_PREFER_AFTER",
     "DEFAULT_RESEND_BYTES",
     "FOR_FILES",
     "MIN_FRAME_SIZE",
@@ -39,6 +40,9 @@ MIN_FRAME_SIZE = 512
 DEFAULT_RESEND_BYTES = 256 * 1024
 """What a collector leaves unread when it dies, in most cases; it costs little memory."""
 
+DEFAULT_PREFER_AFTER = 300.0
+"""Seconds: long enough for a collector that has come back to show that it stays."""
+
 RECONNECT_CEILINGS = {"unix": 1.0, "file": 1.0, "tcp": 10.0, "tls": 10.0}
 """Default max_reconnect_interval in seconds: trying a local address again costs next to nothing."""
 
@@ -52,7 +56,28 @@ TLS_ARGUMENTS = ("ssl_context", "cafile", "certfile", "keyfile", "server_hostnam
 
 
 def _address(argument: str, value: Any) -> Address:
-    return parse_address(value, argument=argument)
+    """Return the address, or the first one of several."""
+    return _addresses(argument, value)[0]
+
+
+def _addresses(argument: str, value: Any) -> Tuple[Address, ...]:
+    """Return all addresses: one of any kind, or a list or tuple of sockets."""
+    if not isinstance(value, (list, tuple)):
+        return (parse_address(value, argument=argument),)
+    if not value:
+        refuse(argument, value, "an address, or a list of at least one")
+    found: Dict[Tuple[str, str, str, int], Address] = {}
+    # By index: that is where the lists of logging.config convert what they hold.
+    for index in range(len(value)):
+        name, each = f"{argument}[{index}]", value[index]
+        address = parse_address(each, argument=name)
+        if address.is_file:
+            refuse(name, each, f"a socket, as all addresses of a list: {SOCKET_FORMS}")
+        key = (address.scheme, address.path, address.host.lower(), address.port)
+        if key in found:
+            refuse(name, each, "another address than those before it, and it is there twice")
+        found[key] = address
+    return tuple(found.values())
 
 
 def _label(argument: str, value: object, default: Callable[[], str]) -> bytes:
@@ -90,6 +115,7 @@ class Options(NamedTuple):
     max_reconnect_attempts: Annotated[
         Optional[int], _optional(partial(integer, low=0, hint=" or None"))
     ]
+    prefer_after: Annotated[Optional[float], _optional(seconds)]
     close_timeout: Annotated[float, partial(seconds, zero=True)]
     max_frame_size: Annotated[int, partial(integer, low=MIN_FRAME_SIZE, high=MAX_FRAME_SIZE)]
     report_interval: Annotated[float, partial(seconds, zero=True)]
@@ -97,6 +123,12 @@ class Options(NamedTuple):
     delay: Annotated[bool, flag]
     permissions: Annotated[int, permissions]
     tls: Optional["TlsOptions"]  # made of TLS_ARGUMENTS
+    each: Tuple["Options", ...]  # where there are several addresses: the same, for each of them
+
+    @property
+    def addresses(self) -> Tuple[Address, ...]:
+        """All addresses, in the order of preference."""
+        return tuple(one.address for one in self.each) or (self.address,)
 
     @property
     def blocking(self) -> bool:
@@ -121,10 +153,22 @@ def make_options(arguments: Mapping[str, Any]) -> Options:
         TypeError, ValueError: naming the argument, the value and what is right.
     """
     values = {name: check(name, arguments[name]) for name, check in CHECKS.items()}
-    given = Options(**values, tls=None)
-    address = given.address
-    if not address.is_file:
-        _refuse_for_sockets(given)
+    given = Options(**values, tls=None, each=())
+    addresses = _addresses("address", arguments["address"])
+    _refuse_for_others(given)
+    tls = _tls(addresses, {name: arguments[name] for name in TLS_ARGUMENTS})
+    ceiling = arguments["max_reconnect_interval"]
+    each = tuple(_with_address(given, address, ceiling, tls) for address in addresses)
+    return each[0]._replace(each=each) if len(each) > 1 else each[0]
+
+
+# -- what depends on another argument ----------------------------------------------------------
+
+
+def _with_address(
+    given: Options, address: Address, ceiling: Optional[float], tls: Optional["TlsOptions"]
+) -> Options:
+    """Complete what depends on the address."""
     return given._replace(
         # As in logging: a later chdir, of a daemon, changes nothing.
         address=address._replace(path=os.path.abspath(address.path))
@@ -132,19 +176,16 @@ def make_options(arguments: Mapping[str, Any]) -> Options:
         else address,
         bidirectional=_direction(address, given.bidirectional),
         resend_bytes=_resend_bytes(address, given.resend_bytes),
-        max_reconnect_interval=_ceiling(given, arguments["max_reconnect_interval"]),
-        tls=_tls(address, {name: arguments[name] for name in TLS_ARGUMENTS}),
+        max_reconnect_interval=_ceiling(given, address, ceiling),
+        tls=tls if address.scheme == "tls" else None,
     )
 
 
-# -- what depends on another argument ----------------------------------------------------------
-
-
-def _ceiling(given: Options, value: Optional[float]) -> float:
+def _ceiling(given: Options, address: Address, value: Optional[float]) -> float:
     """Return max_reconnect_interval, which is never below reconnect_interval."""
     interval = given.reconnect_interval
     if value is None:
-        return max(interval, RECONNECT_CEILINGS[given.address.scheme])
+        return max(interval, RECONNECT_CEILINGS[address.scheme])
     if value < interval:
         refuse("max_reconnect_interval", value, f"at least reconnect_interval={interval:g}")
     return given.max_reconnect_interval
@@ -168,21 +209,31 @@ def _resend_bytes(address: Address, value: int) -> int:
     return 0
 
 
-def _refuse_for_sockets(given: Options) -> None:
-    """Refuse for a socket the arguments that only files have."""
+def _refuse_for_others(given: Options) -> None:
+    """Refuse for a socket the arguments that only files have, and the other way round."""
+    if given.address.is_file:
+        if given.prefer_after != DEFAULT_PREFER_AFTER:
+            right = f"left out: it is for several sockets, and {given.address} is a file"
+            refuse("prefer_after", given.prefer_after, right)
+        return
     for argument, default in FOR_FILES.items():
         if getattr(given, argument) != default:
             right = f"left out: it is for files, and {given.address} is a socket"
             refuse(argument, getattr(given, argument), right)
 
 
-def _tls(address: Address, arguments: Dict[str, Any]) -> Optional["TlsOptions"]:
-    """Return the TLS options of a tls:// address; refuse them elsewhere and in contradiction."""
+def _tls(addresses: Tuple[Address, ...], arguments: Dict[str, Any]) -> Optional["TlsOptions"]:
+    """Return the TLS options of tls:// addresses; refuse them elsewhere and in contradiction."""
     given = {name: value for name, value in arguments.items() if value is not None}
-    if address.scheme != "tls":
+    secure = [address for address in addresses if address.scheme == "tls"]
+    if not secure:
+        others = ", ".join(map(str, addresses))
         for argument, value in given.items():
-            refuse(argument, value, f"left out: it is for tls:// addresses, not {address}")
+            refuse(argument, value, f"left out: it is for tls:// addresses, not {others}")
         return None
+    if "server_hostname" in given and len(secure) > 1:
+        right = "left out where several addresses are tls://: each has a name of its own"
+        refuse("server_hostname", given["server_hostname"], right)
     if "ssl_context" in given:
         for argument in sorted(given.keys() & {"cafile", "certfile", "keyfile"}):
             refuse(argument, given[argument], "left out when ssl_context is given")

@@ -32,7 +32,8 @@ class DnstapCollector(_Collector):  # type: ignore[misc]
     """Collect the statistics of dnstap handlers: ``REGISTRY.register(DnstapCollector())``.
 
     The labels are the handler's name (the key in dictConfig; by default its class's name) and its
-    address. Of handlers that agree in both, the second is called ``name#2``, and so on.
+    address, the first where there are several. Of handlers that agree in both, the second is
+    called ``name#2``, and so on. A gauge of its own shows which address the session is with.
 
     Args:
         handlers: whose statistics; they are not kept alive by it. None (default): of all that
@@ -63,10 +64,11 @@ class DnstapCollector(_Collector):  # type: ignore[misc]
         seen: Dict[Tuple[str, str], int] = {}
         for handler in self._handlers():
             stats = handler.stats()
-            key = (handler.name or type(handler).__name__, stats.address)
+            # The first one for ever, or a failover would begin new series.
+            key = (handler.name or type(handler).__name__, next(iter(stats.attempts)))
             seen[key] = number = seen.get(key, 0) + 1
             name = key[0] if number == 1 else f"{key[0]}#{number}"
-            books.append(((name, stats.address), stats))
+            books.append(((name, key[1]), stats))
         return self._families(books)
 
     def _handlers(self) -> List[DnstapHandler]:
@@ -88,6 +90,20 @@ class DnstapCollector(_Collector):  # type: ignore[misc]
                 for further, count in counts.items():
                     found.add_metric((*labels, *further), count)
             yield found
+        yield _addresses(books)
+
+
+def _addresses(books: List[Tuple[Tuple[str, str], Stats]]) -> Metric:
+    """Return the gauge that has each address in its own label."""
+    found = GaugeMetricFamily(
+        "dnstap_address_connected",
+        "Whether the open session is with this address: 1 or 0.",
+        labels=LABELS,
+    )
+    for (name, _), stats in books:
+        for address in stats.attempts:
+            found.add_metric((name, address), stats.connected and stats.address == address)
+    return found
 
 
 def _checked(handlers: object) -> List[DnstapHandler]:

@@ -182,13 +182,16 @@ def test_a_large_reconnect_interval_raises_the_default_ceiling() -> None:
 # Options are written once: what is missing of a new one fails here, or in tests/docs for its row.
 PARAMETERS = inspect.signature(DnstapHandler).parameters
 # What the rotating handlers do not take: for sockets only, or a parameter of their own.
-NOT_FOR_FILES = {"address", "bidirectional", "timeout", "resend_bytes", "mode", *TLS_ARGUMENTS}
+NOT_FOR_FILES = {
+    *("address", "bidirectional", "timeout", "resend_bytes", "prefer_after", "mode"),
+    *TLS_ARGUMENTS,
+}
 
 
 def test_every_argument_has_its_check() -> None:
     """Each parameter of the handler has a line in Options; the level is logging's."""
     assert sorted([*CHECKS, *TLS_ARGUMENTS]) == sorted(PARAMETERS.keys() - {"level"})
-    assert Options._fields == (*CHECKS, "tls")
+    assert Options._fields == (*CHECKS, "tls", "each")
     assert len(TLS_ARGUMENTS) == len(TlsOptions._fields)
 
 

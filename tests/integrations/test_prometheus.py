@@ -14,9 +14,10 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import MetricsHandler, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from dnstap_logging import DnstapHandler, MessageType
+from dnstap_logging import DnstapHandler, DnstapReceiver, MessageType
 from dnstap_logging.delivery.stats import CAUSES
 from dnstap_logging.integrations.prometheus import DnstapCollector
+from tests.helpers.support import wait_until
 from tests.integrations.servers import running
 
 Samples = Dict[Tuple[str, Tuple[Tuple[str, str], ...]], float]
@@ -86,6 +87,7 @@ def test_numbers_are_those_of_the_books(handlers: List[DnstapHandler]) -> None:
             "dnstap_queue_records": stats.queued,
             "dnstap_in_flight_records": stats.in_flight,
             "dnstap_connected": stats.connected,
+            "dnstap_address_connected": stats.connected,
             "dnstap_spooled_records": stats.spooled,
             "dnstap_records_recovered_total": stats.recovered,
             "dnstap_spooled_bytes": stats.spooled_bytes,
@@ -96,7 +98,33 @@ def test_numbers_are_those_of_the_books(handlers: List[DnstapHandler]) -> None:
             key = tuple(sorted((*labels, ("cause", cause))))
             assert found["dnstap_records_dropped_total", key] == stats.dropped[cause], cause
     assert handlers[0].stats().dropped["invalid"] == handlers[0].stats().invalid_fields == 1
-    assert len(found) == 2 * (16 + len(CAUSES))
+    assert len(found) == 2 * (17 + len(CAUSES))
+
+
+def test_each_address_has_its_own_gauge(tmp_path: Path) -> None:
+    """The label of all else stays the first address, whichever one is connected."""
+    addresses = [f"unix://{tmp_path}/{name}.sock" for name in ("first", "second")]
+    handler = DnstapHandler(addresses, reconnect_interval=60)
+    logger = logging.Logger("dns")
+    logger.addHandler(handler)
+    registry = registered([handler])
+
+    def gauges(name: str) -> Dict[str, float]:
+        return {
+            dict(labels)["address"]: value
+            for (each, labels), value in samples(registry).items()
+            if each == name
+        }
+
+    with DnstapReceiver(addresses[1], lambda message: None):
+        try:
+            assert gauges("dnstap_address_connected") == {addresses[0]: 0, addresses[1]: 0}
+            logger.info("query", extra={"dns_message_type": "CLIENT_QUERY"})
+            wait_until(lambda: handler.stats().connected, "a session")
+            assert gauges("dnstap_address_connected") == {addresses[0]: 0, addresses[1]: 1}
+            assert gauges("dnstap_connected") == {addresses[0]: 1}
+        finally:
+            handler.close()
 
 
 def test_books_balance_for_prometheus_too(handlers: List[DnstapHandler]) -> None:

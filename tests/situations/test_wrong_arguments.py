@@ -106,6 +106,7 @@ HANDLER = {
     "reconnect_interval": SECONDS,
     "max_reconnect_interval": f"{SECONDS}, None",
     "max_reconnect_attempts": "zero, one, huge, None",
+    "prefer_after": "",
     "close_timeout": f"zero, {SECONDS}",
     "max_frame_size": "",
     "report_interval": f"zero, {SECONDS}",
@@ -123,6 +124,7 @@ SOCKET = {
     "address": "text",  # a file of that name
     "bidirectional": "True, False, None",
     "resend_bytes": "zero, one, huge",
+    "prefer_after": f"{SECONDS}, None",
     "delay": "False",
     "permissions": "",
 }
