@@ -182,7 +182,9 @@ class NumberingEncoder(Encoder):
         super().__init__(*arguments)
 
     def _heads(self) -> Dict[int, bytes]:
-        return _NumberedHeads(self)
+        names = (("identity", self._identity), ("version", self._version))
+        front = b"".join([DNSTAP[name].piece(value) for name, value in names if value])
+        return _NumberedHeads(front, self._numbering)
 
     def encode_record(self, snapshot: Snapshot, problems: List[Problem]) -> bytes:
         """Return the Dnstap payload of a record; see `Encoder.encode_record`."""
@@ -202,18 +204,23 @@ class NumberingEncoder(Encoder):
 
 
 class _NumberedHeads(Dict[int, bytes]):
-    """The heads of records that differ in their numbers: none is kept.
+    """What stands before the bodies of records without an extra of their own; keeps none of it.
 
     Args:
-        encoder: makes them.
+        front: what stands before the extra.
+        numbering: gives the numbers.
     """
 
-    def __init__(self, encoder: NumberingEncoder) -> None:
+    def __init__(self, front: bytes, numbering: Numbering) -> None:
         super().__init__()
-        self._encoder = encoder
+        extra, message = DNSTAP["extra"], DNSTAP["message"]
+        self._fronts: Memo[int, bytes] = Memo(lambda size: front + extra.tag + varint(size))
+        self._lengths: Memo[int, bytes] = Memo(lambda length: message.tag + varint(length))
+        self._numbering = numbering
 
     def __missing__(self, length: int) -> bytes:
-        return self._encoder._head(None, None, None, length)
+        extra = self._numbering.extra(None)
+        return self._fronts[len(extra)] + extra + self._lengths[length]
 
 
 def _fields_of(message: DnstapMessage, full: bool) -> Dict[str, Any]:
