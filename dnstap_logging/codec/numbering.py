@@ -17,6 +17,9 @@ __all__ = ["Numbering"]
 class Numbering:
     """The run and the numbers of one handler in one process.
 
+    A record that is given up after it was numbered would leave a gap. So a handler that gave up
+    goes on with another run.
+
     Attributes:
         last: the number of the last record that was encoded; 0: none was.
         dropped: how many records the handler had dropped. It is read from the books once for each
@@ -24,9 +27,13 @@ class Numbering:
     """
 
     def __init__(self) -> None:
+        self.dropped = 0
+        self.begin_run()
+
+    def begin_run(self) -> None:
+        """Take a run that is no other's, and begin with number 1."""
         self._run = os.urandom(8).hex().encode()
         self.last = 0
-        self.dropped = 0
 
     def __str__(self) -> str:
         return self._label(self.last).decode()

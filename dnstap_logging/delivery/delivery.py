@@ -121,7 +121,11 @@ class Delivery:
             self.connection.finish(self._until)
         finally:
             self._give_up()
-            self._intake.say_sequence()
+            self.say_sequence()
+
+    def say_sequence(self) -> None:
+        """Say which number was the last, if records are numbered."""
+        self._intake.say_sequence()
 
     def broke(self, error: BaseException) -> None:
         """Go on after an error that nobody expected: the connection's state is unknown."""
@@ -171,6 +175,7 @@ class Delivery:
         self.reopen_requested = False
         if self._backoff.exhausted and self.stop_at is None:
             self._queue.shut(None)
+            self._intake.begin_run()
         self.connection.renew()
 
     def _roll_over(self) -> None:

@@ -86,6 +86,12 @@ class Intake:
             text = f"the last number of the sequence: {self._numbering}"
             self._reporter.report("sequence", logging.INFO, text)
 
+    def begin_run(self) -> None:
+        """End the run of numbers, since records were given up that had numbers already."""
+        self.say_sequence()
+        if self._numbering is not None and self._numbering.last:
+            self._numbering.begin_run()
+
     def _count_drops(self) -> None:
         """Have the numbers say how many records were dropped by now."""
         if self._numbering is not None:

@@ -46,7 +46,7 @@ LAST_WORDS_STUCK = 2.0
 """The same after a thread that did not stop in time: close() has waited longer than that, and the
 line about what is lost must not be lost itself."""
 
-LAST_KINDS = ("drops", "stuck", "twice", "unused")
+LAST_KINDS = ("drops", "sequence", "stuck", "twice", "unused")
 """Diagnostics that are said at the end even if one of their kind was said just before."""
 
 
@@ -196,6 +196,7 @@ class WriterThread:
         self._queue.give_up()
         self._queue.book(last_error=STUCK)
         self._reporter.report("stuck", logging.WARNING, partial(say_stuck, self._delivery.losses))
+        self._delivery.say_sequence()
 
     def close_soon(self) -> None:
         """Ask for the end without waiting for it: for a handler that was dropped without close.

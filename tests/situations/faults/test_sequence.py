@@ -14,6 +14,7 @@ from dnstap_logging import RotatingDnstapHandler
 from dnstap_logging.filters import MessageTypeFilter, SamplingFilter
 from tests.cli.running import call
 from tests.helpers.records import query
+from tests.helpers.said import Said
 from tests.helpers.support import capture, wait_until
 from tests.situations.faults.receivers import (
     DEADLINE,
@@ -213,3 +214,41 @@ def test_rotated_captures_are_one_run(tmp_path: Path) -> None:
     runs = audit(*paths)
     assert [(run["last"], run["missing"], run["twice"]) for run in runs] == [(3000, 0, 0)] * 2
     assert sorted(distinct(*paths)) == list(range(6000))
+
+
+def test_a_handler_that_gave_up_begins_another_run(tmp_path: Path, said: Said) -> None:
+    """What it had numbered and gave up leaves no gap, and is counted as dropped."""
+    path = tmp_path / "capture.fstrm"
+    collector = Scripted("tcp", tmp_path)
+    options = {"max_reconnect_attempts": 0, "report_interval": 0.0}
+    try:
+        with tapped(collector.address, sequence=True, **{**OPTIONS, **options}) as tap:
+            tap.log_numbers(range(100))
+            session = collector.session()
+            assert session.numbers(100) == list(range(100))
+            collector.close()
+            session.close("reset")
+            wait_until(lambda: tap.stats().disconnects == 1, "the end of the session", DEADLINE)
+            tap.log_numbers(range(100, 200))
+            said.wait_for("gave up")
+            assert tap.stats().dropped["no_sink"] + tap.stats().dropped["disconnected"] == 100
+            with FstrmCapture(collector.address, path) as capturing:
+                tap.handler.reopen()
+                wait_until(lambda: tap.stats().connected, "a session after reopen()", DEADLINE)
+                tap.log_numbers(range(200, 300))
+                tap.close()
+                capturing.stop()
+    finally:
+        collector.close_all()
+    first = tmp_path / "first.fstrm"
+    first.write_bytes(capture(session.payloads))
+
+    runs = audit(first, path)
+    assert [(run["last"], run["missing"], run["dropped"]) for run in runs] == [
+        (100, 0, 0),
+        (100, 0, 100),
+    ]
+    lines = said.with_text("the last number of the sequence")
+    assert len(lines) == 2
+    assert lines[0].partition("seq=")[2].startswith(runs[0]["run"])
+    assert lines[1].endswith(f"seq={runs[1]['run']}/100/100")
