@@ -18,7 +18,12 @@ from typing import TYPE_CHECKING, Any, NoReturn, Optional, Sequence, Union
 from .arguments import DEFAULT, DEFAULT_PERMISSIONS, Default
 from .arguments import level as checked_level
 from .copies import refuse_copy
-from .delivery.options import DEFAULT_PREFER_AFTER, DEFAULT_RESEND_BYTES, make_options
+from .delivery.options import (
+    DEFAULT_PREFER_AFTER,
+    DEFAULT_RESEND_BYTES,
+    DEFAULT_SPOOL_BYTES,
+    make_options,
+)
 from .delivery.stats import Stats
 from .delivery.writer_thread import WriterThread
 from .diagnostics import LOGGER_NAME
@@ -60,10 +65,8 @@ class DnstapHandler(logging.Handler):
         queue_bytes: most bytes of payload held in memory.
         overflow: "drop" the newest record over a bound, or "block" the caller until there is room.
         bidirectional: Frame Streams handshake; by default on sockets, never on files.
-        timeout: seconds for connecting, for the TLS handshake, for the Frame Streams handshake,
-            and for a write without progress, each.
-        resend_bytes: for sockets, how many of the last bytes of a session are kept, to be sent
-            again on the next one if the collector may not have read them; 0: none.
+        timeout: seconds for connecting, for each handshake, and for a write without progress.
+        resend_bytes: for sockets, how many of a session's last bytes may go out again; 0: none.
         reconnect_interval: seconds before the first new attempt; doubles with every failure.
         max_reconnect_interval: its bound; by default 1.0 for unix sockets, 10.0 for tcp and tls.
         max_reconnect_attempts: further attempts before giving up; None: for ever, 0: none.
@@ -77,13 +80,15 @@ class DnstapHandler(logging.Handler):
         certfile: our own certificate, for collectors that ask for one.
         keyfile: its key, if it is not in certfile.
         server_hostname: the name in the collector's certificate, if it is not the address's.
+        spool: for sockets, a folder in which records wait on disk while the collector is away.
+        spool_bytes: most bytes of all that lies there; at least 1 MiB.
         mode: for files, "a" continues, "w" overwrites, "x" refuses an existing file.
         delay: True opens the file with the first record instead of now.
         permissions: of a new file, before the umask; text as for chmod ("0640"), too.
 
     Raises:
         TypeError, ValueError: naming the argument, the value and what is right.
-        TransportError: a file that cannot be opened, is locked, or is not to be continued.
+        TransportError: a file or a spool that cannot be used, or is not to be continued.
     """
 
     __module__ = "dnstap_logging"
@@ -115,6 +120,8 @@ class DnstapHandler(logging.Handler):
         certfile: Optional[str] = None,
         keyfile: Optional[str] = None,
         server_hostname: Optional[str] = None,
+        spool: Union[str, os.PathLike[str], None] = None,
+        spool_bytes: int = DEFAULT_SPOOL_BYTES,
         mode: str = "a",
         delay: bool = False,
         permissions: Union[int, str] = DEFAULT_PERMISSIONS,

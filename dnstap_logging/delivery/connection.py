@@ -33,10 +33,6 @@ LOCK_GRACE = 0.5
 LOCK_PATIENCE = 10.0
 """Seconds for which another writer may be about to end: twice the default close_timeout."""
 
-MOST_ROUNDS = 4
-"""How many sessions in a row may end with the same frame unread before it is not sent again: one of
-those behind it may be what makes the collector end them, and would do so for ever."""
-
 
 class Connection:
     """Keep a writer open as well as the destination allows.
@@ -50,6 +46,8 @@ class Connection:
 
     Attributes:
         backoff: when the next attempt is due.
+        outbox: as above; another one may take its place between two sessions.
+        sent: bytes of all frames that were taken.
     """
 
     def __init__(
@@ -61,15 +59,14 @@ class Connection:
         reporter: Reporter,
     ) -> None:
         self._queue = queue
-        self._outbox = outbox
+        self.outbox = outbox
+        self.sent = 0
         self._destination = destination
         self._log = AttemptLog(queue, destination, reporter)
         self.backoff = destination.make_backoff(options)
         self._writer: Optional[Writer] = None
         self._locked_since: Optional[float] = None
         self._warned = False
-        self._first_unread: Optional[bytes] = None
-        self._rounds = 0
         self._began = 0.0
 
     @property
@@ -130,7 +127,7 @@ class Connection:
         if writer is None:
             return
         try:
-            self._end()
+            self.end()
             self._destination.change()
             self._opened(writer)
         finally:
@@ -187,11 +184,11 @@ class Connection:
         writer = self._writer
         if writer is None or self._queue.given_up:
             return  # the look before has ended the session, or close() has counted them as lost
-        fitting = writer.fitting(self._outbox.payloads)
+        fitting = writer.fitting(self.outbox.payloads)
         if not fitting:
             self.roll_over()
             return
-        payloads = self._outbox.payloads[:fitting]
+        payloads = self.outbox.payloads[:fitting]
         try:
             size = writer.write(payloads)
         except WriteError as error:
@@ -209,7 +206,8 @@ class Connection:
             self.backoff.reset()  # there is room again
             self._log.worked()
             self._queue.full_because = None
-        self._outbox.wrote(payloads, size)
+        self.sent += size
+        self.outbox.wrote(payloads, size)
 
     def look(self) -> None:
         """Notice that the stream has ended."""
@@ -277,11 +275,7 @@ class Connection:
         assert writer is not None
         writer.close()
         self._writer = None
-        frames, unconfirmed = writer.unread
-        if self._worth_a_round(frames):
-            self._outbox.put_back(frames)
-        else:
-            unconfirmed += len(frames)
+        unconfirmed = self.outbox.left(writer.unread, writer.finished)
         self._queue.book(
             connected=False,
             address=self._destination.name,
@@ -290,17 +284,15 @@ class Connection:
             unconfirmed=unconfirmed,
         )
 
-    def _worth_a_round(self, frames: List[bytes]) -> bool:
-        """Return whether frames go out again; not if the first of them ended too many sessions."""
-        first = frames[0] if frames else None
-        self._rounds = self._rounds + 1 if first is not None and first is self._first_unread else 1
-        self._first_unread = first
-        return self._rounds <= MOST_ROUNDS
+    def end(self, patient: bool = True) -> None:
+        """End the stream in order, if one is open: STOP, FINISH and close.
 
-    def _end(self) -> None:
-        """End the stream in order, if one is open: STOP, FINISH and close."""
+        Args:
+            patient: whether to wait for FINISH.
+        """
         if self._writer is None:
             return
+        self._writer.patient = patient
         problem = self._writer.stop()
         self._forget_writer(disconnects=0)
         text = "stream ended"
@@ -313,14 +305,14 @@ class Connection:
         self.backoff.reset()
         self._destination.renew()
         if self._writer is not None and not self._writer.is_current():
-            self._end()
+            self.end()
 
     def finish(self, until: Until) -> None:
         """End the stream for good."""
         if self._writer is None and self._destination.prepared:
             self.open(until)  # a capture without records is an empty stream, not an empty file
         self._destination.stop_looking(until)
-        self._end()
+        self.end()
         self._locked_since = None
 
     def abandon(self, pid: int) -> Destination:

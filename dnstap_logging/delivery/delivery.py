@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from typing import Optional
+from typing import Callable, Optional, Set
 
 from ..diagnostics import Reporter
 from ..exceptions import TransportError
@@ -65,6 +65,16 @@ class Delivery:
         self.give_up_at = math.inf
         self.reopen_requested = False
         self.rollover_requested = False
+        # A member for each thread that flushes now.
+        self.flushing: Set[object] = set()
+
+    def prepare(self) -> None:
+        """Prepare at construction what can be prepared then.
+
+        Raises:
+            TransportError: the destination cannot be used, and why.
+        """
+        self.connection.prepare()
 
     # -- for the thread that drives it ---------------------------------------------------------
 
@@ -84,13 +94,18 @@ class Delivery:
     def _use_connection(self) -> None:
         """Open it, roll over, write or look."""
         connection = self.connection
-        if not connection.is_open and not connection.open(self._until):
+        if not connection.is_open and not connection.open(self._meanwhile):
             return
         if not self._stopping:
             connection.change_for_better(self._until)
         if self.rollover_requested:
             self._roll_over()
-            return
+        else:
+            self._send()
+
+    def _send(self) -> None:
+        """Write what is there, or look at the connection."""
+        connection = self.connection
         if not self._outbox.payloads and not self._gather():
             connection.look()
         if self._outbox.payloads:
@@ -102,11 +117,14 @@ class Delivery:
             return False
         return (
             self._finished
-            # Not before a turn has looked at the session: what was not read goes out again.
-            or (self.empty() and (self._stopping or not self.connection.is_open))
+            or (self.empty() and self._ready_to_stop())
             or self._backoff.exhausted
             or time.monotonic() >= self.stop_at
         )
+
+    def _ready_to_stop(self) -> bool:
+        # Not before a turn has looked at the session: what was not read goes out again.
+        return self._stopping or not self.connection.is_open
 
     def empty(self) -> bool:
         """Return whether nothing is queued or in flight."""
@@ -140,6 +158,10 @@ class Delivery:
         stop_at = self.stop_at
         return self.give_up_at if stop_at is None else min(stop_at, self.give_up_at)
 
+    def _meanwhile(self) -> float:
+        """Return the same; called in each slice of the connection's waits."""
+        return self._until()
+
     def _wait_for_attempt(self) -> bool:
         """Wait until an attempt is due; return whether it waited, so that requests come first."""
         now = time.monotonic()
@@ -150,12 +172,12 @@ class Delivery:
         if delay <= 0:
             return False
         stop_at = self.stop_at
-        self._queue.wait(
-            min(delay, IDLE_INTERVAL),
-            lambda: self.reopen_requested or self.stop_at is not stop_at,
-            records=0,
-        )
+        self._pause(delay, lambda: self.reopen_requested or self.stop_at is not stop_at)
         return True
+
+    def _pause(self, delay: float, interrupted: Callable[[], bool]) -> None:
+        """Wait for the next attempt, or a part of that."""
+        self._queue.wait(min(delay, IDLE_INTERVAL), interrupted, records=0)
 
     def _called(self) -> bool:
         return self.reopen_requested or self.rollover_requested or self.stop_at is not None
@@ -190,14 +212,18 @@ class Delivery:
         """Accept nothing more once the last attempt has failed, until reopen()."""
         if not self._backoff.exhausted:
             return
-        self._queue.shut("no_sink")
-        self._give_up()
         self._reporter.report(
             "gave up",
             logging.WARNING,
             f"gave up after max_reconnect_attempts={self._options.max_reconnect_attempts}; "
             f"reopen() tries again",
         )
+        self._gave_up()
+
+    def _gave_up(self) -> None:
+        """Accept nothing more, and drop what is there."""
+        self._queue.shut("no_sink")
+        self._give_up()
 
     def _give_up(self) -> None:
         """Drop all that is pending and queued."""

@@ -62,10 +62,15 @@ class Writer(ABC):
     Attributes:
         confirmed: how many records have certainly been read; known once it is closed.
         unread: what may not have been read; known once it is closed.
+        finished: whether the stream was ended in order, and nothing says that it broke, although
+            nobody may have confirmed it; known once it is closed.
+        patient: whether `stop` waits until its end is confirmed.
     """
 
     confirmed = 0
     unread = Unread([], 0)
+    finished = False
+    patient = True
 
     @abstractmethod
     def start(self) -> None:

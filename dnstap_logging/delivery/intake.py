@@ -77,7 +77,11 @@ class Intake:
             self._queue.wait(min(timeout, GATHER_TIME), interrupted, self._enough)
         self._under_load = self._queue.wait(timeout, interrupted)
         if self._under_load:
-            self._encode(self._queue.take(self._batch_records, self._batch_bytes), into)
+            self.take(into)
+
+    def take(self, into: List[bytes]) -> None:
+        """Add the payloads of a batch to a list, as `gather`, without waiting."""
+        self._encode(self._queue.take(self._batch_records, self._batch_bytes), into)
 
     def say_sequence(self) -> None:
         """Say the last number, if there are any: what is lost behind it leaves no gap."""

@@ -27,6 +27,7 @@ __all__ = [
     "CHECKS",
     "DEFAULT_PREFER_AFTER",
     "DEFAULT_RESEND_BYTES",
+    "DEFAULT_SPOOL_BYTES",
     "FOR_FILES",
     "MIN_FRAME_SIZE",
     "Options",
@@ -49,6 +50,13 @@ RECONNECT_CEILINGS = {"unix": 1.0, "file": 1.0, "tcp": 10.0, "tls": 10.0}
 
 FOR_FILES: Dict[str, object] = {"mode": "a", "delay": False, "permissions": DEFAULT_PERMISSIONS}
 """Arguments that only files have, with their defaults: a socket's handler refuses another value."""
+
+
+DEFAULT_SPOOL_BYTES = 1 << 30
+"""An hour at 2,000 small records a second; and no disk of a server is filled by it."""
+
+MIN_SPOOL_BYTES = 1 << 20
+"""A smaller spool would hold no more than the queue does."""
 
 
 TLS_ARGUMENTS = ("ssl_context", "cafile", "certfile", "keyfile", "server_hostname")
@@ -91,6 +99,22 @@ def _label(argument: str, value: object, default: Callable[[], str]) -> bytes:
     raise TypeError(f'{argument}={value!r}: must be str or bytes; "" leaves the field out')
 
 
+def _folder(argument: str, value: Any) -> str:
+    """Return the absolute path of a folder: a later chdir, of a daemon, changes nothing."""
+    path = value if isinstance(value, str) else None
+    if isinstance(value, os.PathLike):
+        path = os.fspath(value)
+    if not isinstance(path, str):
+        raise TypeError(f"{argument}={value!r}: must be the path of a folder, or None")
+    try:
+        usable = path and "\0" not in path and os.fsencode(path)
+    except UnicodeEncodeError:
+        usable = False
+    if not usable:
+        raise ValueError(f"{argument}={value!r}: must be the path of a folder, or None")
+    return os.path.abspath(path)
+
+
 def _optional(check: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
     """Return a check that lets None pass."""
     return lambda argument, value: None if value is None else check(argument, value)
@@ -119,6 +143,8 @@ class Options(NamedTuple):
     close_timeout: Annotated[float, partial(seconds, zero=True)]
     max_frame_size: Annotated[int, partial(integer, low=MIN_FRAME_SIZE, high=MAX_FRAME_SIZE)]
     report_interval: Annotated[float, partial(seconds, zero=True)]
+    spool: Annotated[Optional[str], _optional(_folder)]
+    spool_bytes: Annotated[int, partial(integer, low=MIN_SPOOL_BYTES)]
     mode: Annotated[str, partial(choice, choices=("a", "w", "x"))]
     delay: Annotated[bool, flag]
     permissions: Annotated[int, permissions]
@@ -156,6 +182,7 @@ def make_options(arguments: Mapping[str, Any]) -> Options:
     given = Options(**values, tls=None, each=())
     addresses = _addresses("address", arguments["address"])
     _refuse_for_others(given)
+    _check_spool(given, addresses)
     tls = _tls(addresses, {name: arguments[name] for name in TLS_ARGUMENTS})
     ceiling = arguments["max_reconnect_interval"]
     each = tuple(_with_address(given, address, ceiling, tls) for address in addresses)
@@ -220,6 +247,15 @@ def _refuse_for_others(given: Options) -> None:
         if getattr(given, argument) != default:
             right = f"left out: it is for files, and {given.address} is a socket"
             refuse(argument, getattr(given, argument), right)
+
+
+def _check_spool(given: Options, addresses: Tuple[Address, ...]) -> None:
+    """Refuse a spool for a file, and a size without a spool."""
+    if given.spool is not None and addresses[0].is_file:
+        right = f"left out: it is for sockets, and {addresses[0]} is a file"
+        refuse("spool", given.spool, right)
+    if given.spool is None and given.spool_bytes != DEFAULT_SPOOL_BYTES:
+        refuse("spool_bytes", given.spool_bytes, "left out: it is for a handler with spool")
 
 
 def _tls(addresses: Tuple[Address, ...], arguments: Dict[str, Any]) -> Optional["TlsOptions"]:

@@ -6,11 +6,16 @@ it is empty.
 
 from __future__ import annotations
 
-from typing import List, Sequence
+from typing import List, Optional, Sequence
 
+from .destination import Unread
 from .queue import RecordQueue
 
-__all__ = ["Outbox"]
+__all__ = ["MOST_ROUNDS", "Outbox"]
+
+MOST_ROUNDS = 4
+"""How many sessions in a row may end with the same frame unread before it is not sent again: one of
+those behind it may be what makes the collector end them, and would do so for ever."""
 
 
 class Outbox:
@@ -21,13 +26,15 @@ class Outbox:
 
     Attributes:
         payloads: what is to be written next. New ones are added at its end.
+        again: how many payloads, from the front, were booked as written in an earlier session.
     """
 
     def __init__(self, queue: RecordQueue) -> None:
         self._queue = queue
         self.payloads: List[bytes] = []
-        # How many payloads, from the front, were booked as written in an earlier session.
-        self._again = 0
+        self.again = 0
+        self._first_unread: Optional[bytes] = None
+        self._rounds = 0
 
     def wrote(self, payloads: Sequence[bytes], size: int) -> None:
         """Remove and book the first payloads; those that were written before, as resent.
@@ -37,28 +44,52 @@ class Outbox:
             size: bytes of the frames.
         """
         del self.payloads[: len(payloads)]
-        again = min(len(payloads), self._again)
+        again = min(len(payloads), self.again)
         if again:
-            self._again -= again
+            self.again -= again
             framing = size - sum(map(len, payloads))  # the same for each frame
             size -= sum(map(len, payloads[:again])) + framing * again // len(payloads)
             self._queue.book(resent=again)
         self._queue.settle(written=len(payloads) - again, size=size)
 
-    def put_back(self, payloads: Sequence[bytes]) -> None:
-        """Put what may not have been read in the last session before all that is pending."""
-        self.payloads[:0] = payloads
-        self._again += len(payloads)
+    def left(self, unread: Unread, finished: bool) -> int:
+        """Put what may not have been read in a session that is over before all that is pending.
+
+        Args:
+            unread: of the session.
+            finished: whether its stream was ended with STOP and nobody said that it broke.
+
+        Returns:
+            How many records will not go out again, and may not have been read.
+        """
+        frames = unread.frames
+        if not self._worth_a_round(frames):
+            return unread.lost_sight + len(frames)
+        self.payloads[:0] = frames
+        self.again += len(frames)
+        return unread.lost_sight
+
+    def _worth_a_round(self, frames: List[bytes]) -> bool:
+        """Return whether frames go out again; not if the first of them ended too many sessions."""
+        first = frames[0] if frames else None
+        self._rounds = self._rounds + 1 if first is not None and first is self._first_unread else 1
+        self._first_unread = first
+        return self._rounds <= MOST_ROUNDS
+
+    def clear(self) -> None:
+        """Forget the payloads, which the spool has now."""
+        self.payloads = []
+        self.again = 0
 
     def give_up(self, cause: str) -> int:
         """Drop everything, for this cause; return how many records are lost with that.
 
         What was written before is booked already: whether it was read stays unknown.
         """
-        given_up = len(self.payloads) - self._again
-        if self._again:
-            self._queue.book(unconfirmed=self._again)
-            self._again = 0
+        given_up = len(self.payloads) - self.again
+        if self.again:
+            self._queue.book(unconfirmed=self.again)
+            self.again = 0
         self.payloads.clear()
         if given_up:
             self._queue.settle(dropped={cause: given_up})

@@ -126,6 +126,11 @@ class RecordQueue(queue.Queue):  # type: ignore[type-arg]  # 3.9: generic only f
             self._counters.refuse(cause)
         return cause is None
 
+    @property
+    def held(self) -> int:
+        """The bytes of the records on the queue."""
+        return self._bytes
+
     def refuse(self, cause: str) -> None:
         """Count a record that never got as far as the queue."""
         if self.entered():

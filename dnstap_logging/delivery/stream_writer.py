@@ -79,9 +79,14 @@ class StreamWriter(FrameWriter):
         if self._session.direction is Direction.BIDIRECTIONAL:
             self.look()  # what has ended already tells more now than after a send that fails
         super()._end_stream()
-        deadline = time.monotonic() + self._timeout
-        while not self._session.finished:
-            self._session.receive(self._receive(deadline, "FINISH"))
+        deadline = time.monotonic() + (self._timeout if self.patient else 0.0)
+        try:
+            while not self._session.finished:
+                self._session.receive(self._receive(deadline, "FINISH"))
+        except (TransportTimeout, RemoteProtocolError):
+            self.finished = True  # a collector that leaves FINISH out, or that is stopped
+            raise
+        self.finished = True
 
     def close(self) -> None:
         """Close the transport as it is, and find out what the collector may not have read."""

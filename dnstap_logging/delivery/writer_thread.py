@@ -16,7 +16,7 @@ import os
 import time
 import weakref
 from functools import partial
-from typing import TYPE_CHECKING, Callable, Optional
+from typing import TYPE_CHECKING, Callable, Optional, Type
 
 from ..diagnostics import Reporter, Text
 from ..message.snapshot import Snapshot
@@ -75,7 +75,7 @@ class WriterThread:
         # The diagnostics' thread asks it for a line about the loggers, once records come.
         self.look_at_loggers: Callable[[], str] = str
         self._set_up(make_destination(options, rotation))
-        self._delivery.connection.prepare()
+        self._delivery.prepare()
         instances.add(self)
 
     def _set_up(self, destination: Destination) -> None:
@@ -87,7 +87,8 @@ class WriterThread:
             options.queue_size, options.queue_bytes, options.blocking, address
         )
         self._reporter = Reporter(address, options.report_interval)
-        self._delivery = Delivery(self._queue, destination, options, self._reporter)
+        make = Delivery if options.spool is None else _storing_delivery()
+        self._delivery = make(self._queue, destination, options, self._reporter)
         self._driver = Driver(self._queue, self._delivery, self._reporter)
         if self.closed:
             self._queue.shut("closed")
@@ -148,9 +149,14 @@ class WriterThread:
         """Wait until all that was accepted before is written or dropped; return whether it is."""
         if self._driver.must_not_wait():
             return False
-        if not self._queue.served and not self._delivery.empty():
-            self._driver.drain(deadline)
-        return self._queue.wait_settled(deadline)
+        flushing, flush = self._delivery.flushing, object()
+        flushing.add(flush)
+        try:
+            if not self._queue.served and not self._delivery.empty():
+                self._driver.drain(deadline)
+            return self._queue.wait_settled(deadline)
+        finally:
+            flushing.discard(flush)
 
     def reopen(self) -> None:
         """Ask for a new session. Sets an attribute and wakes: safe in a signal handler."""
@@ -234,6 +240,13 @@ class WriterThread:
         Takes no lock of the parent's and logs nothing: a thread that is not there may hold it.
         """
         self._set_up(self._delivery.connection.abandon(os.getpid()))
+
+
+def _storing_delivery() -> Type[Delivery]:
+    """Return the delivery with a spool, which is imported only where there is one."""
+    from .storing import StoringDelivery
+
+    return StoringDelivery
 
 
 def _holds_logging() -> bool:

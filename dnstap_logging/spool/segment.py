@@ -250,6 +250,10 @@ class Segment:
         except OSError as error:
             raise SegmentDamaged(offset, f"it cannot be read: {explain(error)}") from error
 
+    def is_there(self) -> bool:
+        """Return whether the path still names this file."""
+        return self._transport.look() is None
+
     # -- letting go ----------------------------------------------------------------------------
 
     def delete(self) -> None:

@@ -16,6 +16,7 @@ from dnstap_logging import DnstapHandler
 from dnstap_logging.delivery.options import (
     CHECKS,
     DEFAULT_RESEND_BYTES,
+    DEFAULT_SPOOL_BYTES,
     FOR_FILES,
     TLS_ARGUMENTS,
     Options,
@@ -184,6 +185,7 @@ PARAMETERS = inspect.signature(DnstapHandler).parameters
 # What the rotating handlers do not take: for sockets only, or a parameter of their own.
 NOT_FOR_FILES = {
     *("address", "bidirectional", "timeout", "resend_bytes", "prefer_after", "mode"),
+    *("spool", "spool_bytes"),
     *TLS_ARGUMENTS,
 }
 
@@ -207,6 +209,7 @@ def test_defaults_are_said_once() -> None:
     """What is refused for files or sockets is anything but the default in the signature."""
     assert {name: PARAMETERS[name].default for name in FOR_FILES} == FOR_FILES
     assert PARAMETERS["resend_bytes"].default == DEFAULT_RESEND_BYTES
+    assert PARAMETERS["spool_bytes"].default == DEFAULT_SPOOL_BYTES
     assert {PARAMETERS[name].default for name in TLS_ARGUMENTS} == {None}
 
 

@@ -12,8 +12,8 @@ import pytest
 
 from dnstap_logging.codec.encoding import DEFAULT_MAX_PAYLOAD
 from dnstap_logging.delivery import options
-from dnstap_logging.delivery.connection import MOST_ROUNDS
 from dnstap_logging.delivery.destination import Destination
+from dnstap_logging.delivery.outbox import MOST_ROUNDS
 from dnstap_logging.framestream.frames import MAX_CONTROL_FRAME_SIZE
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -115,6 +115,8 @@ HANDLER = {
     "certfile": "None",
     "keyfile": "None",
     "server_hostname": "None",
+    "spool": "None",
+    "spool_bytes": "",
     "mode": "",
     "delay": FLAG,
     "permissions": "zero, one",
@@ -125,6 +127,7 @@ SOCKET = {
     "bidirectional": "True, False, None",
     "resend_bytes": "zero, one, huge",
     "prefer_after": f"{SECONDS}, None",
+    "spool": "text, None",
     "delay": "False",
     "permissions": "",
 }

@@ -10,7 +10,7 @@ from typing import List, Set
 
 import pytest
 
-from dnstap_logging.delivery.connection import MOST_ROUNDS
+from dnstap_logging.delivery.outbox import MOST_ROUNDS
 from tests.helpers.support import assert_balanced, wait_until
 from tests.situations.faults.receivers import DEADLINE, OPTIONS
 from tests.situations.faults.scripted import Scripted

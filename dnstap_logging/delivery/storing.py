@@ -1,0 +1,261 @@
+"""A delivery with a spool: what cannot go on is stored, and sent once the collector is back.
+
+The order of records is kept: first what the connection still holds of the direct way, then the
+segments, the oldest first, then what is on the queue. Every wait of the connection goes on storing,
+since `_meanwhile` is called in each slice of it.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Callable, List, Optional
+
+from ..diagnostics import Reporter
+from ..spool.folder import SpoolFolder
+from .delivery import Delivery
+from .destination import Destination
+from .options import Options
+from .queue import RecordQueue
+from .segment_outbox import SegmentOutbox
+from .spool import Spool
+
+__all__ = ["StoringDelivery"]
+
+PAUSE = 0.05
+"""Seconds between two looks, without a session, at how long and how much waits."""
+
+LAST_SHARE = 0.2
+"""The share of close_timeout that is kept for storing what the collector has not taken."""
+
+
+class StoringDelivery(Delivery):
+    """Bring records from the queue to the destination, or to the spool and from there.
+
+    Args:
+        queue: where the records come from, and the books.
+        destination: where they go to.
+        options: the handler's arguments; with a spool.
+        reporter: says what happens.
+    """
+
+    def __init__(
+        self, queue: RecordQueue, destination: Destination, options: Options, reporter: Reporter
+    ) -> None:
+        super().__init__(queue, destination, options, reporter)
+        assert options.spool is not None
+        self._folder = SpoolFolder(
+            options.spool,
+            options.spool_bytes,
+            [str(address) for address in options.addresses],
+            options.max_frame_size,
+        )
+        limits = destination.batch_records, destination.batch_bytes
+        self._spool = Spool(self._folder, queue, options, reporter, limits)
+        # Taken from the queue for storing; they stay here while there is no room.
+        self._unstored: List[bytes] = []
+        # Since when records wait without a session, as far as a look has seen.
+        self._waiting_since: Optional[float] = None
+        # Whether the last write had to wait.
+        self._waited = False
+        # Whether this drain waits for FINISH: not for a collector that has left one out.
+        self._patient = True
+        self._last_attempt_failed = False
+
+    def prepare(self) -> None:
+        """Check the spool's folder, too."""
+        self._folder.check()
+        super().prepare()
+
+    # -- for the thread that drives it ---------------------------------------------------------
+
+    def turn(self) -> None:
+        """Take the next step, or wait a little until there is one."""
+        if not self._finished:
+            self._spool.look(time.monotonic())
+            self._store_if_due()
+        super().turn()
+
+    def _use_connection(self) -> None:
+        connection = self.connection
+        if connection.is_open:
+            self._step()
+            return
+        self._choose()
+        if not connection.open(self._meanwhile):
+            self._spool.recall()
+            self._last_attempt_failed = self._stopping
+            self._queue.full_because = "spool_full" if self._spool.full else None
+            return
+        self._waiting_since = None
+
+    def _step(self) -> None:
+        connection = self.connection
+        if self.rollover_requested:
+            self._roll_over()
+        elif isinstance(connection.outbox, SegmentOutbox):
+            self._drain(connection.outbox)
+        else:
+            self._send()
+        if connection.is_open:
+            self._spool.flushed(connection.sent)
+
+    def _choose(self) -> None:
+        """Choose what the next session sends: one segment, or what comes directly."""
+        connection, spool, memory = self.connection, self._spool, self._outbox
+        self._settle_segment()
+        if memory.payloads and spool.waiting:
+            self._store_memory()
+        segment = None if memory.payloads else spool.next(self._stopping)
+        if segment is None:
+            connection.outbox = memory
+            self._patient = True
+        else:
+            connection.outbox = segment
+
+    def _send(self) -> None:
+        """Send directly, but nothing new before the segments that wait."""
+        spool, outbox = self._spool, self._outbox
+        if not spool.waiting:
+            outbox.payloads.extend(self._unstored)
+            self._unstored = []
+            self._waited = False
+            super()._send()
+        elif outbox.payloads:
+            self._waited = False
+            self.connection.write()
+        elif spool.next(self._stopping) is None:
+            self._pause(PAUSE, self._called)
+            self.connection.look()
+        else:
+            self.connection.end(self._patient)
+            return
+        if not self.connection.is_open:
+            spool.recall()
+
+    def _drain(self, segment: SegmentOutbox) -> None:
+        """Send what comes next of a segment, or end its session."""
+        if segment.fill():
+            self.connection.write()
+            if not self.connection.is_open:
+                self._spool.recall()
+            return
+        self.connection.end(self._patient)
+        if segment.unread and segment.finished:
+            self._patient = False
+        self._settle_segment()
+
+    def _settle_segment(self) -> None:
+        """Decide what becomes of the segment of the session that is over."""
+        outbox = self.connection.outbox
+        if isinstance(outbox, SegmentOutbox):
+            self._spool.after_session(outbox, self.connection.sent)
+            self.connection.outbox = self._outbox
+
+    def done(self) -> bool:
+        """Return whether a stop was asked for and there is nothing more to do before it."""
+        if self.stop_at is None:
+            return False
+        if self._finished or self._backoff.exhausted or self._last_attempt_failed:
+            return True
+        if time.monotonic() >= self._until():
+            return True
+        return self.empty() and not self._spool.waiting and self._ready_to_stop()
+
+    def empty(self) -> bool:
+        """Return whether nothing is queued or in flight."""
+        return super().empty() and not self._unstored
+
+    def finish(self) -> None:
+        """End the stream in order, store what is left, and give up what cannot be stored."""
+        if self._finished:
+            return
+        self._finished = True
+        try:
+            self.connection.finish(self._meanwhile)
+        finally:
+            self._settle_segment()
+            self._spool.try_again()
+            self._store_all()
+            self._spool.close()
+            self._give_up()
+
+    def _gave_up(self) -> None:
+        """Go on storing: only the attempts have an end."""
+
+    def _give_up(self) -> None:
+        self._outbox.payloads.extend(self._unstored)
+        self._unstored = []
+        super()._give_up()
+
+    # -- waiting -------------------------------------------------------------------------------
+
+    def _until(self) -> float:
+        stop_at = self.stop_at
+        if stop_at is None:
+            return self.give_up_at
+        return min(stop_at - LAST_SHARE * self._options.close_timeout, self.give_up_at)
+
+    def _meanwhile(self) -> float:
+        self._waited = True
+        self._store_if_due()
+        return self._until()
+
+    def _pause(self, delay: float, interrupted: Callable[[], bool]) -> None:
+        enough = 0 if self._is_filled() else self._enough()
+        self._queue.wait(min(delay, PAUSE), lambda: bool(interrupted() or self.flushing), enough)
+
+    # -- storing -------------------------------------------------------------------------------
+
+    def _store_if_due(self) -> None:
+        """Store what waits, if it waits too long or is too much."""
+        if self._spool.may_store and self._is_due():
+            self._store_all()
+
+    def _is_due(self) -> bool:
+        is_open = self.connection.is_open
+        is_direct = is_open and self.connection.outbox is self._outbox
+        if self.flushing and not is_direct:
+            return not self.empty()
+        if self._is_filled():
+            return not is_direct or self._waited
+        if is_open or self.empty():
+            self._waiting_since = None
+            return False
+        now = time.monotonic()
+        if self._waiting_since is None:
+            self._waiting_since = now
+        return now - self._waiting_since >= self._options.timeout
+
+    def _is_filled(self) -> bool:
+        """Return whether the queue is half full; while the last segment is sent, three quarters.
+
+        What comes in during that then waits on the queue, or there would always be one more.
+        """
+        queue = self._queue
+        return len(queue.queue) >= self._enough() or queue.held >= self._options.queue_bytes // 2
+
+    def _enough(self) -> int:
+        size = self._options.queue_size
+        is_last = self.connection.outbox is not self._outbox and self._spool.waiting == 1
+        return max(1, size * 3 // 4 if is_last else size // 2)
+
+    def _store_all(self) -> None:
+        """Store all that waits, in order, as far as there is room."""
+        if not self.connection.is_open and not self._store_memory():
+            return
+        while self._unstored or self._queue.queue:
+            if not self._unstored:
+                self._intake.take(self._unstored)
+            if self._unstored and not self._spool.store(self._unstored):
+                return
+            self._unstored = []
+        self._waiting_since = None
+
+    def _store_memory(self) -> bool:
+        """Store what the direct way still has, before all that is stored; return whether it is."""
+        memory = self._outbox
+        if memory.payloads:
+            if not self._spool.store(memory.payloads, memory.again, ahead=True):
+                return False
+            memory.clear()
+        return True
