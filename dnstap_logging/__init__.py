@@ -9,6 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, List
 
+# First, for at-fork hooks run in the order of their registration: a child closes what its parent
+# had open before it makes what is its own.
+from .process import inherited as _inherited  # noqa: F401
+
+# isort: split
 from ._version import __version__
 from .delivery.stats import Stats
 from .exceptions import DnstapLoggingError, TransportError

@@ -154,6 +154,28 @@ def test_a_handler_imports_nothing_once_it_is_made(scheme: str, tmp_path: Path) 
     assert done.returncode == 0, done.stderr
 
 
+HOOKS = """
+import os, sys
+hooks, register = [], os.register_at_fork
+def noted(**functions):
+    hooks.append(getattr(functions.get("after_in_child"), "__module__", ""))
+    register(**functions)
+os.register_at_fork = noted
+import dnstap_logging
+dnstap_logging.DnstapHandler(sys.argv[1]).close()
+print(*[hook for hook in hooks if hook.startswith("dnstap_logging.")])
+"""
+
+
+def test_a_forked_child_closes_before_it_makes_what_is_its_own(tmp_path: Path) -> None:
+    """Whatever is imported first: else the child would close what it has just opened."""
+    done = run_python(HOOKS, tmp_path / "capture.fstrm")
+
+    modules = ("process.inherited", "diagnostics", "process.process")
+    assert done.stderr == ""
+    assert done.stdout.split() == [f"dnstap_logging.{name}" for name in modules]
+
+
 def test_importing_star_gives_the_public_names_only() -> None:
     """Every name in __all__ is there, and stays there without an optional module."""
     modules = modules_after("from dnstap_logging import *")
