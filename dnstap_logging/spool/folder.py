@@ -13,11 +13,11 @@ import os
 import time
 from typing import Iterator, List, Optional, Sequence, Set
 
-from ..exceptions import DecodeError, DiskFull, TransportError
-from ..framestream.frames import DEFAULT_MAX_FRAME_SIZE, DNSTAP_CONTENT_TYPE, START, STOP
+from ..exceptions import DiskFull, TransportError
+from ..framestream.frames import DNSTAP_CONTENT_TYPE, START, STOP
 from ..framestream.session import WriterSession
 from ..framestream.state import Direction
-from ..transport.file import NO_ROOM, FileTransport
+from ..transport.file import NO_ROOM
 from ..transport.reasons import explain
 from .files import lock_existing, make_new, put, read_lines, remove
 from .names import in_order, is_new, is_segment, name_before, next_name
@@ -220,20 +220,7 @@ class SpoolFolder:
             remove(transport)
             return None
         self.held.add(name)
-        return Segment(self, transport, name, end=self._end_before_zeros(transport))
-
-    def _end_before_zeros(self, transport: FileTransport) -> Optional[int]:
-        """Return where the whole frames end if zeros follow, as after a power cut; else None."""
-        from ..capture.end import find_end  # late: it loads what decodes messages
-
-        limit = max(self.max_frame_size, DEFAULT_MAX_FRAME_SIZE)
-        try:
-            if transport.read_at(transport.size - 1, 1) != b"\0":
-                return None
-            end = find_end(transport.read_at, transport.size, max_frame_size=limit)
-        except (DecodeError, OSError):
-            return None  # reading shows what is wrong
-        return end.offset if end.torn else None
+        return Segment(self, transport, name)
 
     def left(self, name: str, size: Optional[int]) -> None:
         """Note that a segment of this process was deleted or set aside.

@@ -69,15 +69,14 @@ class Segment:
         transport: open and locked; the segment owns it from now on.
         name: of the file in the folder.
         session: of a new segment, whose START is written; None: the segment was found.
-        end: of a found one, where its whole frames end, if that is known; None: at most at the end
-            of the file, until reading shows where.
 
     Attributes:
         FIRST: where the first data frame begins.
         name: of the file in the folder.
         path: of the file.
         found: whether it was adopted: how many frames it has is not known before they are read.
-        end: where the last whole frame ends; of a found segment, as far as it is known.
+        end: where the last whole frame ends; of a found segment the end of the file, until reading
+            comes to its STOP.
     """
 
     FIRST = len(START)
@@ -88,7 +87,6 @@ class Segment:
         transport: FileTransport,
         name: str,
         session: Optional[WriterSession] = None,
-        end: Optional[int] = None,
     ) -> None:
         self._folder = folder
         self._transport = transport
@@ -96,8 +94,7 @@ class Segment:
         self.name = name
         self.path = os.path.join(folder.path, name)
         self.found = session is None
-        self.end = transport.size if end is None else end
-        self._torn = end is not None
+        self.end = transport.size
         self._opening_seen = not self.found
         # What is read goes through one decoder, as long as each read goes on where the last ended.
         self._decoder = FrameDecoder()
@@ -189,7 +186,7 @@ class Segment:
 
     def _check_opening(self) -> None:
         opening = self._read_at(0, len(START))
-        if opening != START and self.end:
+        if opening != START:
             problem = foreign_opening(opening) or "it does not begin with START of a dnstap capture"
             raise SegmentDamaged(0, problem, torn=START.startswith(opening.rstrip(b"\0")))
         self._opening_seen = True
@@ -201,7 +198,8 @@ class Segment:
             try:
                 frame = decoder.next_frame()
             except RemoteProtocolError as error:
-                raise SegmentDamaged(self._origin + decoder.offset, str(error)) from error
+                at = self._origin + decoder.offset
+                raise SegmentDamaged(at, str(error), torn=self._only_zeros(at)) from error
             if isinstance(frame, bytes):
                 return frame
             if frame is not None:
@@ -230,12 +228,21 @@ class Segment:
     def _check_rest(self) -> None:
         """Raise if the whole frames do not end at the end of the file."""
         rest = self._decoder.buffered
-        if not rest and not self._torn:
+        if not rest:
             return
         at = self._origin + self._decoder.offset
         largest = LENGTH.size + max(self._folder.max_frame_size, DEFAULT_MAX_FRAME_SIZE)
         torn = self.found and rest < largest
         raise SegmentDamaged(at, "the last frame is not whole", torn=torn)
+
+    def _only_zeros(self, offset: int) -> bool:
+        """Return whether nothing but zeros follows, as after a power cut."""
+        while self.found and offset < self.end:
+            block = self._read_at(offset, min(BLOCK_SIZE, self.end - offset))
+            if block.strip(b"\0"):
+                return False
+            offset += len(block) or self.end
+        return self.found
 
     def _feed(self) -> bool:
         """Have the decoder take the next block; return whether there was one."""

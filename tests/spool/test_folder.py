@@ -17,6 +17,7 @@ from dnstap_logging.spool import folder as folder_module
 from dnstap_logging.spool.folder import SpoolFolder
 from dnstap_logging.spool.segment import Segment
 from tests.helpers.support import capture
+from tests.helpers.workers import Workers
 from tests.situations.captures.whole import read_whole
 from tests.spool.spools import (
     ADDRESS,
@@ -316,3 +317,26 @@ def test_a_forked_child_lets_its_parent_go_on(path: Path) -> None:
     segment.release()
     assert read_whole(Path(segment.path)) == [*payloads(1, 2), *payloads(3, 4)]
     assert names(path) == sorted([segment.name, name])
+
+
+def test_handlers_of_one_process_make_segments_at_the_same_time(path: Path) -> None:
+    """In as many threads: no two get the same name, and none clears away another's new file."""
+
+    def work() -> None:
+        folder = spool(path)
+        made = [filled(folder, 1) for _ in range(50)]
+        for each in made:
+            assert folder.adopt() is None
+            each.stop()
+        kept.extend(made)
+
+    kept: List[Segment] = []
+    with Workers(*[work] * 4) as workers:
+        workers.join()
+    workers.check()
+
+    assert len({each.name for each in kept}) == 200
+    assert names(path) == sorted(each.name for each in kept)
+    assert all(all_of(each) == payloads(1, 2) for each in kept)
+    for each in kept:
+        each.release()

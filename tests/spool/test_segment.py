@@ -150,17 +150,20 @@ def test_a_segment_that_was_cut_anywhere(path: Path) -> None:
 
 
 @pytest.mark.parametrize("zeros", [1, 3, 4, 8, 12, 511, 4096, 1 << 20])
-@pytest.mark.parametrize("keep", [0, 20, len(OPENING), -20, -12])
+@pytest.mark.parametrize("keep", [0, 20, len(OPENING), -21, -12])
 def test_zeros_after_a_power_cut_are_a_torn_end(path: Path, zeros: int, keep: int) -> None:
     """What the file system left as zeros was never stored; the frames before it are read."""
     content = WHOLE[:keep]
     put(path, content + bytes(zeros))
     segment = adopted(spool(path))
-    found = segment.read(Segment.FIRST, 100, MIB)[0] if keep < 0 else []
+    expected = payloads(0, 5)[: {-12: 5, -21: 4}.get(keep, 0)]
+    found, offset = segment.read(Segment.FIRST, 100, MIB) if expected else ([], Segment.FIRST)
 
-    assert found == {-12: payloads(0, 5), -20: payloads(0, 4)}.get(keep, [])
+    assert found[: len(expected)] == expected
+    # A frame that reaches into the zeros cannot be told from one that ends in zeros.
+    assert [len(each) for each in found[len(expected) :]] in ([], [len(payloads(4, 5)[0])])
     with pytest.raises(SegmentDamaged) as caught:
-        segment.read(segment.end, 100, MIB)
+        segment.read(offset, 100, MIB)
     assert caught.value.torn
     segment.delete()
 
