@@ -10,7 +10,7 @@ import threading
 from array import array
 from bisect import bisect_right
 from collections import OrderedDict
-from typing import Iterator, Optional, Tuple, Union
+from typing import Iterator, List, Optional, Tuple, Union
 
 from ..codec.decoding import decode
 from ..exceptions import DecodeError
@@ -21,22 +21,23 @@ __all__ = ["MOST_RUNS", "Distinct", "NumberSet", "add_distinct", "make_distinct"
 MOST_RUNS = 10_000
 """Runs that a command which never ends keeps: a run is one handler in one process."""
 
+MOST_IN_PART = 1024  # intervals that are moved, at most, to make room for another
+
 MARK = b"seq="  # a payload without it has no sequence
 
 
-class NumberSet:
-    """A set of numbers below 2**64, kept as intervals."""
+class _Intervals:
+    """Some intervals of numbers, in order. Between them are gaps."""
 
-    __slots__ = ("_ends", "_starts")
+    __slots__ = ("ends", "starts")
 
-    def __init__(self) -> None:
-        # Both in order. Where there are no gaps, each has one item.
-        self._starts = array("Q")
-        self._ends = array("Q")
+    def __init__(self, starts: array[int], ends: array[int]) -> None:
+        self.starts = starts
+        self.ends = ends
 
     def add(self, number: int) -> bool:
         """Add a number; return whether it is new."""
-        starts, ends = self._starts, self._ends
+        starts, ends = self.starts, self.ends
         behind = bisect_right(starts, number)
         if behind and number <= ends[behind - 1]:
             return False
@@ -54,23 +55,61 @@ class NumberSet:
             ends.insert(behind, number)
         return True
 
+    def split(self) -> _Intervals:
+        """Keep the lower half; return the upper one."""
+        half = len(self.starts) // 2
+        upper = _Intervals(self.starts[half:], self.ends[half:])
+        del self.starts[half:], self.ends[half:]
+        return upper
+
+
+class NumberSet:
+    """A set of numbers below 2**64, kept as intervals.
+
+    These are kept in parts, since inserting into one long array would have to move half of it.
+    """
+
+    __slots__ = ("_firsts", "_parts")
+
+    def __init__(self) -> None:
+        # A part has all numbers from its first to that of the next part.
+        self._firsts: List[int] = []
+        self._parts: List[_Intervals] = []
+
+    def add(self, number: int) -> bool:
+        """Add a number; return whether it is new."""
+        at = bisect_right(self._firsts, number) - 1
+        if at < 0:
+            at = 0
+            if not self._parts:
+                self._parts.append(_Intervals(array("Q"), array("Q")))
+            self._firsts[:1] = [number]
+        part = self._parts[at]
+        new = part.add(number)
+        if len(part.starts) > MOST_IN_PART:
+            upper = part.split()
+            self._parts.insert(at + 1, upper)
+            self._firsts.insert(at + 1, upper.starts[0])
+        return new
+
     @property
     def first(self) -> int:
         """The lowest number."""
-        return self._starts[0]
+        return self._firsts[0]
 
     @property
     def last(self) -> int:
         """The highest number."""
-        return self._ends[-1]
+        return self._parts[-1].ends[-1]
 
     def gaps(self) -> Iterator[Tuple[int, int]]:
         """Yield the first and the last number of each gap, from 1 on."""
         expected = 1
-        for start, end in zip(self._starts, self._ends):
-            if start > expected:
-                yield expected, start - 1
-            expected = end + 1
+        for part in self._parts:
+            for start, end in zip(part.starts, part.ends):
+                if start > expected:
+                    yield expected, start - 1
+                expected = end + 1
 
 
 class Distinct:

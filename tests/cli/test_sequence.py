@@ -12,6 +12,7 @@ from typing import Any, Dict, Iterable, Iterator, List, Sequence, Set, Tuple
 import pytest
 
 from dnstap_logging import DnstapMessage
+from dnstap_logging.cli import sequences
 from dnstap_logging.cli.sequences import NumberSet
 from tests.cli.running import call
 from tests.cli.samples import query, write
@@ -158,8 +159,9 @@ def test_damage(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_a_set_of_numbers_is_a_set(seed: int) -> None:
+def test_a_set_of_numbers_is_a_set(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the order and the doubles, it answers as a set does."""
+    monkeypatch.setattr(sequences, "MOST_IN_PART", seed % 4 * 3 + 1)
     chance = random.Random(seed)
     most = chance.choice([10, 100, 2**64 - 2])
     centres = [chance.randint(1, most) for _ in range(5)]
@@ -174,6 +176,19 @@ def test_a_set_of_numbers_is_a_set(seed: int) -> None:
     assert sum(high - low + 1 for low, high in gaps) == max(plain) - len(plain)
     assert all(low <= high for low, high in gaps)
     assert not any(low <= number <= high for number in plain for low, high in gaps)
+
+
+def test_the_order_costs_little() -> None:
+    """However many gaps there are, a new number moves few intervals, in the worst order too."""
+    ours = NumberSet()
+    for number in range(50_000, 0, -1):
+        assert ours.add(2 * number)
+    assert max(len(part.starts) for part in ours._parts) <= sequences.MOST_IN_PART
+    assert len(ours._parts) <= 2 * 50_000 // sequences.MOST_IN_PART + 1
+    for number in range(1, 50_000):
+        assert ours.add(2 * number + 1)
+    assert list(ours.gaps()) == [(1, 1)]
+    assert (ours.first, ours.last) == (2, 100_000)
 
 
 def many(path: Path, count: int) -> Path:
