@@ -178,6 +178,7 @@ class StoringDelivery(Delivery):
             self._store_all()
             self._spool.close()
             self._give_up()
+            self.say_sequence()
 
     def _gave_up(self) -> None:
         """Go on storing: only the attempts have an end."""

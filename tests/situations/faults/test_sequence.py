@@ -252,3 +252,28 @@ def test_a_handler_that_gave_up_begins_another_run(tmp_path: Path, said: Said) -
     assert len(lines) == 2
     assert lines[0].partition("seq=")[2].startswith(runs[0]["run"])
     assert lines[1].endswith(f"seq={runs[1]['run']}/100/100")
+
+
+def test_what_was_stored_keeps_its_number(tmp_path: Path, said: Said) -> None:
+    """Two handlers, one after the other, store for a collector that is away: two whole runs."""
+    address, path = free_address("unix", tmp_path), tmp_path / "capture.fstrm"
+    spool = tmp_path / "spool"
+    for start in range(2):
+        with tapped(address, sequence=True, spool=spool, **OPTIONS) as tap:
+            tap.log_numbers(range(500 * start, 500 * (start + 1)))
+            assert tap.handler.flush()
+        lines = wait_until(
+            lambda start=start: said.with_text("the last number of the sequence")[start:],
+            "the last line of the handler",
+        )
+        assert lines[0].endswith("/500/0")
+    with FstrmCapture(address, path) as collector:
+        with tapped(address, sequence=True, spool=spool, **OPTIONS) as tap:
+            tap.log_numbers([1000])
+            wait_until(lambda: not any(spool.glob("*.fstrm")), "an empty spool", DEADLINE)
+        collector.stop()
+
+    runs = audit(path)
+    found = sorted((run["last"], run["missing"], run["twice"], run["dropped"]) for run in runs)
+    assert found == [(1, 0, 0, 0), (500, 0, 0, 0), (500, 0, 0, 0)]
+    assert sorted(distinct(path)) == list(range(1001))
