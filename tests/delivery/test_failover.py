@@ -382,6 +382,7 @@ def test_a_context_that_raises_is_a_failure(two: Two) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks here")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 def test_a_forked_child_starts_over(two: Two) -> None:
     """A child has the books and the addresses for itself, also where a search was under way."""
     two.second.start()

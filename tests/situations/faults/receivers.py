@@ -151,7 +151,7 @@ class Captures:
     """fstrm_capture, with a new capture each time that it is started."""
 
     def __init__(self, address: str, folder: Path) -> None:
-        self._address = address
+        self.address = address
         self._folder = folder
         self._all: List[FstrmCapture] = []
         self._behind = False
@@ -159,7 +159,7 @@ class Captures:
     def start(self) -> None:
         """Start it, and wait until it answers."""
         path = self._folder / f"capture{len(self._all)}.fstrm"
-        self._all.append(FstrmCapture(self._address, path).start())
+        self._all.append(FstrmCapture(self.address, path).start())
 
     def end(self) -> None:
         """Stop it as an operator does, and return when it is gone; its capture is whole."""

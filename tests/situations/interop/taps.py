@@ -7,7 +7,7 @@ import logging
 import logging.config
 import os
 from pathlib import Path
-from typing import Any, Iterable, Iterator, List, Union
+from typing import Any, Iterable, Iterator, List, Sequence, Union
 
 from dnstap_logging import DnstapHandler, DnstapMessage, Stats, get_handler
 from tests.helpers.support import assert_balanced
@@ -39,7 +39,7 @@ def assert_all_written(stats: Stats, count: int) -> None:
 
 
 @contextlib.contextmanager
-def tapped(address: Union[str, os.PathLike[str]], **options: Any) -> Iterator[Tap]:
+def tapped(address: Union[str, os.PathLike[str], Sequence[str]], **options: Any) -> Iterator[Tap]:
     """Attach a handler to a logger of its own; close it in the end if the test did not."""
     tap = Tap(DnstapHandler(address, **options))
     try:
