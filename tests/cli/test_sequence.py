@@ -14,11 +14,13 @@ import pytest
 from dnstap_logging import DnstapMessage
 from dnstap_logging.cli import sequences
 from dnstap_logging.cli.sequences import NumberSet
+from tests.cli.programs import REPOSITORY
 from tests.cli.running import call
 from tests.cli.samples import query, write
 from tests.cli.test_large import peak_memory
 from tests.helpers.support import CONTENT_TYPE, START, STOP, capture, control, data
 
+PAGE = (REPOSITORY / "docs" / "command-line.md").read_text(encoding="utf-8")
 ONE, OTHER = "0123456789abcdef", "fedcba9876543210"
 
 
@@ -65,6 +67,21 @@ def test_text(tmp_path: Path) -> None:
         "2 runs, 6 missing, 1 message without a number\n",
         "",
     )
+
+
+def test_the_example_of_the_page(tmp_path: Path) -> None:
+    """docs/command-line.md shows what the command prints for such a run, in as many captures."""
+    section = PAGE.partition("\n### `check --sequence`\n")[2].partition("\n## ")[0]
+    example = section.split("\n```\n")[2] + "\n"
+    run = example.split()[1]
+    numbers = [number for number in range(1, 12001) if number not in (17, 2001, 2002)]
+    given = [
+        query(extra=f"seq={run}/{number}/0", identity="ns1.example")
+        for number in [*numbers[:5000], *numbers[4960:]]
+    ]
+    one, other = write(tmp_path / "1", given[:7000]), write(tmp_path / "2", given[7000:])
+
+    assert call("check", "--sequence", one, other) == (1, example, "")
 
 
 def test_nothing_missing(tmp_path: Path) -> None:
