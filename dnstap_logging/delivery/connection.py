@@ -113,12 +113,16 @@ class Connection:
         self._log.report("connected", logging.INFO, self._destination.opened)
         self._warn()
 
-    def change_for_better(self, until: Until) -> None:
+    def change_for_better(self, until: Until, meanwhile: Until) -> None:
         """Go on with a better writer, if there is one: end the open one in order, between frames.
 
         Without its FINISH, what it may not have read goes out again on the better one.
+
+        Args:
+            until: of waits in another thread, which looks for it.
+            meanwhile: of waits here.
         """
-        found = self._destination.better(until)
+        found = self._destination.better(until, meanwhile)
         if found is None:
             return
         for name, text in found.failures:

@@ -97,7 +97,7 @@ class Delivery:
         if not connection.is_open and not connection.open(self._meanwhile):
             return
         if not self._stopping:
-            connection.change_for_better(self._until)
+            connection.change_for_better(self._until, self._meanwhile)
         if self.rollover_requested:
             self._roll_over()
         else:

@@ -227,11 +227,15 @@ class Destination(ABC):
             TransportError: what went wrong.
         """
 
-    def better(self, until: Until) -> Optional[Better]:
+    def better(self, until: Until, meanwhile: Until) -> Optional[Better]:
         """Return what a search for a better writer than the open one has found; None: nothing new.
 
         Does not wait. The caller ends the open writer, calls `change` and goes on with the better
         one, or closes it.
+
+        Args:
+            until: when the waits of the search must give up; called in its own thread.
+            meanwhile: the same for the writer that is returned; called in the thread that uses it.
         """
         return None
 

@@ -188,12 +188,14 @@ class Search:
 
     # -- whoever drives the delivery -----------------------------------------------------------
 
-    def take(self) -> Optional[StreamWriter]:
-        """Return the writer that was found, which is the caller's now; None: there is none."""
-        try:
-            return self._found.pop()
-        except IndexError:
-            return None
+    def take(self, until: Until) -> Optional[StreamWriter]:
+        """Return the writer that was found, which is the caller's now; None: there is none.
+
+        Args:
+            until: when its waits must give up from now on.
+        """
+        self._until = until
+        return self._pop()
 
     def cancel(self, patience: float = 0.0) -> None:
         """Have the thread end soon, and close what it has opened.
@@ -208,13 +210,19 @@ class Search:
 
     def abandon(self) -> None:
         """Let go of what it opened, in a forked child, which has no such thread."""
-        writer = self.take()
+        writer = self._pop()
         if writer is not None:
             writer.abandon()
 
+    def _pop(self) -> Optional[StreamWriter]:
+        try:
+            return self._found.pop()
+        except IndexError:
+            return None
+
     def _discard(self) -> None:
         """End a session that nobody wants; without a wait, because the limit has passed."""
-        writer = self.take()
+        writer = self._pop()
         if writer is not None:
             with suppress(Exception):
                 writer.stop()
@@ -262,9 +270,10 @@ class Failover(Destination):
 
     def open(self, until: Until) -> Writer:
         """Connect to the address whose turn it is."""
-        self._cancel()
         used = self._backoffs.used
         index = self._backoffs.choose(time.monotonic())
+        if index != used:
+            self._cancel()
         self._say_opened(index, used)
         return self._places[index].open(until)
 
@@ -285,7 +294,7 @@ class Failover(Destination):
 
     # -- the way back --------------------------------------------------------------------------
 
-    def better(self, until: Until) -> Optional[Better]:
+    def better(self, until: Until, meanwhile: Until) -> Optional[Better]:
         """Have an earlier address tried when it is time; return what came of it, once it did."""
         used = self._backoffs.used
         wait = self._options.prefer_after
@@ -304,7 +313,7 @@ class Failover(Destination):
         self._search = None
         self._looked_at = now
         self._found = search.index
-        return Better(search.take(), search.failures)
+        return Better(search.take(meanwhile), search.failures)
 
     def change(self) -> None:
         """Note that the writer of the earlier address is the open one now."""

@@ -78,12 +78,15 @@ class StoringDelivery(Delivery):
     def _use_connection(self) -> None:
         connection = self.connection
         if connection.is_open:
+            if not self._stopping:
+                connection.change_for_better(self._until, self._meanwhile)
             self._step()
             return
         self._choose()
         if not connection.open(self._meanwhile):
             self._spool.recall()
-            self._last_attempt_failed = self._stopping
+            # At the end one attempt, but at each of several addresses.
+            self._last_attempt_failed = self._stopping and self._backoff.due > time.monotonic()
             self._queue.full_because = "spool_full" if self._spool.full else None
             return
         self._waiting_since = None

@@ -17,6 +17,7 @@ import pytest
 from dnstap_logging import DnstapReceiver
 from tests.helpers.support import wait_until
 from tests.situations.faults.receivers import (
+    DEADLINE,
     OPTIONS,
     Captures,
     Load,
@@ -275,3 +276,61 @@ def _log_in_child(tap: Tap, numbers: Sequence[int]) -> None:
         ended = 0 if stats.written == stats.confirmed == len(numbers) else 2
     finally:
         os._exit(ended)
+
+
+def test_the_return_with_a_spool(tmp_path: Path) -> None:
+    """From the second to the first while a spool is drained: nothing is lost, nothing is twice."""
+    several = [free_address("unix", folder) for folder in folders(tmp_path, 2)]
+    collectors = [
+        FstrmCapture(address, tmp_path / f"{index}.fstrm") for index, address in enumerate(several)
+    ]
+    # 1 MiB of spool has small segments, and so a drain has many sessions.
+    options = {
+        **OPTIONS,
+        "queue_size": 2000,
+        "prefer_after": 0.001,
+        "spool": tmp_path / "spool",
+        "spool_bytes": 1 << 20,
+    }
+    try:
+        with tapped(several, **options) as tap:
+            for first in range(0, 10_000, 500):
+                tap.log_numbers(range(first, first + 500))
+                wait_until(lambda: tap.stats().queued < 1000, "the spool to take what waits")
+            collectors[1].start()
+            wait_for_address(tap, several[1])
+            collectors[0].start()
+            number = 10_000
+            while tap.stats().address != several[0] or tap.stats().spooled:
+                if tap.stats().queued < 100:
+                    tap.log_numbers([number])
+                    number += 1
+            tap.log_numbers([number])
+            assert tap.handler.flush(DEADLINE)
+            stats = tap.close()
+        for each in collectors:
+            each.stop()
+    finally:
+        for each in collectors:
+            each.kill()
+
+    captures = [numbers_in(each.output) for each in collectors]
+    assert all(captures)
+    assert sum(stats.dropped.values()) == 0, stats
+    assert sorted(captures[0] + captures[1]) == list(range(number + 1))
+
+
+def test_the_last_attempt_is_one_at_each_address(tmp_path: Path) -> None:
+    """At close() without a session the second one is tried, before all is stored."""
+    several = [free_address("unix", folder) for folder in folders(tmp_path, 2)]
+    options = {**OPTIONS, "reconnect_interval": LONG, "max_reconnect_interval": LONG}
+    with tapped(several, spool=tmp_path / "spool", **options) as tap:
+        tap.log_numbers(range(10))
+        wait_until(
+            lambda: all(failures for failures, _ in tap.stats().attempts.values()), "attempts"
+        )
+        with FstrmCapture(several[1], tmp_path / "1.fstrm") as collector:
+            stats = tap.close()
+            collector.stop()
+    assert (stats.written, stats.spooled) == (10, 0), stats
+    assert numbers_in(collector.output) == list(range(10))
