@@ -261,6 +261,7 @@ class Connection:
 
     def _leave_session(self) -> None:
         """Close a session that is over, and decide when the next one may begin."""
+        was_open = self._writer is not None  # or an attempt broke in a way that nobody expected
         if self._writer is not None:
             if self._destination.lasting:
                 self._writer.stop()  # what was moved away gets its end
@@ -268,7 +269,7 @@ class Connection:
         now = time.monotonic()
         if self._destination.lasting:
             self.backoff.reset()
-        elif self._destination.answers or now - self._began >= STABLE_SESSION:
+        elif was_open and (self._destination.answers or now - self._began >= STABLE_SESSION):
             self.backoff.lost(now)
         else:
             self.backoff.failed(now)

@@ -342,4 +342,6 @@ def _describe(error: BaseException) -> str:
     """Return an error's text without the address."""
     if isinstance(error, TransportError):
         return error.reason
-    return str(error) if isinstance(error, FrameStreamError) else describe_error(error)
+    if isinstance(error, FrameStreamError):
+        return str(error)
+    return f"internal error: {describe_error(error)}"

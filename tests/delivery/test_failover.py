@@ -359,6 +359,13 @@ class Raising(ssl.SSLContext):
         raise LookupError("my own mistake")
 
 
+class Broken(ssl.SSLContext):
+    """A context that raises before there is a connection."""
+
+    def wrap_bio(self, *args: Any, **kwargs: Any) -> Any:
+        raise LookupError("my own mistake")
+
+
 def test_a_context_that_raises_is_a_failure(two: Two) -> None:
     """Whatever a user's ssl_context raises, in the writer thread or in a search."""
     two.second.start()
@@ -379,6 +386,21 @@ def test_a_context_that_raises_is_a_failure(two: Two) -> None:
         assert "my own mistake" in error
         log(handler, 2)
         wait_until(two.second.has(2), "a record after that")
+
+
+def test_contexts_that_raise_are_given_up(said: Said) -> None:
+    """What a user's ssl_context raises is a failed attempt, which counts as any other."""
+    handler = DnstapHandler(
+        ["tls://127.0.0.1:1", "tls://127.0.0.1:2"],
+        ssl_context=Broken(ssl.PROTOCOL_TLS_CLIENT),
+        max_reconnect_attempts=2,
+        **FAST,
+    )
+    log(handler, 1)
+    said.wait_for("gave up after max_reconnect_attempts=2")
+    error = "internal error: LookupError: my own mistake"
+    assert list(checked(handler).attempts.values()) == [(3, error), (3, error)]
+    handler.close()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks here")
