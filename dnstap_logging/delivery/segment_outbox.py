@@ -37,6 +37,7 @@ class SegmentOutbox(Outbox):
         stored: how many of its records are booked as stored, as `Stats.spooled` counts them.
         at: the offset of the first frame that may have to be sent.
         unread: how many frames, from there on, were sent and may not have been read.
+        to_resend: how many frames that are booked as written have to be sent again.
         finished: whether the last session was ended in order.
         damage: what keeps it from being read to its end.
     """
@@ -50,7 +51,7 @@ class SegmentOutbox(Outbox):
         self._limits = limits
         self.stored = 0
         self.at = self._written_to = self._known_to = segment.FIRST
-        self.unread = 0
+        self.unread = self.to_resend = 0
         self.finished = False
         self.damage: Optional[SegmentDamaged] = None
         # Where the segment ends, once a session has come there.
@@ -78,6 +79,7 @@ class SegmentOutbox(Outbox):
         if again:
             self._written_to += sum(map(len, payloads[:again])) + LENGTH.size * again
         new = len(payloads) - again
+        self.to_resend += again
         self.stored += new
         self._queue.settle(spooled=new)
 
@@ -142,6 +144,7 @@ class SegmentOutbox(Outbox):
         self._sent_to = at + size
         self._written_to = max(self._written_to, self._sent_to)
         if again:
+            self.to_resend = max(0, self.to_resend - again)
             self._queue.book(resent=again)
         self._queue.settle(written=len(payloads) - again, size=size, read_back=True)
 
@@ -168,6 +171,7 @@ class SegmentOutbox(Outbox):
             self._last_at = self.at
             if self._rounds > MOST_ROUNDS:
                 passed, self.unread, self.at = self.unread, 0, self._sent_to
+        self.to_resend += self.unread
         self._read_to = self._sent_to = self.at
         return passed
 
@@ -202,11 +206,17 @@ class SegmentOutbox(Outbox):
         """Whether nothing of the segment has to be sent any more."""
         return self.at >= self._end
 
+    def leave_unconfirmed(self) -> None:
+        """Book what will not be sent again although it may not have been read."""
+        self._queue.book(unconfirmed=self.to_resend)
+        self.to_resend = 0
+
     def lose(self) -> int:
         """Book what is left in a segment that is lost; return how many records that is at least."""
         number = self.stored
         found = int(self.segment.found)  # how many more there were, nobody can say
         self.stored = 0
+        self.leave_unconfirmed()
         self._queue.read_back(number, found)
         self._queue.settle(dropped={"spool_lost": number + found}, read_back=True)
         return number + found

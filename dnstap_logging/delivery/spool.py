@@ -199,7 +199,7 @@ class Spool:
         """Delete segments without a FINISH, now that so many bytes were sent in all."""
         while self._unconfirmed and sent >= self._unconfirmed[0][1]:
             outbox, _ = self._unconfirmed.popleft()
-            self._queue.book(unconfirmed=outbox.unread)
+            outbox.leave_unconfirmed()
             self._remove(outbox)
 
     def recall(self) -> None:
@@ -268,7 +268,7 @@ class Spool:
         self._tail = None
         while self._unconfirmed:
             outbox, _ = self._unconfirmed.popleft()
-            self._queue.book(unconfirmed=outbox.unread)
+            outbox.leave_unconfirmed()
             self._remove(outbox)
         while self._waiting:
             self._waiting.popleft().segment.release()
