@@ -12,8 +12,9 @@ from typing import List
 
 from dnstap_logging import DnstapMessage, DnstapReader, DnstapReceiver
 from tests.helpers.logrotate import Logrotate
-from tests.helpers.pages import LOG_ONE, example, run, start
+from tests.helpers.pages import DOCS, LOG_ONE, example, rows_of, run, run_command, start
 from tests.helpers.support import free_port, require_program, wait_until
+from tests.situations.interop.collectors import FstrmCapture
 
 DEADLINE = 60  # seconds for a program
 # Not signal.pause(): a signal that came just before it would wait there for the next one.
@@ -270,3 +271,62 @@ def test_tls_refuses_a_stranger(tmp_path: Path) -> None:
         assert "certificate" in collector.end()
 
     assert collector.messages == []
+
+
+# -- the collector is away -------------------------------------------------------------------------
+
+AWAY = "howto/collector-away.md"
+SPOOLING, LISTED = (example(AWAY, "python", number) for number in range(2))
+READ_SPOOL, CHECK_SEQUENCE = (example(AWAY, "sh", number) for number in range(2))
+QUIET = """
+logging.getLogger("dnstap_logging").addHandler(logging.NullHandler())
+"""
+WAIT_WRITTEN = """
+import time
+while not handler.stats().written:
+    time.sleep(0.01)
+"""
+SHOW = """
+assert handler.flush()
+stats = handler.stats()
+print(stats.written, stats.spooled, stats.recovered, sum(stats.dropped.values()))
+"""
+
+
+def test_what_is_logged_without_a_collector_comes_later(tmp_path: Path) -> None:
+    """The page's handler stores, its command reads the spool, and the next run sends it all."""
+    assert run(tmp_path, SPOOLING + QUIET + LOG_ONE + SHOW) == "0 1 0 0\n"
+    (segment,) = (tmp_path / "spool").glob("*.fstrm")
+    line = READ_SPOOL.replace("spool/*.fstrm", f"spool/{segment.name}")
+    assert "CQ" in run_command(tmp_path, line)
+
+    address = f"unix://{tmp_path}/dnstap.sock"
+    with FstrmCapture(address, tmp_path / "dns.fstrm") as collector:
+        run(tmp_path, SPOOLING + QUIET + LOG_ONE + "handler.close()")
+        collector.stop()
+    assert list((tmp_path / "spool").glob("*.fstrm")) == []
+    assert "2 runs, 0 missing" in run_command(tmp_path, CHECK_SEQUENCE)
+
+
+def test_a_list_of_addresses_uses_the_one_that_is_there(tmp_path: Path) -> None:
+    """The page's second example sends to the collector of its list that answers."""
+    messages: List[DnstapMessage] = []
+    port = free_port()
+    code = LISTED.replace(":6000", f":{port}") + QUIET + LOG_ONE
+    with DnstapReceiver(f"tcp://127.0.0.1:{port}", messages.append):
+        written = f"{SHOW}print(stats.address, list(stats.attempts.values())[1])"
+        assert run(tmp_path, code + WAIT_WRITTEN + written).splitlines() == [
+            "1 0 0 0",
+            f"tcp://127.0.0.1:{port} (0, None)",
+        ]
+        wait_until(lambda: messages, "the message")
+
+
+def test_sizes_are_as_computed() -> None:
+    """The table of minutes follows from the rate and the bytes of a record."""
+    text = (DOCS / AWAY).read_text(encoding="utf-8")
+    for rate, size, *minutes in rows_of(text, "records a second"):
+        used = int(rate) * int(size) * 60
+        assert [int(cell) for cell in minutes] == [
+            round(room / used) for room in (1 << 28, 1 << 30, 10 << 30)
+        ]
