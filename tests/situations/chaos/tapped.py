@@ -74,7 +74,11 @@ class Books:
     def report(self) -> Dict[str, Any]:
         """Return all of it."""
         found = self.look()
-        stats = {**found._asdict(), "dropped": dict(found.dropped)}
+        stats = {
+            **found._asdict(),
+            "dropped": dict(found.dropped),
+            "attempts": dict(found.attempts),
+        }
         return {
             "number": self.number,
             "stats": stats,
