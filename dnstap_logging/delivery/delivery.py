@@ -94,10 +94,10 @@ class Delivery:
     def _use_connection(self) -> None:
         """Open it, roll over, write or look."""
         connection = self.connection
-        if not connection.is_open and not connection.open(self._meanwhile):
+        if not connection.is_open and not connection.open(self.until):
             return
         if not self._stopping:
-            connection.change_for_better(self._until, self._meanwhile)
+            connection.change_for_better(self.until, self.until)
         if self.rollover_requested:
             self._roll_over()
         else:
@@ -136,7 +136,7 @@ class Delivery:
             return
         self._finished = True
         try:
-            self.connection.finish(self._until)
+            self.connection.finish(self.until)
         finally:
             self._give_up()
             self.say_sequence()
@@ -153,14 +153,10 @@ class Delivery:
 
     # -- waiting -------------------------------------------------------------------------------
 
-    def _until(self) -> float:
+    def until(self) -> float:
         """Return the monotonic time at which every wait must end."""
         stop_at = self.stop_at
         return self.give_up_at if stop_at is None else min(stop_at, self.give_up_at)
-
-    def _meanwhile(self) -> float:
-        """Return the same; called in each slice of the connection's waits."""
-        return self._until()
 
     def _wait_for_attempt(self) -> bool:
         """Wait until an attempt is due; return whether it waited, so that requests come first."""
@@ -168,7 +164,7 @@ class Delivery:
         if self._backoff.exhausted:
             delay = IDLE_INTERVAL
         else:
-            delay = min(self._backoff.due, self._until()) - now
+            delay = min(self._backoff.due, self.until()) - now
         if delay <= 0:
             return False
         stop_at = self.stop_at

@@ -175,8 +175,12 @@ class Spool:
             young = time.monotonic() - self._tail_since < GROWING
             if young and head.segment.end < SMALL_SEGMENT and not at_once:
                 return None
-            self._stop_tail()
         return head
+
+    def began(self, outbox: SegmentOutbox) -> None:
+        """Store nothing more in a segment, now that its session has begun."""
+        if outbox is self._tail:
+            self._stop_tail()
 
     def after_session(self, outbox: SegmentOutbox, sent: int) -> None:
         """Decide what becomes of a segment whose session is over.

@@ -2,7 +2,7 @@
 
 The order of records is kept: first what the connection still holds of the direct way, then the
 segments, the oldest first, then what is on the queue. Every wait of the connection goes on storing,
-since `_meanwhile` is called in each slice of it.
+since `_Meanwhile` is called in each slice of it.
 """
 
 from __future__ import annotations
@@ -24,8 +24,28 @@ __all__ = ["StoringDelivery"]
 PAUSE = 0.05
 """Seconds between two looks, without a session, at how long and how much waits."""
 
+STORE_SLICE = 0.01
+"""Seconds between two looks while the connection waits: a queue that fills in some hundredths of a
+second is stored in time."""
+
 LAST_SHARE = 0.2
 """The share of close_timeout that is kept for storing what the collector has not taken."""
+
+
+class _Meanwhile:
+    """The `Until` of the connection's waits: goes on storing in each slice."""
+
+    slice = STORE_SLICE
+
+    def __init__(self, delivery: StoringDelivery) -> None:
+        self._delivery = delivery
+        # How often the last write has asked: more than once if it had to wait.
+        self.asked = 0
+
+    def __call__(self) -> float:
+        self.asked += 1
+        self._delivery.store_if_due()
+        return self._delivery.until()
 
 
 class StoringDelivery(Delivery):
@@ -55,14 +75,15 @@ class StoringDelivery(Delivery):
         self._unstored: List[bytes] = []
         # Since when records wait without a session, as far as a look has seen.
         self._waiting_since: Optional[float] = None
-        # Whether the last write had to wait.
-        self._waited = False
+        self._waits = _Meanwhile(self)
         # Whether this drain waits for FINISH: not for a collector that has left one out.
         self._patient = True
         self._last_attempt_failed = False
 
     def prepare(self) -> None:
         """Check the spool's folder, too."""
+        from ..capture import end  # noqa: F401 - before there is a thread that a fork interrupts
+
         self._folder.check()
         super().prepare()
 
@@ -72,24 +93,28 @@ class StoringDelivery(Delivery):
         """Take the next step, or wait a little until there is one."""
         if not self._finished:
             self._spool.look(time.monotonic())
-            self._store_if_due()
+            self.store_if_due()
         super().turn()
 
     def _use_connection(self) -> None:
         connection = self.connection
         if connection.is_open:
             if not self._stopping:
-                connection.change_for_better(self._until, self._meanwhile)
+                connection.change_for_better(self.until, self._waits)
             self._step()
             return
-        self._choose()
-        if not connection.open(self._meanwhile):
+        if not self._choose():
+            self._pause(PAUSE, self._called)
+            return
+        if not connection.open(self._waits):
             self._spool.recall()
             # At the end one attempt, but at each of several addresses.
             self._last_attempt_failed = self._stopping and self._backoff.due > time.monotonic()
             self._queue.full_because = "spool_full" if self._spool.full else None
             return
         self._waiting_since = None
+        if isinstance(connection.outbox, SegmentOutbox):
+            self._spool.began(connection.outbox)
 
     def _step(self) -> None:
         connection = self.connection
@@ -102,31 +127,41 @@ class StoringDelivery(Delivery):
         if connection.is_open:
             self._spool.flushed(connection.sent)
 
-    def _choose(self) -> None:
-        """Choose what the next session sends: one segment, or what comes directly."""
+    def _choose(self) -> bool:
+        """Choose what the next session sends: one segment, or what comes directly.
+
+        Returns:
+            False: what is stored still grows, and comes first.
+        """
         connection, spool, memory = self.connection, self._spool, self._outbox
         self._settle_segment()
         if memory.payloads and spool.waiting:
             self._store_memory()
-        segment = None if memory.payloads else spool.next(self._stopping)
-        if segment is None:
+        if memory.payloads or not spool.waiting:
             connection.outbox = memory
             self._patient = True
-        else:
+            return True
+        segment = self._next_segment()
+        if segment is not None:
             connection.outbox = segment
+        return segment is not None
+
+    def _next_segment(self) -> Optional[SegmentOutbox]:
+        return self._spool.next(at_once=self._stopping or bool(self.flushing))
 
     def _send(self) -> None:
         """Send directly, but nothing new before the segments that wait."""
         spool, outbox = self._spool, self._outbox
         if not spool.waiting:
+            self._queue.full_because = None
             outbox.payloads.extend(self._unstored)
             self._unstored = []
-            self._waited = False
+            self._waits.asked = 0
             super()._send()
         elif outbox.payloads:
-            self._waited = False
+            self._waits.asked = 0
             self.connection.write()
-        elif spool.next(self._stopping) is None:
+        elif self._next_segment() is None:
             self._pause(PAUSE, self._called)
             self.connection.look()
         else:
@@ -160,7 +195,7 @@ class StoringDelivery(Delivery):
             return False
         if self._finished or self._backoff.exhausted or self._last_attempt_failed:
             return True
-        if time.monotonic() >= self._until():
+        if time.monotonic() >= self.until():
             return True
         return self.empty() and not self._spool.waiting and self._ready_to_stop()
 
@@ -174,7 +209,7 @@ class StoringDelivery(Delivery):
             return
         self._finished = True
         try:
-            self.connection.finish(self._meanwhile)
+            self.connection.finish(self._waits)
         finally:
             self._settle_segment()
             self._spool.try_again()
@@ -193,24 +228,24 @@ class StoringDelivery(Delivery):
 
     # -- waiting -------------------------------------------------------------------------------
 
-    def _until(self) -> float:
+    def until(self) -> float:
+        """Return the monotonic time at which every wait must end: the rest is for storing."""
         stop_at = self.stop_at
         if stop_at is None:
             return self.give_up_at
         return min(stop_at - LAST_SHARE * self._options.close_timeout, self.give_up_at)
 
-    def _meanwhile(self) -> float:
-        self._waited = True
-        self._store_if_due()
-        return self._until()
-
     def _pause(self, delay: float, interrupted: Callable[[], bool]) -> None:
         enough = 0 if self._is_filled() else self._enough()
-        self._queue.wait(min(delay, PAUSE), lambda: bool(interrupted() or self.flushing), enough)
+        self._queue.wait(min(delay, PAUSE), lambda: interrupted() or self._may_flush(), enough)
+
+    def _may_flush(self) -> bool:
+        """Return whether somebody flushes, and what waits can be stored."""
+        return bool(self.flushing) and self._spool.may_store and not self.empty()
 
     # -- storing -------------------------------------------------------------------------------
 
-    def _store_if_due(self) -> None:
+    def store_if_due(self) -> None:
         """Store what waits, if it waits too long or is too much."""
         if self._spool.may_store and self._is_due():
             self._store_all()
@@ -221,7 +256,7 @@ class StoringDelivery(Delivery):
         if self.flushing and not is_direct:
             return not self.empty()
         if self._is_filled():
-            return not is_direct or self._waited
+            return not is_direct or self._waits.asked > 1
         if is_open or self.empty():
             self._waiting_since = None
             return False
@@ -240,7 +275,8 @@ class StoringDelivery(Delivery):
 
     def _enough(self) -> int:
         size = self._options.queue_size
-        is_last = self.connection.outbox is not self._outbox and self._spool.waiting == 1
+        is_drain = self.connection.is_open and self.connection.outbox is not self._outbox
+        is_last = is_drain and self._spool.waiting == 1
         return max(1, size * 3 // 4 if is_last else size // 2)
 
     def _store_all(self) -> None:

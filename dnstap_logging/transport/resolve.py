@@ -15,7 +15,7 @@ from typing import Any, Callable, List, NamedTuple, Optional, Tuple
 
 from ..exceptions import TransportError, TransportTimeout
 from ..process.threads import is_writer
-from .waiting import WAIT_SLICE, Deadline, Until
+from .waiting import Deadline, Until
 
 __all__ = ["AddressInfo", "Resolver", "SockAddr"]
 
@@ -75,7 +75,7 @@ class _Lookup:
 
     def wait(self, deadline: Deadline) -> bool:
         """Wait for the answer; return whether it came in time."""
-        while not self.done.wait(min(deadline.remaining(), WAIT_SLICE)):
+        while not self.done.wait(min(deadline.remaining(), deadline.slice)):
             if not deadline.remaining():
                 return self.done.is_set()
         return True

@@ -14,7 +14,8 @@ from typing import Callable, List
 __all__ = ["BROKEN", "READABLE", "WAIT_SLICE", "WRITABLE", "Deadline", "Until", "never", "wait_for"]
 
 Until = Callable[[], float]
-"""Returns the monotonic time when all waits end; called in each slice of a wait."""
+"""Returns the monotonic time when all waits end; called in each slice of a wait. An object with an
+attribute ``slice`` says how many seconds that is."""
 
 # Seconds after which a wait notices an earlier deadline: short for a close_timeout, and ten
 # wake-ups a second cost nothing.
@@ -33,11 +34,12 @@ def never() -> float:
 class Deadline:
     """The end of one operation: after its timeout, or at ``until()`` if that is sooner."""
 
-    __slots__ = ("_end", "timeout", "until")
+    __slots__ = ("_end", "slice", "timeout", "until")
 
     def __init__(self, timeout: float, until: Until) -> None:
         self.timeout = timeout
         self.until = until
+        self.slice: float = getattr(until, "slice", WAIT_SLICE)
         self._end = monotonic() + timeout
 
     def remaining(self) -> float:
@@ -71,7 +73,7 @@ def wait_for(
     """
     while True:
         left = deadline.remaining()
-        if _poll(descriptor, event, min(left, WAIT_SLICE)):
+        if _poll(descriptor, event, min(left, deadline.slice)):
             return True
         if not left or not goes_on():
             return False

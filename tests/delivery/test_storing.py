@@ -313,3 +313,33 @@ def test_restarts_under_load_keep_order_and_lose_nothing(tmp_path: Path, spool: 
             captures.kill()
     assert sum(stats.dropped.values()) == 0, stats
     assert set(captures.numbers()) == set(range(total))
+
+
+def test_what_comes_during_an_outage_grows_one_segment(address: str, spool: Path) -> None:
+    """Attempts that fail do not end a segment, or an outage would leave one for each."""
+    with tapped(address, spool=spool, queue_size=20, **NEVER) as tap:
+        for first in range(0, 500, 10):
+            tap.log_numbers(range(first, first + 10))
+            wait_for(tap, spooled=first + 10)
+        assert len(segments(spool)) == 1
+        error = tap.stats().last_error
+    assert stored(spool) == list(range(500)), error
+
+
+def test_a_loss_after_a_full_spool_has_its_own_cause(
+    tmp_path: Path, address: str, spool: Path
+) -> None:
+    """Once the spool is empty again, a full queue is queue_full."""
+    with tapped(address, spool=spool, spool_bytes=1 << 20, queue_size=100, **NEVER) as tap:
+        logged = 0
+        while not full(tap):
+            tap.log_numbers(range(logged, logged + 10), padding=bytes(2000))
+            logged += 10
+            wait_until(lambda: tap.stats().queued < 50 or full(tap), "room on the queue")
+        with FstrmCapture(address, tmp_path / "out.fstrm") as collector:
+            wait_for(tap, written=logged, spooled=0)
+            tap.log_numbers([logged])
+            assert tap.handler.flush(60)
+            assert tap.handler._writer_thread._queue.full_because is None
+            tap.close()
+            assert received(collector) == list(range(logged + 1))
