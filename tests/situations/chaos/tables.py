@@ -142,6 +142,8 @@ OPTIONS: Dict[str, Option] = {
     "resend_bytes": Option(_of(0, 1, 5_000, 70_000, 1_000_000), 0.5, SOCKETS),
     "bidirectional": Option(_of(True, False, False), 0.3, SOCKETS),
     "max_reconnect_attempts": Option(_of(0, 1, 5), 0.1),
+    # With it the collector has two addresses (see `tapped.two_of`).
+    "prefer_after": Option(_of(0.02, 0.2, 1.0, None), 0.3, SOCKETS),
     "max_frame_size": Option(_of(4096, 20_000), 0.2),
     "report_interval": Option(_of(0, 0.1), 0.5),
     "delay": Option(_of(True), 0.3, FILES),

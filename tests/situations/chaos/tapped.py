@@ -111,12 +111,22 @@ def make_handler(destination: str, address: str, path: str, arguments: Dict[str,
     arguments = dict(arguments)
     rotator = ROTATORS[arguments.pop("rotator", "")]
     name = DESTINATIONS[destination].handler
-    handler = getattr(dnstap_logging, name)(
-        address if name == "DnstapHandler" else path, **arguments
-    )
+    where: Any = address if name == "DnstapHandler" else path
+    if "prefer_after" in arguments:
+        where = two_of(address)
+    handler = getattr(dnstap_logging, name)(where, **arguments)
     if rotator is not None:
         handler.rotator = rotator
     return handler
+
+
+def two_of(address: str) -> List[str]:
+    """Return two addresses of one collector: a handler fails over from one to the other."""
+    scheme, _, rest = address.partition("://")
+    if scheme == "unix":
+        folder, _, name = rest.rpartition("/")
+        return [f"{scheme}://{folder}/./{name}", address]
+    return [address.replace("127.0.0.1", "localhost"), address]
 
 
 def _slow(source: str, dest: str) -> None:
