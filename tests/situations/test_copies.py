@@ -114,6 +114,7 @@ def public_classes() -> List[type]:
 ERRORS: Dict[str, Callable[[Type[Any]], BaseException]] = {
     "CommandError": lambda kind: kind("no such file", 2),
     "DecodeError": lambda kind: kind("damaged", 17),
+    "SegmentDamaged": lambda kind: kind(17, "damaged", torn=True),
     "WriteError": lambda kind: kind(DiskFull("file:///x", "full", 3), 1, 2),
 }
 
