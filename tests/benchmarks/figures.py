@@ -72,6 +72,8 @@ class Scale(NamedTuple):
         seconds: of each load on a DNS server.
         server_rounds: of those.
         imports: fresh interpreters that import the package.
+        spooled: records that wait on disk for a collector.
+        spool_rounds: of those.
     """
 
     rounds: int = 7
@@ -84,6 +86,8 @@ class Scale(NamedTuple):
     seconds: float = 3
     server_rounds: int = 7
     imports: int = 15
+    spooled: int = 200_000
+    spool_rounds: int = 3
 
 
 TINY = Scale(
@@ -97,6 +101,8 @@ TINY = Scale(
     seconds=0.3,
     server_rounds=1,
     imports=1,
+    spooled=320,
+    spool_rounds=1,
 )
 """Says nothing about speed, but runs everything."""
 
@@ -105,6 +111,7 @@ FULL = Scale(
     counts=(10_000, 100_000, 1_000_000, 10_000_000),
     printed=1_000_000,
     server_rounds=11,
+    spooled=1_000_000,
 )
 
 

@@ -28,6 +28,7 @@ FIGURES = {
     "kinds": 4,
     "steps": 0,
     "throughput": 3,
+    "spool": 4,
     "server": 8,
     "memory": 3,
     "threads": 3,
