@@ -289,21 +289,26 @@ class Connection:
             unconfirmed=unconfirmed,
         )
 
-    def end(self, patient: bool = True) -> None:
+    def end(self, patient: bool = True) -> bool:
         """End the stream in order, if one is open: STOP, FINISH and close.
 
         Args:
             patient: whether to wait for FINISH.
+
+        Returns:
+            Whether to wait the next time: not for a collector that lets the time pass.
         """
-        if self._writer is None:
-            return
-        self._writer.patient = patient
-        problem = self._writer.stop()
+        writer = self._writer
+        if writer is None:
+            return patient
+        writer.patient = patient
+        problem = writer.stop()
         self._forget_writer(disconnects=0)
         text = "stream ended"
         if problem is not None:
             text += f" without {self._destination.end}: {problem}"
         self._log.report("ended", logging.INFO, text)
+        return writer.patient
 
     def renew(self) -> None:
         """Begin a new session with the next attempt, which is due at once."""

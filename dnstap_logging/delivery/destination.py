@@ -64,7 +64,8 @@ class Writer(ABC):
         unread: what may not have been read; known once it is closed.
         finished: whether the stream was ended in order, and nothing says that it broke, although
             nobody may have confirmed it; known once it is closed.
-        patient: whether `stop` waits until its end is confirmed.
+        patient: whether `stop` waits until its end is confirmed; false afterwards if it did not,
+            or did so until its time was over.
     """
 
     confirmed = 0

@@ -165,7 +165,7 @@ class StoringDelivery(Delivery):
             self._pause(PAUSE, self._called)
             self.connection.look()
         else:
-            self.connection.end(self._patient)
+            self._patient = self.connection.end(self._patient)
             return
         if not self.connection.is_open:
             spool.recall()
@@ -177,9 +177,7 @@ class StoringDelivery(Delivery):
             if not self.connection.is_open:
                 self._spool.recall()
             return
-        self.connection.end(self._patient)
-        if segment.unread and segment.finished:
-            self._patient = False
+        self._patient = self.connection.end(self._patient)
         self._settle_segment()
 
     def _settle_segment(self) -> None:

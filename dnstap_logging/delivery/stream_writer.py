@@ -83,8 +83,9 @@ class StreamWriter(FrameWriter):
         try:
             while not self._session.finished:
                 self._session.receive(self._receive(deadline, "FINISH"))
-        except (TransportTimeout, RemoteProtocolError):
+        except (TransportTimeout, RemoteProtocolError) as error:
             self.finished = True  # a collector that leaves FINISH out, or that is stopped
+            self.patient = not isinstance(error, TransportTimeout)
             raise
         self.finished = True
 

@@ -176,6 +176,11 @@ class Captures:
         self._behind = True
         self._all[-1].pause()
 
+    def go_on(self) -> None:
+        """Let it go on from where it was stopped."""
+        self._behind = False
+        self._all[-1].resume()
+
     def kill(self) -> None:
         """Make sure that it is gone."""
         for each in self._all:

@@ -1,0 +1,1 @@
+"""Handlers with a spool while collectors, programs and disks come and go."""
