@@ -28,10 +28,11 @@ FULL_INTERVAL = 0.5
 """Seconds after which a full spool, or disk, is tried again."""
 
 SMALL_SEGMENT = 64 * 1024
-"""Bytes of a segment that is not worth a session of its own while it still grows: one write."""
+"""Bytes of a segment that is not worth a session of its own while it still grows: one write. Where
+segments are smaller than that, half of one."""
 
-GROWING = 0.5
-"""Seconds for which a small segment may grow."""
+GROWING = 0.1
+"""Seconds for which a small segment may grow: as long as some sessions take."""
 
 
 DELETED = "it was deleted or moved away"
@@ -173,7 +174,8 @@ class Spool:
         head = self._waiting[0]
         if head is self._tail:
             young = time.monotonic() - self._tail_since < GROWING
-            if young and head.segment.end < SMALL_SEGMENT and not at_once:
+            useful = min(SMALL_SEGMENT, self._folder.segment_bytes // 2)
+            if young and head.segment.end < useful and not at_once:
                 return None
         return head
 
