@@ -54,9 +54,9 @@ def wait_for(tap: Tap, **expected: int) -> Stats:
     return stats
 
 
-def full(tap: Tap) -> bool:
-    """Return whether the last error is that nothing can be stored."""
-    return (tap.stats().last_error or "").startswith("nothing can be stored")
+def full(said: Said) -> bool:
+    """Return whether it was said that nothing can be stored; last_error may say more by then."""
+    return bool(said.with_text("nothing can be stored"))
 
 
 def received(collector: FstrmCapture) -> List[int]:
@@ -163,7 +163,7 @@ def test_a_full_spool_drops_the_newest_and_says_so(address: str, spool: Path, sa
         while not tap.stats().dropped["spool_full"]:
             tap.log_numbers(range(logged, logged + 10), padding=bytes(2000))
             logged += 10
-            wait_until(lambda: tap.stats().queued < 50 or full(tap), "room on the queue")
+            wait_until(lambda: tap.stats().queued < 50 or full(said), "room on the queue")
         said.wait_for("nothing can be stored")
         stats = tap.close()
     assert stats.dropped["spool_full"] + stats.spooled == stats.logged == logged, stats
@@ -172,7 +172,7 @@ def test_a_full_spool_drops_the_newest_and_says_so(address: str, spool: Path, sa
 
 
 def test_callers_wait_only_when_the_spool_is_full(
-    tmp_path: Path, address: str, spool: Path
+    tmp_path: Path, address: str, spool: Path, said: Said
 ) -> None:
     """overflow="block" takes the spool as room: only a full one makes callers wait."""
     options = {"spool_bytes": 1 << 20, "queue_size": 100, "overflow": "block", **NEVER}
@@ -182,7 +182,7 @@ def test_callers_wait_only_when_the_spool_is_full(
             target=tap.log_numbers, args=(range(total), bytes(1000)), daemon=True
         )
         logged.start()
-        wait_until(lambda: full(tap), "the spool to be full")
+        wait_until(lambda: full(said), "the spool to be full")
         with FstrmCapture(address, tmp_path / "out.fstrm") as collector:
             logged.join(60)
             assert not logged.is_alive()
@@ -327,15 +327,15 @@ def test_what_comes_during_an_outage_grows_one_segment(address: str, spool: Path
 
 
 def test_a_loss_after_a_full_spool_has_its_own_cause(
-    tmp_path: Path, address: str, spool: Path
+    tmp_path: Path, address: str, spool: Path, said: Said
 ) -> None:
     """Once the spool is empty again, a full queue is queue_full."""
     with tapped(address, spool=spool, spool_bytes=1 << 20, queue_size=100, **NEVER) as tap:
         logged = 0
-        while not full(tap):
+        while not full(said):
             tap.log_numbers(range(logged, logged + 10), padding=bytes(2000))
             logged += 10
-            wait_until(lambda: tap.stats().queued < 50 or full(tap), "room on the queue")
+            wait_until(lambda: tap.stats().queued < 50 or full(said), "room on the queue")
         with FstrmCapture(address, tmp_path / "out.fstrm") as collector:
             wait_for(tap, written=logged, spooled=0)
             tap.log_numbers([logged])
