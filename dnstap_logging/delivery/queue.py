@@ -65,6 +65,8 @@ class RecordQueue(queue.Queue):  # type: ignore[type-arg]  # 3.9: generic only f
         # Why there is no room, if that is known better than by the bound: the disk is full. A plain
         # attribute, set by the writer thread.
         self.full_because: Optional[str] = None
+        # Whether a record found no room since some were taken last, though another one might have.
+        self.lacked_room = False
         # Whether close() has counted the rest as lost; a stuck writer thread must not count it
         # again. Never reset.
         self.given_up = False
@@ -120,6 +122,7 @@ class RecordQueue(queue.Queue):  # type: ignore[type-arg]  # 3.9: generic only f
     def _find_room(self, record: Snapshot, patient: bool) -> bool:
         """Wait for room if callers may; drop and count the record if there is none."""
         cause = self._shut or self._room_for(record)
+        self.lacked_room = cause is not None
         if cause is not None and self._blocking and self._shut is None:
             cause = self._wait_for_room(record, cause, patient)
         if cause is not None:
@@ -223,6 +226,7 @@ class RecordQueue(queue.Queue):  # type: ignore[type-arg]  # 3.9: generic only f
                 records.extendleft(reversed(batch[: before - len(records)]))
                 raise
             self._bytes -= size
+            self.lacked_room = False
             self._counters.taken += number
             self._counters.in_flight += number
             if self._blocking:

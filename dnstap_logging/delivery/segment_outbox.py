@@ -54,7 +54,7 @@ class SegmentOutbox(Outbox):
         self.unread = self.to_resend = 0
         self.finished = False
         self.damage: Optional[SegmentDamaged] = None
-        # Where the segment ends, once a session has come there.
+        # Where the segment ends, once this session has come there.
         self._end = NOT_YET
         # Where the next read begins, and the end of what this session has sent.
         self._read_to = self._sent_to = segment.FIRST
@@ -84,6 +84,11 @@ class SegmentOutbox(Outbox):
         self._queue.settle(spooled=new)
 
     # -- sending -------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Begin a session: what the last one came to is to be read again."""
+        self.damage = None
+        self._end = NOT_YET
 
     def fill(self) -> bool:
         """Read the next frames if all before them were written; return whether there are any."""
@@ -198,7 +203,7 @@ class SegmentOutbox(Outbox):
 
     @property
     def sent_to_end(self) -> bool:
-        """Whether a session has sent it to its end."""
+        """Whether the last session has sent it to its end."""
         return self._end != NOT_YET
 
     @property

@@ -181,6 +181,7 @@ class Spool:
 
     def began(self, outbox: SegmentOutbox) -> None:
         """Store nothing more in a segment, now that its session has begun."""
+        outbox.begin()
         if outbox is self._tail:
             self._stop_tail()
 

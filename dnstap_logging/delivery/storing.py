@@ -266,10 +266,12 @@ class StoringDelivery(Delivery):
     def _is_filled(self) -> bool:
         """Return whether the queue is half full; while the last segment is sent, three quarters.
 
+        Also if there was no room for a large record, which callers may wait for.
         What comes in during that then waits on the queue, or there would always be one more.
         """
         queue = self._queue
-        return len(queue.queue) >= self._enough() or queue.held >= self._options.queue_bytes // 2
+        half = self._options.queue_bytes // 2
+        return len(queue.queue) >= self._enough() or queue.held >= half or queue.lacked_room
 
     def _enough(self) -> int:
         size = self._options.queue_size

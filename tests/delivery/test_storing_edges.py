@@ -1,0 +1,79 @@
+"""A handler with a spool at the edges: odd sizes, odd folders, odd moments."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from pathlib import Path
+from typing import List
+
+import pytest
+
+from tests.delivery.test_storing_losses import accept, deaf
+from tests.helpers.support import wait_until
+from tests.helpers.workers import Workers
+from tests.situations.interop.collectors import FstrmCapture, free_address
+from tests.situations.interop.taps import numbers_in, tapped
+
+NEVER = {"timeout": 1000.0, "reconnect_interval": 0.01, "max_reconnect_interval": 0.05}
+
+__all__ = ["deaf"]
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Path:
+    """Return the path of a folder that is not there yet."""
+    return tmp_path / "spool"
+
+
+@pytest.fixture
+def address(tmp_path: Path) -> str:
+    """Return the address of a unix socket on which nothing listens yet."""
+    return free_address("unix", tmp_path)
+
+
+def test_a_large_record_that_does_not_fit_beside_a_small_one_is_no_reason_to_wait(
+    address: str, spool: Path
+) -> None:
+    """With overflow="block", callers wait for a full spool only; not for half a queue of bytes."""
+    options = {"queue_bytes": 100_000, "overflow": "block", **NEVER}
+    with tapped(address, spool=spool, **options) as tap:
+        sizes = [40_000, 65_000] * 5
+        with Workers(lambda: [tap.log_numbers([1], bytes(size)) for size in sizes]):
+            wait_until(lambda: tap.stats().logged == 10, "all records to be accepted")
+        stats = tap.stats()
+        assert sum(stats.dropped.values()) == 0, stats
+        assert stats.spooled >= 5, stats
+
+
+def test_a_damaged_segment_is_sent_again_up_to_its_damage(
+    tmp_path: Path, spool: Path, deaf: socket.socket
+) -> None:
+    """Its session breaks after all of its front was sent: the front goes out again, whole."""
+    address = f"unix://{tmp_path / 'deaf'}"
+    with tapped(address, spool=spool, **NEVER) as tap:
+        tap.log_numbers(range(10))
+        assert tap.close().spooled == 10
+    (segment,) = spool.glob("*.fstrm")
+    with segment.open("ab") as file:
+        file.write(b"what is no frame" * 10)
+    deaf.listen()
+    peers: List[socket.socket] = []
+    done = threading.Event()
+    with tapped(address, spool=spool, queue_size=1, **NEVER) as tap:
+        with Workers(lambda: accept(deaf, peers, done)):
+            tap.log_numbers([10])
+            wait_until(lambda: tap.stats().written >= 9, "the front to be sent")
+            done.set()
+        (tmp_path / "deaf").unlink()
+        for peer in [*peers, deaf]:
+            peer.close()
+        with FstrmCapture(address, tmp_path / "out.fstrm") as collector:
+            wait_until(lambda: list(spool.glob("*.damaged")), "the segment to be set aside")
+            wait_until(lambda: tap.stats().spooled == 0, "the rest to be sent")
+            stats = tap.close()
+            collector.stop()
+        read = set(numbers_in(collector.output))
+    assert stats.dropped["spool_lost"] == 1, stats
+    assert stats.connects < 20, stats
+    assert len(read) == stats.written, (read, stats)
