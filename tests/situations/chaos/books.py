@@ -47,7 +47,7 @@ def check(plan: Plan, reports: List[Dict[str, Any]], streams: List[Stream]) -> O
     for stream in streams:
         for writer in stream.writers:
             by_writer.setdefault(writer, []).append(stream)
-        if plan.destination in SOCKETS and len(stream.writers) > 1:
+        if plan.destination in SOCKETS and len(stream.writers) > 1 and not _stores(plan):
             failures.append(f"more than one writer in a session: {stream.about()}")
     for report in reports:
         failures += [f"process {report['process']}: {each}" for each in report["violations"]]
@@ -63,6 +63,8 @@ def check(plan: Plan, reports: List[Dict[str, Any]], streams: List[Stream]) -> O
             if found:
                 failures.append(_about(books, arrived))
             _add(totals, books, arrived)
+    if plan.destination in SOCKETS and not failures:
+        failures += _check_all(plan, reports, streams)
     failures += [f"records of {writer}, whom nobody knows" for writer in by_writer]
     if plan.destination not in SOCKETS:
         failures += _check_ends(plan, reports, streams)
@@ -112,6 +114,8 @@ def _check_books(plan: Plan, books: Dict[str, Any], arrived: _Arrived) -> Iterat
             yield f"{most} records were {cause}, not {stats['dropped'][cause]}"
     if stats["invalid_fields"]:
         yield "invalid_fields, and there were none"
+    if _stores(plan):
+        return  # what is stored, others may send, later
     if stats["confirmed"] > arrived.confirmable and "finishes_early" not in plan.faults:
         yield f"FINISH was sent for {arrived.confirmable} records"
     if arrived.twice > stats["resent"] and books["closed"]:
@@ -128,6 +132,36 @@ def _check_books(plan: Plan, books: Dict[str, Any], arrived: _Arrived) -> Iterat
         yield f"{missing} of those written are missing, unconfirmed {stats['unconfirmed']}"
     if not missing and arrived.size != stats["bytes_written"]:
         yield f"{arrived.size} bytes arrived"
+
+
+def _stores(plan: Plan) -> bool:
+    return "spool" in plan.options
+
+
+def _check_all(plan: Plan, reports: List[Dict[str, Any]], streams: List[Stream]) -> Iterator[str]:
+    """Check the books of all handlers together: what arrived, or is still stored."""
+    books = [each for report in reports for each in report["books"]]
+    if _hides_loss(plan) or not all(each["closed"] for each in books):
+        return
+    stats = [each["stats"] for each in books]
+    logged = sum(each["logged"] for each in stats)
+    dropped = sum(sum(each["dropped"].values()) for each in stats)
+    unconfirmed = sum(each["unconfirmed"] for each in stats)
+    arrivals = [each for stream in streams for each in stream.arrivals]
+    missing = logged - dropped - len({each.mark for each in arrivals})
+    if missing > unconfirmed:
+        yield f"{missing} records are missing, unconfirmed {unconfirmed}: {streams[-1].about()}"
+    marks: Dict[Tuple[str, int], Any] = {}
+    for each in arrivals:
+        if each.sequence is not None and marks.setdefault(each.sequence, each.mark) != each.mark:
+            yield f"{each.sequence} is of two: {each.mark} and {marks[each.sequence]}"
+    last: Dict[str, int] = {}
+    for run, number in marks:
+        last[run] = max(number, last.get(run, 0))
+    gaps = sum(last.values()) - len(marks)
+    lost = sum(each["dropped"]["spool_lost"] for each in stats)
+    if gaps > unconfirmed + lost:
+        yield f"{gaps} numbers are missing, unconfirmed {unconfirmed}, lost {lost}"
 
 
 def _about(books: Dict[str, Any], arrived: _Arrived) -> str:

@@ -23,7 +23,7 @@ from tests.situations.chaos.moments import CollectorProcess, live_through
 from tests.situations.chaos.plan import Plan
 from tests.situations.chaos.program import END_SECONDS
 from tests.situations.chaos.program import Setup as ProgramSetup
-from tests.situations.chaos.streams import Stream, read_captures, read_sessions
+from tests.situations.chaos.streams import STORED, Stream, read_captures, read_sessions
 from tests.situations.chaos.tables import DESTINATIONS, FAULTS
 
 __all__ = ["Certificates", "disks_are_possible", "run_scenario"]
@@ -34,6 +34,7 @@ HANG_SECONDS = 2 * END_SECONDS
 """Seconds after which a program that has not ended hangs."""
 
 CAPTURE = "capture.fstrm"
+SPOOL = "spool"
 
 WARNINGS = ["-W", "error", "-W", "ignore:This process:DeprecationWarning"]
 """Newer Pythons warn of forks while threads run, which are our very subject."""
@@ -153,6 +154,8 @@ class Scenario:
     def _run_program(self) -> List[str]:
         """Run the program to its end; return what is wrong with that."""
         arguments = {"cafile": self._certificates.cafile} if self.plan.destination == "tls" else {}
+        if "spool" in self.plan.options:
+            arguments["spool"] = str(self.folder / SPOOL)
         setup = ProgramSetup(self.plan._asdict(), self._address, arguments)
         (self.folder / "program.json").write_text(json.dumps(setup._asdict()))
         command = [
@@ -230,11 +233,18 @@ class Scenario:
     def _streams(self) -> List[Stream]:
         if DESTINATIONS[self.plan.destination].has_collector:
             bidirectional = self.plan.options.get("bidirectional", True)
-            return read_sessions(self.folder / "sessions", bidirectional)
+            found = read_sessions(self.folder / "sessions", bidirectional)
+            if (self.folder / SPOOL).exists():  # what lies there has not gone out
+                found += [each._replace(kind=STORED) for each in self._stored()]
+            return found
         kept = self.folder / "kept"
         return read_captures(
             kept if self._small_disk else self.folder / "disk" / "captures", "capture"
         )
+
+    def _stored(self) -> List[Stream]:
+        found = read_captures(self.folder / SPOOL, "")
+        return [each for each in found if each.name.endswith(".fstrm")]
 
 
 def run_scenario(plan: Plan, folder: Path, certificates: Certificates) -> Outcome:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from pathlib import Path
-from typing import List, NamedTuple, Set, Tuple
+from typing import List, NamedTuple, Optional, Set, Tuple
 
 from tests.situations.chaos.peers import CONTENT_TYPE, READY, START, STOP, control
 from tests.situations.chaos.records import PAYLOAD_IDENTITY, Damaged, Mark, read_wire
 from tests.situations.interop.captures import decode
 
-__all__ = ["Arrival", "Stream", "read_captures", "read_sessions"]
+__all__ = ["STORED", "Arrival", "Stream", "read_captures", "read_sessions"]
+
+
+SEQUENCE = re.compile(rb"\bseq=([0-9a-f]{16})/([0-9]+)/[0-9]+$")
+
+STORED = "stored"
+"""The kind of a segment that lies in the spool."""
 
 
 class Arrival(NamedTuple):
@@ -19,10 +26,12 @@ class Arrival(NamedTuple):
     Attributes:
         mark: whose it is.
         size: bytes of its frame.
+        sequence: the handler's run and number, if it has one.
     """
 
     mark: Mark
     size: int
+    sequence: Optional[Tuple[str, int]] = None
 
 
 class Stream(NamedTuple):
@@ -101,11 +110,17 @@ def _read(name: str, kind: str, data: bytes, bidirectional: bool, said: List[str
         if at + 4 + size > len(data):
             break
         try:
-            arrivals.append(Arrival(_mark(data[at + 4 : at + 4 + size]), 4 + size))
+            record = data[at + 4 : at + 4 + size]
+            arrivals.append(Arrival(_mark(record), 4 + size, _sequence(record)))
         except Damaged as error:
             problems.append(f"the frame at {at}: {error}")
         at += 4 + size
     return Stream(name, kind, arrivals, problems, has_stop, len(data) - at, said)
+
+
+def _sequence(payload: bytes) -> Optional[Tuple[str, int]]:
+    found = SEQUENCE.search(decode(payload).get("extra", b""))
+    return (found[1].decode(), int(found[2])) if found else None
 
 
 def _mark(payload: bytes) -> Mark:

@@ -146,6 +146,9 @@ OPTIONS: Dict[str, Option] = {
     "prefer_after": Option(_of(0.02, 0.2, 1.0, None), 0.3, SOCKETS),
     "max_frame_size": Option(_of(4096, 20_000), 0.2),
     "report_interval": Option(_of(0, 0.1), 0.5),
+    "spool": Option(_of(True), 0.5, SOCKETS),  # the scenario has a folder for it
+    "spool_bytes": Option(_of(1 << 20, 1 << 21), 0.5, SOCKETS),
+    "sequence": Option(_of(True), 0.4, SOCKETS),
     "delay": Option(_of(True), 0.3, FILES),
     "mode": Option(_of("a", "w"), 0.3, ("file",)),
 }

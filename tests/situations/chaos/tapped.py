@@ -109,6 +109,8 @@ def make_handler(destination: str, address: str, path: str, arguments: Dict[str,
         arguments: the plan's options; "rotator" is an attribute.
     """
     arguments = dict(arguments)
+    if "spool" not in arguments:
+        arguments.pop("spool_bytes", None)
     rotator = ROTATORS[arguments.pop("rotator", "")]
     name = DESTINATIONS[destination].handler
     where: Any = address if name == "DnstapHandler" else path

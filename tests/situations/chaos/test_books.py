@@ -46,12 +46,14 @@ def report(**changes: Any) -> Dict[str, Any]:
     }
 
 
-def failures(folder: Path, sessions: List[List[bytes]], said: Dict[str, Any]) -> List[str]:
+def failures(
+    folder: Path, sessions: List[List[bytes]], said: Dict[str, Any], **options: Any
+) -> List[str]:
     """Return what the check finds wrong with sessions whose bytes these are."""
     for number, frames in enumerate(sessions):
         (folder / f"{number:05}.bytes").write_bytes(b"".join(frames))
         (folder / f"{number:05}.kind").write_text("well")
-    plan = make_plan(0, "unix")._replace(faults=[])
+    plan = make_plan(0, "unix")._replace(faults=[], options=options)
     return check(plan, [said], read_sessions(folder, bidirectional=True)).failures
 
 
@@ -150,3 +152,12 @@ def test_what_a_process_noticed_is_a_failure(tmp_path: Path) -> None:
     frames = [record(number) for number in range(COUNT)]
     said = {**report(), "violations": ["close raised"]}
     assert failures(tmp_path, [stream(frames)], said) == ["process 0: close raised"]
+
+
+def test_with_a_spool_all_handlers_are_checked_together(tmp_path: Path) -> None:
+    """Others may send what a handler has stored, in another order; but nothing is missing."""
+    frames = [record(number) for number in range(COUNT)]
+    swapped = [frames[5:], frames[:7]]
+    assert failures(tmp_path, list(map(stream, swapped)), report(), spool=True) == []
+    (found,) = failures(tmp_path, [stream(frames[:5]), stream(frames[:7])], report(), spool=True)
+    assert "3 records are missing, unconfirmed 0" in found
