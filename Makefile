@@ -14,11 +14,11 @@ PROTO_COMPILER := grpcio-tools==1.76.0
 BIN := $(VENV)/bin
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test test-slow test-all lint bench bench-append bench-faults bench-hostile performance endurance fuzz chaos docs proto check-proto clean
+.PHONY: help demo test test-slow test-all test-hours lint bench bench-append bench-faults bench-hostile performance endurance fuzz chaos docs proto check-proto clean
 .DELETE_ON_ERROR:
 
 help:
-	@echo "make demo | test | test-slow | test-all | lint | bench | bench-append | bench-faults | bench-hostile | performance | endurance | fuzz | chaos | docs | proto | check-proto | clean"
+	@echo "make demo | test | test-slow | test-all | test-hours | lint | bench | bench-append | bench-faults | bench-hostile | performance | endurance | fuzz | chaos | docs | proto | check-proto | clean"
 
 demo: $(VENV)/.installed-demo
 	$(BIN)/dnstap-logging demo $(ARGS)
@@ -37,10 +37,14 @@ test: $(VENV)/.installed-test
 	$(RUN_TESTS) $(ARGS)
 
 test-slow: $(VENV)/.installed-test
-	$(RUN_TESTS) -m slow $(ARGS)
+	$(RUN_TESTS) -m "slow and not hours" $(ARGS)
 
 test-all: $(VENV)/.installed-test
-	$(RUN_TESTS) -m "" $(ARGS)
+	$(RUN_TESTS) -m "not hours" $(ARGS)
+
+# A collector that stands still for a minute and is gone for ten, in full: more than an hour.
+test-hours: $(VENV)/.installed-test
+	$(RUN_TESTS) -m hours $(ARGS)
 
 lint: $(VENV)/.installed-lint
 	$(BIN)/ruff format --check .

@@ -41,7 +41,7 @@ def collected(*arguments: str) -> Set[str]:
 
 def test_each_slow_test_is_listed_with_its_seconds_and_reason() -> None:
     """The table has exactly the tests that are marked, and each takes five seconds or more."""
-    slow = {test.partition("[")[0] for test in collected("-m", "slow")}
+    slow = {test.partition("[")[0] for test in collected("-m", "slow and not hours")}
 
     assert sorted(listed()) == sorted(slow)
     assert {test: seconds for test, seconds in listed().items() if seconds < 5} == {}
@@ -49,7 +49,8 @@ def test_each_slow_test_is_listed_with_its_seconds_and_reason() -> None:
 
 def test_slow_tests_run_where_they_are_asked_for() -> None:
     """`make test` leaves them out by setup.cfg alone; -m on the command line replaces that."""
-    usual, slow, every = collected(), collected("-m", "slow"), collected("-m", "")
+    usual, slow = collected(), collected("-m", "slow and not hours")
+    every = collected("-m", "not hours")
 
     assert usual
     assert slow
@@ -62,4 +63,4 @@ def test_slow_tests_are_few() -> None:
     sources = [each.read_text(encoding="utf-8") for each in REPOSITORY.glob("tests/**/test_*.py")]
     functions = sum(len(re.findall(r"^def test_", source, re.MULTILINE)) for source in sources)
 
-    assert 10 * len(collected("-m", "slow")) <= functions
+    assert 10 * len(collected("-m", "slow and not hours")) <= functions

@@ -51,7 +51,7 @@ SHORT = Times(stopped=2.0, gone=1.0, timeout=0.5)
 FULL = Times(stopped=60.0, gone=600.0, timeout=5.0)
 TIMES_OF = [
     pytest.param(SHORT, id="short"),
-    pytest.param(FULL, id="full", marks=pytest.mark.slow),
+    pytest.param(FULL, id="full", marks=pytest.mark.hours),
 ]
 
 TERMINATOR = """
