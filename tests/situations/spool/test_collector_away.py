@@ -47,7 +47,7 @@ class Times(NamedTuple):
     timeout: float
 
 
-SHORT = Times(stopped=2.0, gone=1.0, timeout=0.5)
+SHORT = Times(stopped=1.5, gone=0.5, timeout=0.5)
 FULL = Times(stopped=60.0, gone=600.0, timeout=5.0)
 TIMES_OF = [
     pytest.param(SHORT, id="short"),
