@@ -178,6 +178,8 @@ class StoringDelivery(Delivery):
                 self._spool.recall()
             return
         self._patient = self.connection.end(self._patient)
+        if segment.unread and not segment.finished:
+            self._backoff.failed(time.monotonic())  # it broke, and may break again at once
         self._settle_segment()
 
     def _settle_segment(self) -> None:

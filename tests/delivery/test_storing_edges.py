@@ -77,3 +77,30 @@ def test_a_damaged_segment_is_sent_again_up_to_its_damage(
     assert stats.dropped["spool_lost"] == 1, stats
     assert stats.connects < 20, stats
     assert len(read) == stats.written, (read, stats)
+
+
+def test_a_session_that_breaks_at_its_end_is_followed_by_a_pause(
+    tmp_path: Path, spool: Path, deaf: socket.socket
+) -> None:
+    """The collector goes where its FINISH should come: it is not called again in a busy loop."""
+    address = f"unix://{tmp_path / 'deaf'}"
+    with tapped(address, spool=spool, **NEVER) as tap:
+        tap.log_numbers(range(10))
+        assert tap.close().spooled == 10
+    deaf.listen()
+    peers: List[socket.socket] = []
+    done = threading.Event()
+    slow = {"timeout": 1000.0, "reconnect_interval": 500.0, "max_reconnect_interval": 500.0}
+    with tapped(address, spool=spool, close_timeout=0.1, **slow) as tap:
+        with Workers(lambda: accept(deaf, peers, done)):
+            tap.log_numbers([10])
+            wait_until(lambda: tap.stats().written >= 10, "the segment to be sent")
+            peers[0].close()
+            wait_until(lambda: not tap.stats().connected, "the session to be over")
+            tap.log_numbers(range(11, 20))
+            assert tap.handler.flush(60)
+            done.set()
+        stats = tap.stats()
+        for peer in peers:
+            peer.close()
+        assert (stats.connects, stats.unconfirmed) == (1, 0), stats
