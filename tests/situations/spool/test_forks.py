@@ -20,7 +20,7 @@ from tests.situations.interop.taps import Tap
 from dnstap_logging import DnstapHandler
 warnings.simplefilter("ignore", DeprecationWarning)  # threads and fork: our subject
 address, spool, children, each = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-tap = Tap(DnstapHandler(address, spool=spool, timeout=0.1, queue_size=100, close_timeout=60,
+tap = Tap(DnstapHandler(address, spool=spool, timeout=0.1, close_timeout=60,
                         sequence=True, reconnect_interval=0.01, max_reconnect_interval=0.1))
 stopping = threading.Event()
 logged = [children * each]
