@@ -118,7 +118,8 @@ class Spool:
                 else:
                     break
         except TransportError as error:
-            self._is_full(str(error))
+            self._leave_empty()
+            self._is_full(error.reason)
             return False
         if target is not self._tail:
             target.segment.stop()
@@ -144,6 +145,14 @@ class Spool:
         self._tail_since = time.monotonic()
         self._waiting.append(self._tail)
         return self._tail
+
+    def _leave_empty(self) -> None:
+        """Delete a segment that was begun before all others, and took nothing."""
+        head = self._waiting[0] if self._waiting else None
+        if head is None or head is self._tail or head.segment.found:
+            return
+        if head.segment.end == head.segment.FIRST:
+            self._waiting.popleft().segment.delete()
 
     def _outbox_of(self, segment: Segment) -> SegmentOutbox:
         return SegmentOutbox(self._queue, segment, self._options.max_frame_size, self._limits)

@@ -106,6 +106,7 @@ class StoringDelivery(Delivery):
         if not self._choose():
             self._pause(PAUSE, self._called)
             return
+        self._waits.asked = 0
         if not connection.open(self._waits):
             self._spool.recall()
             # At the end one attempt, but at each of several addresses.
@@ -253,7 +254,7 @@ class StoringDelivery(Delivery):
     def _is_due(self) -> bool:
         is_open = self.connection.is_open
         is_direct = is_open and self.connection.outbox is self._outbox
-        if self.flushing and not is_direct:
+        if self.flushing and not is_direct and (is_open or self._has_tried()):
             return not self.empty()
         if self._is_filled():
             return not is_direct or self._waits.asked > 1
@@ -264,6 +265,10 @@ class StoringDelivery(Delivery):
         if self._waiting_since is None:
             self._waiting_since = now
         return now - self._waiting_since >= self._options.timeout
+
+    def _has_tried(self) -> bool:
+        """Return whether an attempt has failed, or waits: the first may well succeed at once."""
+        return self._waits.asked > 1 or self._backoff.failures > 0 or self._backoff.exhausted
 
     def _is_filled(self) -> bool:
         """Return whether the queue is half full; while the last segment is sent, three quarters.

@@ -79,6 +79,20 @@ def test_a_healthy_collector_leaves_the_spool_empty(
         assert received(collector) == list(range(1000))
 
 
+def test_a_flush_right_after_the_first_record_stores_nothing(
+    tmp_path: Path, address: str, spool: Path, said: Said
+) -> None:
+    """The first attempt is waited for: with a collector there, nothing goes to the disk."""
+    with FstrmCapture(address, tmp_path / "out.fstrm") as collector:
+        for number in range(20):
+            with tapped(address, spool=spool) as tap:
+                tap.log_numbers([number])
+                assert tap.handler.flush(60)
+                assert tap.close().connects == 1
+        assert received(collector) == list(range(20))
+    assert said.with_text("records are stored") == []
+
+
 def test_half_a_queue_is_stored_and_sent_in_order(
     tmp_path: Path, address: str, spool: Path
 ) -> None:
