@@ -42,7 +42,8 @@ test-slow: $(VENV)/.installed-test
 test-all: $(VENV)/.installed-test
 	$(RUN_TESTS) -m "not hours" $(ARGS)
 
-# A collector that stands still for a minute and is gone for ten, in full: more than an hour.
+# A collector that stands still for a minute and is gone for ten, a program that is killed a hundred
+# times, in full: more than an hour.
 test-hours: $(VENV)/.installed-test
 	$(RUN_TESTS) -m hours $(ARGS)
 

@@ -120,7 +120,7 @@ class Life:
         threading.Event().wait(seconds)
 
 
-@pytest.mark.parametrize("kills", [KILLS, pytest.param(KILLS_FULL, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [KILLS, pytest.param(KILLS_FULL, marks=pytest.mark.hours)])
 def test_a_program_that_is_killed_again_and_again(kills: int, tmp_path: Path) -> None:
     """Missing is at most what was queued, in flight, or written and unread at each kill.
 
