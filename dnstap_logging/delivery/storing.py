@@ -271,10 +271,10 @@ class StoringDelivery(Delivery):
         return self._waits.asked > 1 or self._backoff.failures > 0 or self._backoff.exhausted
 
     def _is_filled(self) -> bool:
-        """Return whether the queue is half full; while the last segment is sent, three quarters.
+        """Return whether the queue is half full, or had no room for a large record.
 
-        Also if there was no room for a large record, which callers may wait for.
-        What comes in during that then waits on the queue, or there would always be one more.
+        While the last segment is sent, three quarters count as half: what comes in meanwhile stays
+        on the queue, or there would always be another segment.
         """
         queue = self._queue
         half = self._options.queue_bytes // 2

@@ -20,18 +20,6 @@ TIMES = {"reconnect_interval": 0.01, "max_reconnect_interval": 0.05}
 NEVER = {"timeout": 1000.0, **TIMES}  # what waits is stored for another reason than time
 
 
-@pytest.fixture
-def spool(tmp_path: Path) -> Path:
-    """Return the path of a folder that is not there yet."""
-    return tmp_path / "spool"
-
-
-@pytest.fixture
-def address(tmp_path: Path) -> str:
-    """Return the address of a unix socket on which nothing listens yet."""
-    return free_address("unix", tmp_path)
-
-
 def segments(spool: Path) -> List[Path]:
     """Return the segments, the oldest first."""
     return sorted(spool.glob("*.fstrm"))

@@ -12,24 +12,12 @@ import pytest
 from tests.delivery.test_storing_losses import accept, deaf
 from tests.helpers.support import wait_until
 from tests.helpers.workers import Workers
-from tests.situations.interop.collectors import FstrmCapture, free_address
+from tests.situations.interop.collectors import FstrmCapture
 from tests.situations.interop.taps import numbers_in, tapped
 
 NEVER = {"timeout": 1000.0, "reconnect_interval": 0.01, "max_reconnect_interval": 0.05}
 
 __all__ = ["deaf"]
-
-
-@pytest.fixture
-def spool(tmp_path: Path) -> Path:
-    """Return the path of a folder that is not there yet."""
-    return tmp_path / "spool"
-
-
-@pytest.fixture
-def address(tmp_path: Path) -> str:
-    """Return the address of a unix socket on which nothing listens yet."""
-    return free_address("unix", tmp_path)
 
 
 def test_a_large_record_that_does_not_fit_beside_a_small_one_is_no_reason_to_wait(
@@ -104,3 +92,21 @@ def test_a_session_that_breaks_at_its_end_is_followed_by_a_pause(
         for peer in peers:
             peer.close()
         assert (stats.connects, stats.unconfirmed) == (1, 0), stats
+
+
+def test_a_flush_with_a_full_spool_waits_without_spinning(
+    address: str, spool: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What can neither be sent nor stored is tried now and then, not as fast as the thread can."""
+    options = {"spool_bytes": 1 << 20, "queue_size": 100, **NEVER, "close_timeout": 0.1}
+    with tapped(address, spool=spool, **options) as tap:
+        wait_until(
+            lambda: tap.log_numbers([1], bytes(2000)) or tap.stats().dropped["spool_full"],
+            "the spool to be full",
+        )
+        delivery = tap.handler._writer_thread._delivery
+        turns: List[None] = []
+        turn = delivery.turn
+        monkeypatch.setattr(delivery, "turn", lambda: turns.append(None) or turn())
+        assert not tap.handler.flush(0.5)
+    assert len(turns) < 1000, "attempts and looks are some hundredths of a second apart"

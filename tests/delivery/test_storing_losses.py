@@ -19,12 +19,6 @@ TIMES = {"reconnect_interval": 0.01, "max_reconnect_interval": 0.05}
 
 
 @pytest.fixture
-def spool(tmp_path: Path) -> Path:
-    """Return the path of a folder that is not there yet."""
-    return tmp_path / "spool"
-
-
-@pytest.fixture
 def deaf(tmp_path: Path) -> Iterator[socket.socket]:
     """Return a listening socket; what connects there is accepted in a test."""
     with socket.socket(socket.AF_UNIX) as listener:
