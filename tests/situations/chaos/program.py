@@ -158,9 +158,14 @@ def descriptors(*kinds: str) -> List[str]:
 
 
 def talk(word: str) -> None:
-    """Tell the runner how far this is, and wait until it answers."""
-    print(word, flush=True)
-    sys.stdin.readline()
+    """Tell the runner how far this is, and wait until it answers.
+
+    Without the locks of sys.stdin and sys.stdout: a fork in another thread would leave them held in
+    the child for ever, and a child of multiprocessing begins by closing its sys.stdin.
+    """
+    os.write(1, f"{word}\n".encode())
+    while os.read(0, 1) not in (b"\n", b""):
+        pass
 
 
 def main() -> None:

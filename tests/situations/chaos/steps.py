@@ -202,6 +202,8 @@ class Steps:
             os.kill(child.pid, signal.SIGUSR1)
             threading.Event().wait(1)
             child.kill()
+            while child.exitcode is None:
+                threading.Event().wait(0.005)
             self.process.violations.append(f"child {name} hangs; its stack is in stderr")
         elif child.exitcode != 0:
             self.process.violations.append(f"child {name} ended with status {child.exitcode}")

@@ -32,9 +32,20 @@ def _nothing(rng: Random) -> Dict[str, Any]:
     return {}
 
 
+MOST_BACKUPS = 2000
+"""More than the seconds of a scenario are enough for: each rollover renames all that are there, and
+what is pushed out at the end would look like a loss."""
+
+
 def _size(rng: Random) -> Dict[str, Any]:
     rotator = rng.choice(("", "", "", "slow", "raising", "late"))
-    return {"maxBytes": rng.choice([30_000, 100_000]), "backupCount": 400, "rotator": rotator}
+    return {
+        "maxBytes": rng.choice([30_000, 100_000]),
+        "backupCount": MOST_BACKUPS,
+        "rotator": rotator,
+        # What waits at the end makes some dozen files more, and not hundreds.
+        "queue_bytes": 1_000_000,
+    }
 
 
 def _time(rng: Random) -> Dict[str, Any]:
