@@ -14,6 +14,7 @@ from ..diagnostics import Reporter
 from ..exceptions import FrameStreamError, PeerClosed, TransportError
 from .attempts import AttemptLog
 from .destination import Destination, RolloverFailed, WriteError, Writer
+from .losses import records, what_waits
 from .options import Options
 from .outbox import Outbox
 from .queue import RecordQueue
@@ -176,8 +177,7 @@ class Connection:
         def line() -> str:
             if after and self._locked_since is None:
                 return ""
-            waiting = self._queue.snapshot().queued
-            return f"{text} ({waiting} record{'' if waiting == 1 else 's'} waiting)"
+            return f"{text} ({what_waits(self._queue.snapshot())})"
 
         self._log.report(kind, logging.WARNING, line, after)
 
@@ -288,6 +288,9 @@ class Connection:
             confirmed=writer.confirmed,
             unconfirmed=unconfirmed,
         )
+        if self.outbox.passed_by:
+            text = f"{records(self.outbox.passed_by)} will not be sent again: session after session"
+            self._log.report("passed by", logging.WARNING, f"{text} ended before they were read")
 
     def end(self, patient: bool = True) -> bool:
         """End the stream in order, if one is open: STOP, FINISH and close.

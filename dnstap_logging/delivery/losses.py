@@ -1,12 +1,16 @@
-"""The lines about dropped records, made by the diagnostics' thread when they are said."""
+"""What lines say of records: which were dropped, which wait.
+
+Made by the diagnostics' thread when they are said.
+"""
 
 from __future__ import annotations
 
 from typing import Dict
 
 from .queue import RecordQueue
+from .stats import Stats
 
-__all__ = ["STUCK", "LossReport", "say_stuck"]
+__all__ = ["STUCK", "LossReport", "records", "say_stuck", "what_waits"]
 
 STUCK = "the writer thread did not stop in time"
 
@@ -35,7 +39,7 @@ class LossReport:
         number = sum(lost.values())
         causes = ", ".join(f"{cause} {count}" for cause, count in lost.items())
         return (
-            f"dropped {number} record{'' if number == 1 else 's'} ({causes}); "
+            f"dropped {records(number)} ({causes}); "
             f"in all {sum(stats.dropped.values())} of {stats.logged} logged"
         )
 
@@ -44,3 +48,17 @@ def say_stuck(losses: LossReport) -> str:
     """Return the line of a close() that gave up on a stuck writer thread, with what that cost."""
     lost = losses()
     return f"{STUCK}; {lost}" if lost else STUCK
+
+
+def what_waits(stats: Stats) -> str:
+    """Return how much waits for a session, in memory and in the spool."""
+    waiting = f"{records(stats.queued + stats.in_flight)} waiting"
+    if stats.spooled:
+        return f"{waiting}, {stats.spooled} stored"
+    # Of earlier processes: how many records these are is known when they are read.
+    return f"{waiting}, {stats.spooled_bytes} bytes stored" if stats.spooled_bytes else waiting
+
+
+def records(number: int) -> str:
+    """Return "1 record" or "2 records"."""
+    return f"{number} record{'' if number == 1 else 's'}"

@@ -27,12 +27,14 @@ class Outbox:
     Attributes:
         payloads: what is to be written next. New ones are added at its end.
         again: how many payloads, from the front, were booked as written in an earlier session.
+        passed_by: how many records will not go out again since too many sessions ended with them,
+            the last one among these.
     """
 
     def __init__(self, queue: RecordQueue) -> None:
         self._queue = queue
         self.payloads: List[bytes] = []
-        self.again = 0
+        self.again = self.passed_by = 0
         self._first_unread: Optional[bytes] = None
         self._rounds = 0
 
@@ -63,7 +65,8 @@ class Outbox:
             How many records will not go out again, and may not have been read.
         """
         frames = unread.frames
-        if not self._worth_a_round(frames):
+        self.passed_by = 0 if self._worth_a_round(frames) else len(frames)
+        if self.passed_by:
             return unread.lost_sight + len(frames)
         self.payloads[:0] = frames
         self.again += len(frames)

@@ -170,15 +170,15 @@ class SegmentOutbox(Outbox):
         self.unread = len(unread.frames) + unread.lost_sight
         self.at = self._offset_of(unread)
         self._writes.clear()
-        passed = 0
+        self.passed_by = 0
         if self.unread and not finished:
             self._rounds = self._rounds + 1 if self.at == self._last_at else 1
             self._last_at = self.at
             if self._rounds > MOST_ROUNDS:
-                passed, self.unread, self.at = self.unread, 0, self._sent_to
+                self.passed_by, self.unread, self.at = self.unread, 0, self._sent_to
         self.to_resend += self.unread
         self._read_to = self._sent_to = self.at
-        return passed
+        return self.passed_by
 
     def _return_payloads(self) -> None:
         """Leave what was read and not written in the segment after all."""

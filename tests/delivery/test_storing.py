@@ -111,6 +111,18 @@ def test_what_waits_for_the_timeout_is_stored(address: str, spool: Path) -> None
         assert stored(spool) == [7]
 
 
+def test_an_attempt_that_fails_says_what_is_stored(address: str, spool: Path, said: Said) -> None:
+    """What waits is in the line: on the queue, and stored; of earlier handlers, the bytes."""
+    with tapped(address, spool=spool, report_interval=0, **NEVER) as tap:
+        tap.log_numbers(range(10))
+        assert tap.handler.flush(60)
+        said.wait_for("(0 records waiting, 10 stored)")
+    (segment,) = segments(spool)
+    with tapped(address, spool=spool, report_interval=0, **NEVER) as tap:
+        tap.log_numbers([10])
+        said.wait_for(f"(1 record waiting, {segment.stat().st_size} bytes stored)")
+
+
 def test_flush_without_a_session_stores_at_once(address: str, spool: Path) -> None:
     """flush() takes what is stored as settled, and does not wait for `timeout`."""
     with tapped(address, spool=spool, **NEVER) as tap:

@@ -11,6 +11,7 @@ from typing import List, Set
 import pytest
 
 from dnstap_logging.delivery.outbox import MOST_ROUNDS
+from tests.helpers.said import Said
 from tests.helpers.support import assert_balanced, wait_until
 from tests.situations.faults.receivers import DEADLINE, OPTIONS
 from tests.situations.faults.scripted import Scripted
@@ -63,8 +64,10 @@ class Victim:
 
 
 @pytest.mark.parametrize("scheme", ["unix", "tcp"])
-def test_what_comes_behind_a_poisonous_record_arrives(scheme: str, tmp_path: Path) -> None:
-    """After some sessions it is not sent again: the rest arrives, and the gap is counted."""
+def test_what_comes_behind_a_poisonous_record_arrives(
+    scheme: str, tmp_path: Path, said: Said
+) -> None:
+    """After some sessions it is not sent again: the rest arrives, the gap is counted, and said."""
     scripted = Scripted(scheme, tmp_path)
     victim = Victim(scripted)
     with tapped(scripted.address, **{**OPTIONS, "max_reconnect_interval": 0.2}) as tap:
@@ -83,3 +86,5 @@ def test_what_comes_behind_a_poisonous_record_arrives(scheme: str, tmp_path: Pat
     assert len(missing) <= stats.unconfirmed, (sorted(missing)[:5], stats)
     assert victim.sessions <= MOST_ROUNDS + 3, "the same frame goes out again and again"
     assert_balanced(stats)
+    said.wait_for("will not be sent again")
+    assert len(said.with_text("will not be sent again")) == 1

@@ -80,10 +80,10 @@ def test_a_disk_that_becomes_full_in_the_middle(disk: Disk) -> None:
     assert "no space left" in said.with_text("nothing can be stored")[0]
 
 
-def test_a_stored_record_that_ends_each_session(tmp_path: Path) -> None:
-    """After some sessions it is passed by; all others arrive, and the gap is counted."""
+def test_a_stored_record_that_ends_each_session(tmp_path: Path, said: Said) -> None:
+    """After some sessions it is passed by, with one line; all others arrive, the gap is counted."""
     spool, address = tmp_path / "spool", free_address("unix", tmp_path)
-    options = {**OPTIONS, "spool_bytes": 1 << 20, "queue_size": 40}
+    options = {**OPTIONS, "spool_bytes": 1 << 20, "queue_size": 40, "report_interval": 600.0}
     with tapped(address, spool=spool, **options) as tap:
         with SteadyLoad(tap, RATE, 500) as load:
             wait_until(lambda: tap.stats().spooled > 500, "stored records", DEADLINE)
@@ -101,3 +101,5 @@ def test_a_stored_record_that_ends_each_session(tmp_path: Path) -> None:
     assert len(missing) <= stats.unconfirmed + sum(stats.dropped.values()), (sorted(missing), stats)
     resets = [session for session in taker.sessions if session and session[-1] == POISON - 1]
     assert len(resets) <= MOST_ROUNDS + 3, "the same frame goes out again and again"
+    said.wait_for("will not be sent again")
+    assert len(said.with_text("will not be sent again")) == 1
