@@ -3,34 +3,50 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import threading
 from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
 from ..address import Address, parse_address
-from ..diagnostics import REPORT_INTERVAL
+from ..diagnostics import LOGGER_NAME, REPORT_INTERVAL
 from ..receiver.receiver import DnstapReceiver
 from ..transport.tls import load_own_certificate, make_server_context
+from . import numbers
 from .common import CommandError
+from .open_files import fit_connections
 
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["Receivers", "add_arguments", "add_tls_arguments"]
+__all__ = ["Receivers", "add_arguments", "add_connection_arguments"]
+
+MAX_CONNECTIONS = 64
+"""Connections to an address at a time, as `DnstapReceiver` has it."""
+
+MOST_CONNECTIONS = 1_000_000
+"""Each has a thread, so that no system gets near this."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the addresses, and the arguments of TLS."""
+    """Add the addresses, and the arguments of connections and of TLS."""
     parser.add_argument(
         "addresses",
         metavar="ADDRESS",
         nargs="+",
         help="unix:///path, unix://@name, tcp://host:port or tls://host:port; port 0 is a free one",
     )
-    add_tls_arguments(parser)
+    add_connection_arguments(parser)
 
 
-def add_tls_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of TLS."""
+def add_connection_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add how many connections there may be, and the arguments of TLS."""
+    parser.add_argument(
+        "--max-connections",
+        type=numbers.count(1, MOST_CONNECTIONS),
+        default=MAX_CONNECTIONS,
+        metavar="N",
+        help="senders served at a time by each address; further ones are turned away (%(default)s)",
+    )
     tls = parser.add_argument_group("for tls://")
     tls.add_argument("--certfile", "--cert", metavar="FILE", help="our certificate, with its chain")
     tls.add_argument("--keyfile", "--key", metavar="FILE", help="its key, if not in --certfile")
@@ -55,12 +71,14 @@ class Receivers:
         self, options: argparse.Namespace, callbacks: Dict[str, Any], verbose: bool = False
     ) -> None:
         self._options = options
+        connections, self._notice = fit_connections(options.max_connections, len(options.addresses))
         try:
             addresses = [_parse(text) for text in options.addresses]
             self._context = self._make_context(addresses)
             self._receivers: List[DnstapReceiver] = [
                 DnstapReceiver(
                     text,
+                    max_connections=connections,
                     ssl_context=self._context if address.scheme == "tls" else None,
                     report_interval=0 if verbose else REPORT_INTERVAL,
                     **callbacks,
@@ -91,11 +109,13 @@ class Receivers:
         return [str(receiver.address) for receiver in self._receivers]
 
     def start(self) -> None:
-        """Listen on all addresses.
+        """Listen on all addresses; say it if fewer connections are served than asked for.
 
         Raises:
             TransportError: one of them cannot be had; then none is listened on.
         """
+        if self._notice:
+            logging.getLogger(LOGGER_NAME).warning(self._notice)
         for receiver in self._receivers:
             try:
                 receiver.start()

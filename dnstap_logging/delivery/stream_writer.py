@@ -45,7 +45,10 @@ class StreamWriter(FrameWriter):
 
     def start(self) -> None:
         """Shake hands; afterwards frames can be written."""
-        super().start()
+        try:
+            super().start()
+        except TransportError as error:
+            raise self._ended_early(error) from error.__cause__
         deadline = time.monotonic() + self._timeout
         while not self._session.streaming:
             answer = self._receive(deadline, "ACCEPT")
@@ -107,8 +110,8 @@ class StreamWriter(FrameWriter):
             reason = f"no {expected} from the peer in {self._timeout:g} s"
             raise TransportTimeout(self.name, reason) from error
         except TransportError as error:
-            if expected == "ACCEPT" and isinstance(error.__cause__, ConnectionError):
-                raise TransportError(self.name, error.reason + self._other_way) from error.__cause__
+            if expected == "ACCEPT":
+                raise self._ended_early(error) from error.__cause__
             raise
         if not answer:
             hint = self._other_way if expected == "ACCEPT" else ""
@@ -117,8 +120,16 @@ class StreamWriter(FrameWriter):
             )
         return answer
 
+    def _ended_early(self, error: TransportError) -> TransportError:
+        """Return the error of a handshake; with a hint, if the collector ended the connection."""
+        if isinstance(error.__cause__, ConnectionError):
+            return TransportError(self.name, error.reason + self._other_way)
+        return error
+
     @property
     def _other_way(self) -> str:
         """What to say of a collector that ends the connection before it has answered anything."""
         is_tcp = self.name.startswith("tcp://")
-        return TRY_TLS if is_tcp else "; it may not speak Frame Streams at all"
+        if is_tcp:
+            return f"{TRY_TLS}, or it has no room for another sender"
+        return "; it has no room for another sender, or it may not speak Frame Streams at all"

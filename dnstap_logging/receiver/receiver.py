@@ -21,6 +21,7 @@ from ..diagnostics import Reporter
 from ..framestream.frames import DEFAULT_MAX_FRAME_SIZE, MAX_FRAME_SIZE
 from ..message.message import DnstapMessage
 from ..transport.owned import close_socket
+from ..transport.reasons import explain
 from .closing import Closing
 from .connection import End, SenderConnection, Settings
 from .listener import Listener
@@ -34,6 +35,10 @@ __all__ = ["DnstapReceiver"]
 
 ACCEPT_PAUSE = 0.1
 """Seconds until the next try when accept fails, as with EMFILE."""
+
+ALL = ""
+"""The peer of lines about what is true for all of them: that there is no room. Otherwise a crowd of
+processes that have to wait would make a line each."""
 
 LEAVING_TIME = 1.0
 """Seconds for the end of a connection that gives way: only a busy machine needs them."""
@@ -223,7 +228,7 @@ class DnstapReceiver:
                 except OSError as error:
                     if self._closing.begun:
                         return
-                    self._report("accept", logging.ERROR, f"cannot accept: {error}")
+                    self._report("accept", logging.ERROR, f"cannot accept: {explain(error)}")
                     if listener.is_lost:
                         return
                     time.sleep(ACCEPT_PAUSE)
@@ -265,7 +270,9 @@ class DnstapReceiver:
             silent = next((each for each in by_rank if each.give_way()), None)
             if silent is not None:
                 text = f"closed: no START yet, and max_connections={self._max_connections} are open"
-                silent.note("silent", logging.WARNING, text)
+                self._report_peer(
+                    "silent", logging.WARNING, f"{silent.name}: {text}", ALL, silent.name
+                )
                 self._room.wait_for(self._has_room, LEAVING_TIME)
         return self._has_room()
 
@@ -276,7 +283,7 @@ class DnstapReceiver:
         close_socket(sock)
         self._books = self._books._replace(refused=self._books.refused + 1)
         whose = f"connection from {peer}" if peer else "connection"
-        self._report_peer("refused", logging.WARNING, f"{whose} refused: {why}", _host(peer), whose)
+        self._report_peer("refused", logging.WARNING, f"{whose} refused: {why}", ALL, whose)
 
     def _account(self, connection: SenderConnection) -> None:
         """Count a connection that has ended; called last in its own thread."""

@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 from pathlib import Path
-from typing import Any, ContextManager, List
+from typing import Any, ContextManager, List, Sequence
 
 import pytest
 
@@ -48,14 +48,16 @@ class Listener:
     Args:
         folder: the current one of the command, and where its output goes.
         arguments: its addresses and options.
+        prefix: a program that runs it, with its arguments.
 
     Attributes:
         addresses: where it listens, with real ports.
         process: it.
     """
 
-    def __init__(self, folder: Path, *arguments: object) -> None:
+    def __init__(self, folder: Path, *arguments: object, prefix: Sequence[str] = ()) -> None:
         self._folder = folder
+        self._prefix = prefix
         self._arguments = ("listen", *arguments)
         self._out = folder / "listen.out"
         self._err = folder / "listen.err"
@@ -65,7 +67,7 @@ class Listener:
         count = sum("://" in str(argument) for argument in self._arguments)
         with self._out.open("w") as out, self._err.open("w") as err:
             self.process = subprocess.Popen(
-                command(*self._arguments),
+                [*self._prefix, *command(*self._arguments)],
                 cwd=self._folder,
                 env=with_environment(),
                 stdout=out,

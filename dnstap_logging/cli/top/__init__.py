@@ -20,7 +20,7 @@ from .. import numbers, selecting
 from ..capture_input import STANDARD_INPUT
 from ..common import DAMAGED, INTERRUPTED, OK, CommandError, say
 from ..printing import prepare_output
-from ..receivers import add_tls_arguments
+from ..receivers import add_connection_arguments
 from ..verbose import say_diagnostics
 from .report import check_place, write_report
 from .sources import Source, open_source
@@ -63,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=ROWS,
         help=f"names and clients in the summary and the report (default {ROWS})",
     )
-    add_tls_arguments(parser)
+    add_connection_arguments(parser)
     selecting.add_arguments(parser)
 
 
