@@ -11,6 +11,11 @@ import pytest
 from hypothesis import settings
 
 import dnstap_logging.diagnostics
+from tests.helpers.once_more import (  # noqa: F401 - hooks of pytest
+    pytest_runtest_makereport,
+    pytest_runtest_protocol,
+    pytest_terminal_summary,
+)
 from tests.helpers.said import Said, let_earlier_lines_pass
 from tests.helpers.support import wait_until
 from tests.helpers.surroundings import make_ordinary

@@ -7,6 +7,7 @@ calls this before anything else; the tests of what a variable does set it for th
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 
 __all__ = ["HAVE_EFFECTS", "make_ordinary"]
@@ -65,5 +66,7 @@ def make_ordinary() -> None:
     os.environ["LC_ALL"] = "C.UTF-8"
     os.environ.setdefault("HOME", "/")
     os.umask(0o022)
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # of a shell that runs them behind it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if len(os.fsencode(tempfile.gettempdir())) > LONGEST_TEMPORARY and os.access("/tmp", os.W_OK):
         os.environ["TMPDIR"] = tempfile.tempdir = "/tmp"

@@ -19,11 +19,15 @@ TIMEOUT = 300.0
 
 SENSITIVE = [
     "tests/cli/test_demo.py::test_make_demo_runs_the_command",
+    "tests/cli/test_send.py::test_signals_end_it_in_order[SIGINT]",
     "tests/cli/top/test_screen.py::test_no_color_is_respected",
     "tests/transport/test_connect.py::test_unix",
     "tests/transport/test_file.py::test_a_socket_is_refused",
 ]
-"""Tests that run make and a terminal, and have unix sockets."""
+"""Tests that run make and a terminal, send SIGINT, and have unix sockets."""
+
+WITHOUT_SIGINT = ["sh", "-c", 'trap "" INT; exec "$@"', "sh"]
+"""What a shell does that runs a program in the background."""
 
 SHELLS: Dict[str, Dict[str, str]] = {
     "of a make": {
@@ -57,7 +61,16 @@ def run_tests(*tests: str, umask: int = 0o022, **environment: str) -> None:
     before = os.umask(umask)
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests],
+            [
+                *WITHOUT_SIGINT,
+                sys.executable,
+                "-m",
+                "pytest",
+                "-q",
+                "-p",
+                "no:cacheprovider",
+                *tests,
+            ],
             cwd=REPOSITORY,
             env={"PATH": os.environ["PATH"], **environment},
             stdin=subprocess.DEVNULL,
@@ -74,7 +87,7 @@ def run_tests(*tests: str, umask: int = 0o022, **environment: str) -> None:
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_the_shell_changes_nothing(shell: str, tmp_path: Path) -> None:
-    """Whatever is set; without HOME, and with a strict umask and a TMPDIR too long for sockets."""
+    """Whatever is set; no HOME, SIGINT ignored, a strict umask, a TMPDIR too long for sockets."""
     folder = tmp_path / ("x" * 100)
     folder.mkdir()
 

@@ -17,6 +17,7 @@ from typing import Iterator, List, Optional, Type, TypeVar
 
 import pytest
 
+from tests.helpers.once_more import CRASHES, CollectorCrashed
 from tests.helpers.support import (
     CONTENT_TYPE,
     READY,
@@ -153,8 +154,10 @@ class Collector:
         if self._process is None:
             return
         self._process.send_signal(number)
-        self._process.wait(STOP_TIMEOUT)
+        status = self._process.wait(STOP_TIMEOUT)
         self._process = None
+        if status in CRASHES:
+            raise CollectorCrashed(f"{self.program} ended with status {status}: {self.log[-500:]}")
 
     def _answers(self) -> bool:
         """Shake hands as far as ACCEPT, and hang up."""
