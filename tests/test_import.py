@@ -17,6 +17,7 @@ OPTIONAL = {
     "dnslib",
     "dnstap_pb",
     "prometheus_client",
+    "pyarrow",
     "rich",
     "trustme",
     "yaml",

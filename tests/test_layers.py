@@ -19,7 +19,7 @@ FLOORS: Tuple[Tuple[str, ...], ...] = (
     ("diagnostics", "framestream", "shorten"),
     ("arguments", "message", "process"),
     ("codec", "text", "transport"),
-    ("capture", "filters", "receiver"),
+    ("capture", "columns", "filters", "receiver"),
     ("reader", "spool"),
     ("delivery",),
     ("handler",),

@@ -6,7 +6,7 @@ import io
 import os
 import select
 import sys
-from typing import Any, BinaryIO, Callable, Iterator, Optional, TypeVar, cast
+from typing import Any, BinaryIO, Callable, Iterator, Optional, Tuple, TypeVar, cast
 
 from ..codec.decoding import decode
 from ..exceptions import DecodeError
@@ -155,6 +155,16 @@ class Capture:
                 yield decode(payload)
             except DecodeError as error:
                 self.pass_over(error)
+
+    def pairs(self) -> Iterator[Tuple[bytes, DnstapMessage]]:
+        """Yield what `messages` does, each with the payload that it is from."""
+        for payload in self.payloads():
+            try:
+                message = decode(payload)
+            except DecodeError as error:
+                self.pass_over(error)
+            else:
+                yield payload, message
 
     def payloads(self) -> Iterator[bytes]:
         """Yield the payloads of the frames that are there.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import io
 import sys
-from typing import Callable
+from typing import Any, Callable
 
 from ..message.message import DnstapMessage
 from ..text.json import format_json
@@ -20,8 +20,12 @@ Printer = Callable[[DnstapMessage], str]
 """Returns a message as text that is safe on a terminal, without the end of its last line."""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the output formats to a command's arguments; at most one of them may be given."""
+def add_arguments(parser: argparse.ArgumentParser) -> Any:
+    """Add the output formats to a command's arguments; at most one of them may be given.
+
+    Returns:
+        Their group, for further ones.
+    """
     group = parser.add_argument_group(
         "output formats", "By default, one line a message, with the columns of dnstap -q."
     ).add_mutually_exclusive_group()
@@ -54,6 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_template,
         help=f"a line of your own, such as '{{qname}} {{rcode}}'; fields: {', '.join(VALUES)}",
     )
+    return group
 
 
 def prepare_output() -> None:

@@ -27,7 +27,7 @@ from ..dnswire.message import (
 from ..dnswire.names import read_name
 from .octets import clean, plain
 
-__all__ = ["DnsText", "RecordText", "class_text", "format_dns", "type_text"]
+__all__ = ["DnsText", "RecordText", "class_text", "flags_text", "format_dns", "type_text"]
 
 RecordText = Callable[[bytes, Record], str]
 """Returns a record of a DNS message as a line; raises ValueError where it cannot be read."""
@@ -52,6 +52,11 @@ def class_text(number: int) -> str:
 def type_text(number: int) -> str:
     """Return the name of a type, TYPE65280 where it has none (RFC 3597)."""
     return TYPES.get(number, f"TYPE{number}")
+
+
+def flags_text(number: int) -> str:
+    """Return the names of a header's flags, such as ``qr rd ra``."""
+    return " ".join(name for bit, name in _FLAGS if number & bit)
 
 
 def format_dns(wire: bytes, record_text: Optional[RecordText] = None) -> str:
@@ -86,7 +91,7 @@ def _header(header: Header, opt: Optional[Record]) -> Iterator[str]:
     opcode = OPCODES.get(header.opcode, f"OPCODE{header.opcode}") if header.opcode else "QUERY"
     status = RCODES.get(rcode, f"RCODE{rcode}")
     yield f";; opcode: {opcode}, status: {status}, id: {header.message_id}"
-    flags = "".join(f" {name}" for bit, name in _FLAGS if header.flags & bit)
+    flags = f" {flags_text(header.flags)}".rstrip()
     yield (
         f";; flags:{flags}; QUERY: {header.questions}, ANSWER: {header.answers}, "
         f"AUTHORITY: {header.authorities}, ADDITIONAL: {header.additionals}"

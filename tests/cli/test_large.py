@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -36,15 +36,28 @@ def write_capture(path: Path, count: int) -> Path:
     return path
 
 
+MEASURE = """
+import os, sys
+child = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ)
+_, status, usage = os.wait4(child, 0)
+print(os.waitstatus_to_exitcode(status), usage.ru_maxrss, file=sys.stderr)
+"""
+"""A small program, because what is started has had as much memory, to Linux, as who started it."""
+
+
 def peak_memory(*arguments: str) -> int:
     """Run a command to its end; return the most memory that it had, in KiB."""
-    with subprocess.Popen(
-        [*PROGRAM, *arguments], stdout=subprocess.DEVNULL, env=with_environment()
-    ) as process:
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0
-    return usage.ru_maxrss
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", MEASURE, *PROGRAM, *arguments],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=with_environment(),
+        check=True,
+    )
+    status, peak = done.stderr.split()
+    assert status == "0"
+    return int(peak)
 
 
 @pytest.mark.parametrize("command", ["read", "check"])

@@ -1,0 +1,1 @@
+"""Messages as rows of typed columns: their names, types and meaning, and how they are read."""
