@@ -22,14 +22,22 @@ MAX_UNIX_PATH = 108 if sys.platform.startswith("linux") else 104
 MAX_PORT = 65535
 DEFAULT_LISTEN_HOST = "127.0.0.1"
 
+DEFAULT_KAFKA_PORT = 9092
+
 SOCKET_FORMS = "unix:///path, unix://@abstract, tcp://host:port or tls://host:port"
-ALL_FORMS = f"{SOCKET_FORMS.replace(' or ', ', ')}, file:///path or the plain path of a file"
+KAFKA_FORM = "kafka://host:port,host:port/topic"
+ALL_FORMS = (
+    f"{SOCKET_FORMS.replace(' or ', ', ')}, {KAFKA_FORM} (with the extra 'kafka'), "
+    "file:///path or the plain path of a file"
+)
 
 # Not compiled at import: most addresses need none of these patterns.
 # "localhost:6000", "[::1]:6000" and ":6000", but not "captures/a:1": a slash makes it a path.
 _LOOKS_LIKE_HOST_PORT = r"[^/\\]*:[0-9]+"
 # pathlib's form of "tcp://host:1", or a URL without its slashes.
-_LOOKS_LIKE_SCHEME = r"(?i)(unix|tcp|tls|file):"
+_LOOKS_LIKE_SCHEME = r"(?i)(unix|tcp|tls|kafka|file):"
+# What brokers take as a topic's name.
+_TOPIC = r"[A-Za-z0-9._-]{1,249}"
 _NEVER_IN_A_HOST = r"[\s\x00-\x1f\x7f/\\@?#\[\]%]"
 
 
@@ -37,10 +45,12 @@ class Address(NamedTuple):
     """One place that frames go to or come from.
 
     Attributes:
-        scheme: ``unix``, ``tcp``, ``tls`` or ``file``.
-        path: of a unix socket or a file; an abstract unix name begins with a NUL.
-        host: a name or a numeric address, IPv6 without its brackets.
-        port: 1 to 65535; 0 only for listening.
+        scheme: ``unix``, ``tcp``, ``tls``, ``kafka`` or ``file``.
+        path: of a unix socket or a file; an abstract unix name begins with a NUL. Of Kafka, the
+            topic.
+        host: a name or a numeric address, IPv6 without its brackets. Of Kafka, the brokers,
+            ``host:port,host:port``.
+        port: 1 to 65535; 0 only for listening, and of Kafka.
     """
 
     scheme: str
@@ -53,7 +63,14 @@ class Address(NamedTuple):
         """Whether frames go to a file, not to a socket."""
         return self.scheme == "file"
 
+    @property
+    def is_socket(self) -> bool:
+        """Whether frames go to one socket, as Frame Streams."""
+        return self.scheme in ("unix", "tcp", "tls")
+
     def __str__(self) -> str:
+        if self.scheme == "kafka":
+            return f"{self.scheme}://{self.host}/{self.path}"
         if self.scheme in ("unix", "file"):
             return f"{self.scheme}://{self.path.replace(chr(0), '@', 1)}"
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -72,10 +89,10 @@ def parse_address(value: object, *, listen: bool = False, argument: str = "addre
 
     Args:
         value: a str (``unix:///path``, ``unix://@abstract``, ``tcp://host:port``,
-            ``tls://host:port``, ``file:///path`` or the plain path of a file) or an os.PathLike,
-            which is a file.
+            ``tls://host:port``, ``kafka://host:port,host:port/topic``, ``file:///path`` or the
+            plain path of a file) or an os.PathLike, which is a file.
         listen: whether it is an address to listen on: port 0 lets the system choose, an empty
-            host is 127.0.0.1, and a file is refused.
+            host is 127.0.0.1, and a file and Kafka are refused.
         argument: the name of the argument in errors.
 
     Raises:
@@ -189,6 +206,30 @@ def _split_host_port(scheme: str, rest: str) -> Tuple[str, str]:
     return host, port[1:]
 
 
+def _parse_kafka(scheme: str, rest: str, listen: bool) -> Address:
+    if listen:
+        raise _Refusal(f"brokers cannot be listened on; write {SOCKET_FORMS}")
+    brokers, slash, topic = rest.partition("/")
+    if not brokers:
+        raise _Refusal(f"the broker is missing, as in {scheme}://localhost:9092/dnstap")
+    if not slash or not topic:
+        raise _Refusal(f"the topic is missing, as in {scheme}://{brokers}/dnstap")
+    if not re.fullmatch(_TOPIC, topic) or topic in (".", ".."):
+        raise _Refusal(
+            f"the topic is {topic!r}; it must be 1 to 249 letters, digits, dots, underscores and "
+            "hyphens"
+        )
+    return Address(scheme, path=topic, host=",".join(map(_parse_broker, brokers.split(","))))
+
+
+def _parse_broker(text: str) -> str:
+    """Return one broker as host:port."""
+    if re.fullmatch(r"[^:\[\]]+|\[[^\]]*\]", text):
+        text = f"{text}:{DEFAULT_KAFKA_PORT}"
+    one = _parse_host_port("kafka", text, listen=False)
+    return f"{_bracketed(one.host)}:{one.port}"
+
+
 def _bracketed(host: str) -> str:
     if not host:
         return "127.0.0.1"
@@ -273,5 +314,6 @@ _PARSERS: Dict[str, Callable[[str, str, bool], Address]] = {
     "unix": _parse_unix,
     "tcp": _parse_host_port,
     "tls": _parse_host_port,
+    "kafka": _parse_kafka,
     "file": _parse_file_url,
 }

@@ -13,12 +13,13 @@ import os
 import sys
 import time
 import weakref
-from typing import TYPE_CHECKING, Any, NoReturn, Optional, Sequence, Union
+from typing import TYPE_CHECKING, Any, Mapping, NoReturn, Optional, Sequence, Union
 
 from .arguments import DEFAULT, DEFAULT_PERMISSIONS, Default
 from .arguments import level as checked_level
 from .copies import refuse_copy
 from .delivery.options import (
+    DEFAULT_KAFKA_KEY,
     DEFAULT_PREFER_AFTER,
     DEFAULT_RESEND_BYTES,
     DEFAULT_SPOOL_BYTES,
@@ -28,7 +29,7 @@ from .delivery.stats import Stats
 from .delivery.writer_thread import WriterThread
 from .diagnostics import LOGGER_NAME
 from .interrupts import pass_on
-from .loggers import SilentMistakes, deaf_kinds, describe_refusal
+from .loggers import SilentMistakes, apply_filter, deaf_kinds, describe_refusal
 from .message.fields import has_dns_keys
 from .message.nested import lift
 from .message.snapshot import PAYLOAD, Unusable, take_snapshot
@@ -54,8 +55,9 @@ class DnstapHandler(logging.Handler):
 
     Args:
         address: ``unix:///path``, ``unix://@abstract``, ``tcp://host:port``,
-            ``tls://host:port``, ``file:///path`` or a plain path, which is a file. A list of
-            sockets: the first that answers is used, and when it fails, the next.
+            ``tls://host:port``, ``kafka://host:port,host:port/topic``, ``file:///path`` or a plain
+            path, which is a file. A list of sockets: the first that answers is used, and when it
+            fails, the next.
         level: as in logging.
         identity: Dnstap.identity; by default the host name. "" leaves the field out.
         version: Dnstap.version; by default the library's. "" leaves the field out.
@@ -85,9 +87,12 @@ class DnstapHandler(logging.Handler):
         mode: for files, "a" continues, "w" overwrites, "x" refuses an existing file.
         delay: True opens the file with the first record instead of now.
         permissions: of a new file, before the umask; text as for chmod ("0640"), too.
+        kafka_key: of Kafka's records: the "identity", the "client" as text, or None.
+        kafka_options: a dict of librdkafka's options, such as those of TLS and SASL.
 
     Raises:
         TypeError, ValueError: naming the argument, the value and what is right.
+        ModuleNotFoundError: Kafka without confluent-kafka.
         TransportError: a file or a spool that cannot be used, or is not to be continued.
     """
 
@@ -125,6 +130,8 @@ class DnstapHandler(logging.Handler):
         mode: str = "a",
         delay: bool = False,
         permissions: Union[int, str] = DEFAULT_PERMISSIONS,
+        kafka_key: Optional[str] = DEFAULT_KAFKA_KEY,
+        kafka_options: Optional[Mapping[str, Any]] = None,
     ) -> None:
         options = make_options(locals())  # here the arguments, and besides them only self
         # Before logging knows of this handler: what raises here leaves nothing behind that
@@ -187,7 +194,7 @@ class DnstapHandler(logging.Handler):
         if record.name == LOGGER_NAME:
             return False
         for each in self.filters:
-            verdict = _apply(each, record)
+            verdict = apply_filter(each, record)
             if not verdict:
                 return False
             record = verdict if isinstance(verdict, logging.LogRecord) else record
@@ -330,16 +337,6 @@ class DnstapHandler(logging.Handler):
             "a thread and a connection",
             "make a handler in each process that logs, or send it the records by QueueHandler",
         )
-
-
-def _apply(each: Any, record: logging.LogRecord) -> Union[bool, logging.LogRecord]:
-    """Ask one filter: its ``dnstap_filter``, for dnstap handlers only, if it has one.
-
-    A filter that hides values works there, and refuses every record in its ordinary ``filter``.
-    """
-    ask = getattr(each, "dnstap_filter", None) or getattr(each, "filter", each)
-    verdict: Union[bool, logging.LogRecord] = ask(record)
-    return verdict
 
 
 # For `adapter.direct`, which is imported only with the first adapter: they may be others then.

@@ -19,7 +19,7 @@ FLOORS: Tuple[Tuple[str, ...], ...] = (
     ("diagnostics", "framestream", "shorten"),
     ("arguments", "message", "process"),
     ("codec", "text", "transport"),
-    ("capture", "columns", "filters", "receiver"),
+    ("capture", "columns", "filters", "kafka", "receiver"),
     ("reader", "spool"),
     ("delivery",),
     ("handler",),

@@ -6,10 +6,11 @@ Belongs to the connection, and so to whoever drives the delivery.
 from __future__ import annotations
 
 import logging
-from typing import Dict
+from typing import Dict, Iterable
 
 from ..diagnostics import Reporter, Text
 from .destination import Destination
+from .losses import records
 from .queue import RecordQueue
 from .stats import Attempts
 
@@ -61,6 +62,18 @@ class AttemptLog:
         """Book and say that an earlier address is not back."""
         self.failed(text, name)
         self._reporter.report("not back", logging.INFO, f"not back yet: {text}", about=name)
+
+    def refused(self, causes: Iterable[str], why: str) -> None:
+        """Book and say that records were dropped which the destination will never take."""
+        for cause in causes:
+            text = f"record dropped ({cause}): {why}"
+            self.error(text)
+            self.report(cause, logging.WARNING, text)
+
+    def passed_by(self, number: int) -> None:
+        """Say that records will not be sent again."""
+        text = f"{records(number)} will not be sent again: session after session ended before"
+        self.report("passed by", logging.WARNING, f"{text} they were read")
 
     def error(self, text: str, name: str = "") -> None:
         """Book what went wrong; with its address, where there are several."""

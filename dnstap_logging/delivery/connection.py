@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING, List, Optional
+from typing import TYPE_CHECKING, List, Mapping, Optional
 
 from ..diagnostics import Reporter
 from ..exceptions import FrameStreamError, PeerClosed, TransportError
 from .attempts import AttemptLog
 from .destination import Destination, RolloverFailed, WriteError, Writer
-from .losses import records, what_waits
+from .losses import what_waits
 from .options import Options
-from .outbox import Outbox
+from .outbox import NOTHING, Outbox
 from .queue import RecordQueue
 
 if TYPE_CHECKING:
@@ -202,16 +202,22 @@ class Connection:
         except (TransportError, FrameStreamError) as error:
             self.lost(error)
         else:
-            self._wrote(payloads, size)
+            self._wrote(payloads, size, writer.refused)
+            self._log.refused(writer.refused, writer.refusal)
 
-    def _wrote(self, payloads: List[bytes], size: int) -> None:
-        """Book frames that were taken whole."""
+    def _wrote(
+        self, payloads: List[bytes], size: int, refused: Mapping[str, int] = NOTHING
+    ) -> None:
+        """Book frames that were taken whole; and of these the ones that were refused for good."""
         if self._destination.lasting and (self.backoff.failures or self._queue.full_because):
             self.backoff.reset()  # there is room again
             self._log.worked()
             self._queue.full_because = None
+        if self._destination.acknowledges:
+            confirmed = len(payloads) - sum(refused.values())
+            self._queue.book(confirmed=confirmed, connected=True)
         self.sent += size
-        self.outbox.wrote(payloads, size)
+        self.outbox.wrote(payloads, size, refused)
 
     def look(self) -> None:
         """Notice that the stream has ended."""
@@ -253,6 +259,8 @@ class Connection:
             # The stream is whole up to its last frame: keep it, and try again after a while.
             self._queue.full_because = self._destination.cause_of(error)
             self.backoff.failed(time.monotonic())
+            if self._destination.acknowledges:
+                self._queue.book(connected=False)
             self._log.report("write", logging.WARNING, f"cannot write: {text}")
         else:
             level = logging.INFO if orderly else logging.WARNING
@@ -280,6 +288,8 @@ class Connection:
         assert writer is not None
         writer.close()
         self._writer = None
+        if writer.held is not None:
+            self.outbox.part(writer.held)
         unconfirmed = self.outbox.left(writer.unread, writer.finished)
         self._queue.book(
             connected=False,
@@ -289,8 +299,7 @@ class Connection:
             unconfirmed=unconfirmed,
         )
         if self.outbox.passed_by:
-            text = f"{records(self.outbox.passed_by)} will not be sent again: session after session"
-            self._log.report("passed by", logging.WARNING, f"{text} ended before they were read")
+            self._log.passed_by(self.outbox.passed_by)
 
     def end(self, patient: bool = True) -> bool:
         """End the stream in order, if one is open: STOP, FINISH and close.
@@ -326,6 +335,7 @@ class Connection:
             self.open(until)  # a capture without records is an empty stream, not an empty file
         self._destination.stop_looking(until)
         self.end()
+        self._destination.release()
         self._locked_since = None
 
     def abandon(self, pid: int) -> Destination:

@@ -9,7 +9,8 @@ writer thread, except `Destination.prepare` and `Destination.for_child`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, List, NamedTuple, Optional, Tuple
+from types import MappingProxyType
+from typing import TYPE_CHECKING, List, Mapping, NamedTuple, Optional, Tuple
 
 from ..exceptions import TransportError
 from .backoff import Backoff
@@ -19,7 +20,15 @@ if TYPE_CHECKING:
     from ..transport.waiting import Until
     from .options import Options
 
-__all__ = ["Better", "Destination", "RolloverFailed", "Unread", "WriteError", "Writer"]
+__all__ = [
+    "Better",
+    "Destination",
+    "Held",
+    "RolloverFailed",
+    "Unread",
+    "WriteError",
+    "Writer",
+]
 
 
 class WriteError(TransportError):
@@ -42,6 +51,22 @@ class RolloverFailed(TransportError):
     """What was written could not be moved aside; the stream goes on. Its reason is a whole line."""
 
 
+class Held(NamedTuple):
+    """What became of a write that had not ended, whose frames are the first of the outbox.
+
+    Attributes:
+        frames: how many they are. What is in none of the others was acknowledged.
+        refused: how many will never be taken, by the cause under which they are dropped.
+        under_way: those that were sent, and may have arrived.
+        unsent: those that were not sent.
+    """
+
+    frames: int
+    refused: Mapping[str, int]
+    under_way: List[bytes]
+    unsent: List[bytes]
+
+
 class Unread(NamedTuple):
     """What of a session's records may not have been read.
 
@@ -62,16 +87,22 @@ class Writer(ABC):
     Attributes:
         confirmed: how many records have certainly been read; known once it is closed.
         unread: what may not have been read; known once it is closed.
+        held: of a write that had not ended; None: there was none. Known once it is closed.
         finished: whether the stream was ended in order, and nothing says that it broke, although
             nobody may have confirmed it; known once it is closed.
+        refused: how many frames of the last write will never be taken, by the cause under which
+            they are dropped; `refusal` says why.
         patient: whether `stop` waits until its end is confirmed; false afterwards if it did not,
             or did so until its time was over.
     """
 
     confirmed = 0
     unread = Unread([], 0)
+    held: Optional[Held] = None
     finished = False
     patient = True
+    refused: Mapping[str, int] = MappingProxyType({})
+    refusal = ""
 
     @abstractmethod
     def start(self) -> None:
@@ -166,6 +197,8 @@ class Destination(ABC):
         lasting: whether a stream outlasts errors: what was written stays whole, a failed write is
             tried again on the same writer. Such a stream ends only when somebody moved it away,
             and the next one begins at once.
+        acknowledges: whether a write ends only when all of it is acknowledged: then it confirms,
+            and where it fails nobody is there.
         batch_records: most records written in one go.
         batch_bytes: no further record goes into a write once it has so many bytes of payload.
         opened: the word for a session that began.
@@ -177,6 +210,7 @@ class Destination(ABC):
     lock_hint = ""
     answers = True
     lasting = False
+    acknowledges = False
     # A third of a millisecond of encoding, two where values have to be converted. That is below
     # the interpreter's switch interval, so that a server's threads are not held up.
     batch_records = 256
@@ -245,6 +279,9 @@ class Destination(ABC):
 
     def stop_looking(self, until: Until) -> None:  # noqa: B027 - most have nothing to do
         """Stop looking for a better writer: none will be opened any more."""
+
+    def release(self) -> None:  # noqa: B027 - most keep nothing
+        """Let go of what is kept from session to session: there is none any more."""
 
     def is_locked(self, error: Exception) -> bool:
         """Return whether an attempt failed because somebody else writes there.

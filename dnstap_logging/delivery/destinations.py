@@ -27,6 +27,10 @@ def make_destination(options: Options, rotation: Optional[Rotation] = None) -> D
         from .file_destination import FileDestination
 
         return FileDestination(options, rotation)
+    if options.address.scheme == "kafka":
+        from .kafka_destination import KafkaDestination
+
+        return KafkaDestination(options)
     if options.each:
         from .failover import Failover
 

@@ -25,11 +25,13 @@ else:
 
 __all__ = [
     "CHECKS",
+    "DEFAULT_KAFKA_KEY",
     "DEFAULT_PREFER_AFTER",
     "DEFAULT_RESEND_BYTES",
     "DEFAULT_SPOOL_BYTES",
     "FOR_FILES",
     "MIN_FRAME_SIZE",
+    "NOT_FOR_KAFKA",
     "Options",
     "TLS_ARGUMENTS",
     "make_options",
@@ -44,13 +46,20 @@ DEFAULT_RESEND_BYTES = 256 * 1024
 DEFAULT_PREFER_AFTER = 300.0
 """Seconds: long enough for a collector that has come back to show that it stays."""
 
-RECONNECT_CEILINGS = {"unix": 1.0, "file": 1.0, "tcp": 10.0, "tls": 10.0}
-"""Default max_reconnect_interval in seconds: trying a local address again costs next to nothing."""
+RECONNECT_CEILINGS = {"unix": 1.0, "file": 1.0, "tcp": 10.0, "tls": 10.0, "kafka": 1.0}
+"""Default max_reconnect_interval in seconds: trying a local address again costs next to nothing, as
+does looking at what librdkafka, which has a backoff of its own, has come to."""
 
 
 FOR_FILES: Dict[str, object] = {"mode": "a", "delay": False, "permissions": DEFAULT_PERMISSIONS}
 """Arguments that only files have, with their defaults: a socket's handler refuses another value."""
 
+
+KAFKA_KEYS = ("identity", "client")
+DEFAULT_KAFKA_KEY = "identity"
+
+NOT_FOR_KAFKA = ("bidirectional", "max_reconnect_interval", "max_reconnect_attempts")
+"""What only Frame Streams have, or librdkafka does by itself: None is left out."""
 
 DEFAULT_SPOOL_BYTES = 1 << 30
 """An hour at 2,000 small records a second; and no disk of a server is filled by it."""
@@ -79,7 +88,7 @@ def _addresses(argument: str, value: Any) -> Tuple[Address, ...]:
     for index in range(len(value)):
         name, each = f"{argument}[{index}]", value[index]
         address = parse_address(each, argument=name)
-        if address.is_file:
+        if not address.is_socket:
             refuse(name, each, f"a socket, as all addresses of a list: {SOCKET_FORMS}")
         key = (address.scheme, address.path, address.host.lower(), address.port)
         if key in found:
@@ -115,6 +124,13 @@ def _folder(argument: str, value: Any) -> str:
     return os.path.abspath(path)
 
 
+def _kafka_options(argument: str, value: Any) -> Dict[str, Any]:
+    """Check options for librdkafka, as far as that needs no librdkafka."""
+    from ..kafka.settings import check_kafka_options  # here, for other addresses need none of it
+
+    return check_kafka_options(argument, value)
+
+
 def _optional(check: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
     """Return a check that lets None pass."""
     return lambda argument, value: None if value is None else check(argument, value)
@@ -148,6 +164,8 @@ class Options(NamedTuple):
     mode: Annotated[str, partial(choice, choices=("a", "w", "x"))]
     delay: Annotated[bool, flag]
     permissions: Annotated[int, permissions]
+    kafka_key: Annotated[Optional[str], _optional(partial(choice, choices=KAFKA_KEYS))]
+    kafka_options: Annotated[Optional[Mapping[str, Any]], _optional(_kafka_options)]
     tls: Optional["TlsOptions"]  # made of TLS_ARGUMENTS
     each: Tuple["Options", ...]  # where there are several addresses: the same, for each of them
 
@@ -182,6 +200,7 @@ def make_options(arguments: Mapping[str, Any]) -> Options:
     given = Options(**values, tls=None, each=())
     addresses = _addresses("address", arguments["address"])
     _refuse_for_others(given)
+    _check_kafka(given)
     _check_spool(given, addresses)
     tls = _tls(addresses, {name: arguments[name] for name in TLS_ARGUMENTS})
     ceiling = arguments["max_reconnect_interval"]
@@ -221,32 +240,56 @@ def _ceiling(given: Options, address: Address, value: Optional[float]) -> float:
 def _direction(address: Address, value: Optional[bool]) -> bool:
     """Return whether to shake hands: by default on every socket; never on a file."""
     if value is None:
-        return not address.is_file
+        return address.is_socket
     if value and address.is_file:
         refuse("bidirectional", value, "left out or False for a file, which cannot answer")
     return value
 
 
 def _resend_bytes(address: Address, value: int) -> int:
-    """Return how much is kept to be sent again: for a file nothing, and no value may be given."""
-    if not address.is_file:
+    """Return how much is kept to be sent again: only for a socket; elsewhere no value may be given.
+
+    By identity: for Kafka also the value of the default is refused, if somebody gives it.
+    """
+    if address.is_socket:
         return value
-    if value != DEFAULT_RESEND_BYTES:
-        refuse("resend_bytes", value, f"left out: it is for sockets, and {address} is a file")
+    if value is not DEFAULT_RESEND_BYTES and (value != DEFAULT_RESEND_BYTES or not address.is_file):
+        refuse("resend_bytes", value, f"left out: it is for sockets, and {_what(address)}")
     return 0
+
+
+def _what(address: Address) -> str:
+    """Return in a few words what an address is."""
+    kinds = {"file": "is a file", "kafka": "is a topic of Kafka"}
+    return f"{address} {kinds.get(address.scheme, 'is a socket')}"
 
 
 def _refuse_for_others(given: Options) -> None:
     """Refuse for a socket the arguments that only files have, and the other way round."""
+    if not given.address.is_socket and given.prefer_after != DEFAULT_PREFER_AFTER:
+        right = f"left out: it is for several sockets, and {_what(given.address)}"
+        refuse("prefer_after", given.prefer_after, right)
     if given.address.is_file:
-        if given.prefer_after != DEFAULT_PREFER_AFTER:
-            right = f"left out: it is for several sockets, and {given.address} is a file"
-            refuse("prefer_after", given.prefer_after, right)
         return
     for argument, default in FOR_FILES.items():
         if getattr(given, argument) != default:
-            right = f"left out: it is for files, and {given.address} is a socket"
+            right = f"left out: it is for files, and {_what(given.address)}"
             refuse(argument, getattr(given, argument), right)
+
+
+def _check_kafka(given: Options) -> None:
+    """Refuse for Kafka what only Frame Streams have, and elsewhere what only Kafka has."""
+    if given.address.scheme == "kafka":
+        for argument in NOT_FOR_KAFKA:
+            if getattr(given, argument) is not None:
+                right = f"left out: it is for sockets, and {_what(given.address)}"
+                refuse(argument, getattr(given, argument), right)
+        return
+    right = f"left out: it is for kafka:// addresses, and {_what(given.address)}"
+    if given.kafka_key != DEFAULT_KAFKA_KEY:
+        refuse("kafka_key", given.kafka_key, right)
+    if given.kafka_options is not None:
+        raise ValueError(f"kafka_options: must be {right}")  # not its value: it may have secrets
 
 
 def _check_spool(given: Options, addresses: Tuple[Address, ...]) -> None:

@@ -6,12 +6,17 @@ it is empty.
 
 from __future__ import annotations
 
-from typing import List, Optional, Sequence
+from types import MappingProxyType
+from typing import List, Mapping, Optional, Sequence
 
-from .destination import Unread
+from ..framestream.frames import LENGTH
+from .destination import Held, Unread
 from .queue import RecordQueue
 
-__all__ = ["MOST_ROUNDS", "Outbox"]
+__all__ = ["MOST_ROUNDS", "NOTHING", "Outbox"]
+
+NOTHING: Mapping[str, int] = MappingProxyType({})
+"""Of frames that were refused: none."""
 
 MOST_ROUNDS = 4
 """How many sessions in a row may end with the same frame unread before it is not sent again: one of
@@ -38,12 +43,15 @@ class Outbox:
         self._first_unread: Optional[bytes] = None
         self._rounds = 0
 
-    def wrote(self, payloads: Sequence[bytes], size: int) -> None:
+    def wrote(
+        self, payloads: Sequence[bytes], size: int, refused: Mapping[str, int] = NOTHING
+    ) -> None:
         """Remove and book the first payloads; those that were written before, as resent.
 
         Args:
             payloads: whose frames were taken whole.
             size: bytes of the frames.
+            refused: how many of them will never be taken, by cause.
         """
         del self.payloads[: len(payloads)]
         again = min(len(payloads), self.again)
@@ -52,7 +60,8 @@ class Outbox:
             framing = size - sum(map(len, payloads))  # the same for each frame
             size -= sum(map(len, payloads[:again])) + framing * again // len(payloads)
             self._queue.book(resent=again)
-        self._queue.settle(written=len(payloads) - again, size=size)
+        written = len(payloads) - again - sum(refused.values())
+        self._queue.settle(written, size, dropped=refused)
 
     def left(self, unread: Unread, finished: bool) -> int:
         """Put what may not have been read in a session that is over before all that is pending.
@@ -71,6 +80,21 @@ class Outbox:
         self.payloads[:0] = frames
         self.again += len(frames)
         return unread.lost_sight
+
+    def part(self, held: Held) -> None:
+        """Book a write that had not ended, and keep what may have to go out again."""
+        payloads = self.payloads[: held.frames]
+        unsent = sum(map(len, held.unsent)) + LENGTH.size * len(held.unsent)
+        refused = sum(held.refused.values())
+        acknowledged = held.frames - len(held.under_way) - len(held.unsent) - refused
+        self._queue.book(confirmed=acknowledged)
+        self._queue.settle(
+            acknowledged + len(held.under_way),
+            sum(map(len, payloads)) + LENGTH.size * len(payloads) - unsent,
+            dropped=held.refused,
+        )
+        self.payloads[: held.frames] = held.under_way + held.unsent
+        self.again = len(held.under_way)
 
     def _worth_a_round(self, frames: List[bytes]) -> bool:
         """Return whether frames go out again; not if the first of them ended too many sessions."""

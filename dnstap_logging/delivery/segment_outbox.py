@@ -6,12 +6,12 @@ Belongs to whoever drives the delivery, as `Outbox`, in whose place it stands fo
 from __future__ import annotations
 
 from collections import deque
-from typing import Deque, List, Optional, Sequence, Tuple
+from typing import Deque, List, Mapping, Optional, Sequence, Tuple
 
 from ..framestream.frames import LENGTH
 from ..spool.segment import Segment, SegmentDamaged
-from .destination import Unread
-from .outbox import MOST_ROUNDS, Outbox
+from .destination import Held, Unread
+from .outbox import MOST_ROUNDS, NOTHING, Outbox
 from .queue import RecordQueue
 
 __all__ = ["SegmentOutbox"]
@@ -137,7 +137,9 @@ class SegmentOutbox(Outbox):
         self._known_to = max(self._known_to, after)
         self._written_to = max(self._written_to, after)
 
-    def wrote(self, payloads: Sequence[bytes], size: int) -> None:
+    def wrote(
+        self, payloads: Sequence[bytes], size: int, refused: Mapping[str, int] = NOTHING
+    ) -> None:
         """Remove and book the first payloads; those that were written before, as resent."""
         del self.payloads[: len(payloads)]
         self._writes.append((self._sent_to, len(payloads)))
@@ -151,9 +153,13 @@ class SegmentOutbox(Outbox):
         if again:
             self.to_resend = max(0, self.to_resend - again)
             self._queue.book(resent=again)
-        self._queue.settle(written=len(payloads) - again, size=size, read_back=True)
+        written = len(payloads) - again - sum(refused.values())
+        self._queue.settle(written, size, dropped=refused, read_back=True)
 
     # -- the end of a session ------------------------------------------------------------------
+
+    def part(self, held: Held) -> None:
+        """Leave all of it in the segment: its frames are known by their place."""
 
     def left(self, unread: Unread, finished: bool) -> int:
         """Note how far a session came that is over; its records go out again from the disk.

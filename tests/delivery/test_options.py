@@ -15,9 +15,11 @@ import dnstap_logging
 from dnstap_logging import DnstapHandler
 from dnstap_logging.delivery.options import (
     CHECKS,
+    DEFAULT_KAFKA_KEY,
     DEFAULT_RESEND_BYTES,
     DEFAULT_SPOOL_BYTES,
     FOR_FILES,
+    NOT_FOR_KAFKA,
     TLS_ARGUMENTS,
     Options,
 )
@@ -185,7 +187,7 @@ PARAMETERS = inspect.signature(DnstapHandler).parameters
 # What the rotating handlers do not take: for sockets only, or a parameter of their own.
 NOT_FOR_FILES = {
     *("address", "bidirectional", "timeout", "resend_bytes", "prefer_after", "mode"),
-    *("spool", "spool_bytes"),
+    *("spool", "spool_bytes", "kafka_key", "kafka_options"),
     *TLS_ARGUMENTS,
 }
 
@@ -210,6 +212,8 @@ def test_defaults_are_said_once() -> None:
     assert {name: PARAMETERS[name].default for name in FOR_FILES} == FOR_FILES
     assert PARAMETERS["resend_bytes"].default == DEFAULT_RESEND_BYTES
     assert PARAMETERS["spool_bytes"].default == DEFAULT_SPOOL_BYTES
+    assert PARAMETERS["kafka_key"].default == DEFAULT_KAFKA_KEY
+    assert {PARAMETERS[name].default for name in NOT_FOR_KAFKA} == {None}
     assert {PARAMETERS[name].default for name in TLS_ARGUMENTS} == {None}
 
 

@@ -168,7 +168,7 @@ def test_addresses_are_understood(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     addresses = [name for name in listed if name != "pathlib.Path"]
 
     schemes = {parse_address(address).scheme for address in addresses}
-    assert schemes == {"unix", "tcp", "tls", "file"}
+    assert schemes == {"unix", "tcp", "tls", "kafka", "file"}
     refused = re.search(r"looks like a socket \(`([^`]+)`, `([^`]+)`\)", PAGE["Addresses"])
     assert refused
     for text, right in zip(refused.groups(), ("tcp://", "unix://")):

@@ -120,6 +120,8 @@ HANDLER = {
     "mode": "",
     "delay": FLAG,
     "permissions": "zero, one",
+    "kafka_key": "",
+    "kafka_options": "None",
 }
 SOCKET = {
     **HANDLER,
@@ -130,6 +132,18 @@ SOCKET = {
     "spool": "text, None",
     "delay": "False",
     "permissions": "",
+}
+KAFKA = {
+    **HANDLER,
+    "address": "text",  # a file of that name
+    "bidirectional": "None",
+    "max_reconnect_interval": "None",
+    "max_reconnect_attempts": "None",
+    "spool": "text, None",
+    "delay": "False",
+    "permissions": "",
+    "kafka_key": "None",
+    "kafka_options": "dict, None",
 }
 FILE = {name: HANDLER[name] for name in ("level", "full", "queue_size", "delay", "permissions")}
 LOGGERS = f"{TEXTS}, logger"  # names of loggers are taken, whatever they are
@@ -229,6 +243,9 @@ CONSTRUCTORS: Dict[str, Constructor] = {
     ),
     "DnstapHandler of a socket": Constructor(
         DnstapHandler, {"address": "tcp://127.0.0.1:1"}, SOCKET
+    ),
+    "DnstapHandler of Kafka": Constructor(
+        DnstapHandler, {"address": "kafka://127.0.0.1:1/dnstap"}, KAFKA
     ),
     "DnstapHandler of TLS": Constructor(
         DnstapHandler, {"address": "tls://127.0.0.1:1"}, {**SOCKET, "server_hostname": "text, None"}

@@ -1,0 +1,1 @@
+"""Kafka's side of a handler: settings, records and errors of librdkafka's producer."""

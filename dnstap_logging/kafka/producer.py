@@ -1,0 +1,238 @@
+"""One producer of librdkafka's: check the brokers, send a group of payloads, and give them up.
+
+librdkafka has threads of its own. Its callbacks run only inside `KafkaProducer`'s methods, in the
+thread that calls them, which is the one that drives the delivery.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
+
+from ..exceptions import TransportError, TransportTimeout
+from ..transport.waiting import Deadline
+from .reasons import explain, is_about_topic, is_general
+from .records import header_maker, key_maker
+from .settings import SILENT, Settings, import_kafka
+
+__all__ = ["GivenUp", "KafkaProducer", "keep_for_ever"]
+
+CHECK_SLICE = 0.05
+"""Seconds of the first question for the topic. It is doubled if the brokers are there and slow."""
+
+MOST_CHECK_SLICE = 0.5
+"""Nothing is stored in a spool during a question."""
+
+GREENLET_SLICE = 0.005
+"""Seconds of a pause where waiting in C would stop all greenlets."""
+
+PURGE_PATIENCE = 0.5
+"""Seconds for librdkafka to hand back what is purged; it takes a few milliseconds."""
+
+
+class GivenUp(NamedTuple):
+    """What became of a group of payloads that is not waited for any more.
+
+    Attributes:
+        under_way: they were sent, and may have arrived.
+        unsent: they were certainly not sent.
+    """
+
+    under_way: List[bytes]
+    unsent: List[bytes]
+
+
+class KafkaProducer:
+    """Send groups of payloads, one group at a time.
+
+    Args:
+        settings: of the handler.
+
+    Attributes:
+        name: the address, as users see it.
+        proven: whether the brokers have answered, and nothing has failed since.
+        fatal: whether it can send nothing any more, and another one has to take its place.
+
+    Raises:
+        TransportError: librdkafka cannot make one, and why.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._topic = settings.address.path
+        self.name = str(settings.address)
+        self._key_of = key_maker(settings.key)
+        self._headers_of = header_maker(settings.sequence)
+        self._kafka = import_kafka()
+        self.proven = False
+        self.fatal = False
+        # What the last error of a broker was, in words, and whether all were down since the last
+        # group was sent.
+        self._trouble = ""
+        self._all_down = False
+        self._failed: List[Tuple[bytes, Any]] = []
+        config = {**settings.config, "error_cb": self._note, "on_delivery": self._not_delivered}
+        try:
+            self._producer = self._kafka.Producer(config, logger=SILENT)
+        except self._kafka.KafkaException as error:
+            reason = explain(error.args[0], self._topic)
+            raise TransportError(self.name, f"no producer can be made: {reason}") from None
+
+    # -- librdkafka calls these ----------------------------------------------------------------
+
+    def _note(self, error: Any) -> None:
+        """Note what a broker, or its connection, has come to."""
+        self.fatal = self.fatal or error.fatal()
+        if is_general(error):
+            self._all_down = True
+        else:
+            self._trouble = explain(error, self._topic)
+
+    def _not_delivered(self, error: Any, message: Any) -> None:
+        """Note a message that librdkafka has given up; it is not called for the others."""
+        self.fatal = self.fatal or error.fatal()
+        self._failed.append((message.value(), error))
+
+    def _serve(self, seconds: float) -> None:
+        """Have the callbacks called, and wait for acknowledgements without lingering."""
+        if time.sleep.__module__ == "time":
+            self._producer.flush(seconds)
+        else:  # gevent's
+            self._producer.flush(0)
+            time.sleep(min(seconds, GREENLET_SLICE))
+
+    # -- the brokers ---------------------------------------------------------------------------
+
+    def check(self, deadline: Deadline) -> None:
+        """Ask the brokers for the topic.
+
+        Raises:
+            TransportTimeout: none answers, and why, as far as librdkafka has said.
+            TransportError: there is no such topic, or no way to ask.
+        """
+        self._all_down = False
+        slice_ = CHECK_SLICE
+        while True:
+            error = self._ask(min(slice_, deadline.remaining()))
+            self._serve(0)
+            if error is None:
+                self.proven = True
+                return
+            if is_about_topic(error):
+                raise TransportError(self.name, explain(error, self._topic))
+            if self._all_down and self._trouble:
+                raise TransportError(self.name, self._trouble)
+            if not deadline.remaining():
+                reason = self._trouble or f"no broker answers {deadline.describe()}"
+                raise TransportTimeout(self.name, reason)
+            if error.name() == "_TIMED_OUT":
+                slice_ = min(2 * slice_, MOST_CHECK_SLICE)
+            if time.sleep.__module__ != "time":
+                time.sleep(GREENLET_SLICE)
+
+    def _ask(self, seconds: float) -> Optional[Any]:
+        """Return what is wrong with the topic; None: nothing."""
+        try:
+            answer = self._producer.list_topics(self._topic, timeout=seconds)
+        except self._kafka.KafkaException as error:
+            return error.args[0]
+        found = answer.topics.get(self._topic)
+        return None if found is None else found.error
+
+    # -- a group -------------------------------------------------------------------------------
+
+    def send(self, payloads: Sequence[bytes]) -> None:
+        """Hand a group to librdkafka; `wait` says when all of them have had an answer."""
+        self._serve(0)  # what happened before this group
+        self._all_down = False
+        produce, topic = self._producer.produce, self._topic
+        key_of, headers_of = self._key_of, self._headers_of
+        for payload in payloads:
+            try:
+                produce(topic, payload, key_of(payload), headers=headers_of(payload))
+            except self._kafka.KafkaException as error:
+                self._failed.append((payload, error.args[0]))
+            except BufferError:
+                full = self._kafka.KafkaError(self._kafka.KafkaError._QUEUE_FULL)
+                self._failed.append((payload, full))
+
+    def wait(self, deadline: Deadline, since: float) -> List[Tuple[bytes, Any]]:
+        """Wait until each of the group is acknowledged, or given up by librdkafka.
+
+        Args:
+            deadline: of the wait.
+            since: the monotonic time since which nothing was acknowledged.
+
+        Returns:
+            What was given up: payloads with their errors.
+
+        Raises:
+            TransportTimeout: it was not in time; librdkafka goes on.
+        """
+        while len(self._producer):
+            left = deadline.remaining()
+            if not left:
+                self.proven = False
+                raise TransportTimeout(self.name, self._silence(time.monotonic() - since))
+            self._serve(min(left, deadline.slice))
+        failed, self._failed = self._failed, []
+        self.proven = not failed
+        if not failed:
+            self._trouble = ""
+        return failed
+
+    def _silence(self, seconds: float) -> str:
+        brokers = self._settings.address.host
+        trouble = f": {self._trouble}" if self._trouble else ""
+        return f"nothing acknowledged for {seconds:.3g} s by {brokers}{trouble}"
+
+    def explain(self, error: Any) -> str:
+        """Return what an error of a message means."""
+        return explain(error, self._topic)
+
+    def give_up(self, payloads: Sequence[bytes]) -> GivenUp:
+        """Have librdkafka forget a group; return what of it may have arrived, and what has not.
+
+        A message that is to be sent again counts for librdkafka as one that was not sent yet. So
+        where all brokers were lost since the group was handed over, all of it may have arrived.
+        """
+        self._producer.purge(in_queue=True, in_flight=False, blocking=False)
+        self._wait_for_purge()
+        waiting, self._failed = self._failed, []
+        self._producer.purge(in_queue=False, in_flight=True, blocking=False)
+        self._wait_for_purge()
+        flying, self._failed = self._failed, []
+        queued = [payload for payload, error in waiting if error.name() == "_PURGE_QUEUE"]
+        failed = [payload for payload, error in waiting if error.name() != "_PURGE_QUEUE"]
+        sent = [payload for payload, _ in flying]
+        if self._all_down:
+            return GivenUp(sent + queued, failed)
+        return GivenUp(sent, queued + failed)
+
+    def _wait_for_purge(self) -> None:
+        """Wait until what was purged came back: the rest is under way, or nothing is left."""
+        deadline = time.monotonic() + PURGE_PATIENCE
+        known = -1
+        while len(self._producer) and len(self._failed) != known and time.monotonic() < deadline:
+            known = len(self._failed)
+            self._serve(0.02)
+
+    # -- its end -------------------------------------------------------------------------------
+
+    def release(self) -> None:
+        """Let go of librdkafka's producer in a thread: ending it can wait for a name server."""
+        producers = [self._producer]
+        del self._producer
+        try:
+            threading.Thread(target=producers.clear, name="dnstap-kafka", daemon=True).start()
+        except RuntimeError:  # the interpreter ends, and the process with it
+            keep_for_ever(producers)
+
+
+_kept: List[object] = []
+
+
+def keep_for_ever(producer: object) -> None:
+    """Keep a producer that must not be destroyed: in a forked child that can hang."""
+    _kept.append(producer)

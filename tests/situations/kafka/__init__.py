@@ -1,0 +1,1 @@
+"""Handlers that write to Kafka, and what brokers do to them."""
