@@ -147,7 +147,9 @@ class SizeRotation(Rotation):
     """Roll over before the file reaches a size: the rules of `RotatingFileHandler`.
 
     Unlike the twin, it shifts no backups while the first name is free: a rollover that failed has
-    shifted them already, and each further try would push one out.
+    shifted them already, and each further try would push one out. And it deletes no backup that
+    another writer of the file makes meanwhile: it may open the file, and roll over, before our turn
+    is over, if somebody else has moved the file.
     """
 
     def __init__(
@@ -165,12 +167,29 @@ class SizeRotation(Rotation):
     def roll(self) -> None:
         """Shift the backups and move the file to the first name."""
         self._find_own_names()
-        if self.backupCount > 0:
-            first = self.rotation_filename(f"{self.baseFilename}.1")
-            if not os.path.lexists(first):
-                self.rotate(self.baseFilename, first)
-                return
-        _SIZE.doRollover(self)
+        if self.backupCount <= 0:
+            _SIZE.doRollover(self)
+            return
+        first = self._backup(1)
+        if os.path.lexists(first):
+            self._shift(first)
+        if os.path.exists(first):
+            raise FileExistsError(errno.EEXIST, "another writer has just made this backup", first)
+        self.rotate(self.baseFilename, first)
+
+    def _shift(self, first: str) -> None:
+        """Make the first name free, as the twin does, which would delete what came there since."""
+        for number in range(self.backupCount - 1, 0, -1):
+            source, dest = self._backup(number), self._backup(number + 1)
+            if os.path.exists(source):
+                if os.path.exists(dest):
+                    os.remove(dest)
+                os.rename(source, dest)
+        if self.backupCount == 1 and os.path.exists(first):
+            os.remove(first)
+
+    def _backup(self, number: int) -> str:
+        return self.rotation_filename(f"{self.baseFilename}.{number}")
 
 
 class TimedRotation(Rotation):

@@ -364,3 +364,28 @@ def test_a_childs_rotation_is_its_own(tmp_path: Path, clock: Clock) -> None:
 
     sized = SizeRotation(tmp_path / NAME, 10, 2).for_child(str(path))
     assert (sized.baseFilename, sized.maxBytes, sized.backupCount) == (str(path), 10, 2)
+
+
+def test_a_backup_that_another_writer_makes_meanwhile(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It opened the file behind somebody who moved it, and rolled over first: nothing is lost."""
+    rotation = SizeRotation(tmp_path / NAME, 1, 9)
+    lines = fill(rotation, clock, 3)
+    first = tmp_path / f"{NAME}.1"
+    rename = os.rename
+
+    def rename_and_roll_over(source: str, dest: str) -> None:
+        rename(source, dest)
+        if source == str(first):
+            first.write_text("of another writer")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", rename_and_roll_over)
+        with pytest.raises(FileExistsError, match="another writer"):
+            rotation.roll()
+    assert texts(tmp_path) == [*lines, "of another writer"]
+
+    rotation.roll()
+    assert texts(tmp_path) == [*lines, "of another writer"]
+    assert not (tmp_path / NAME).exists()
