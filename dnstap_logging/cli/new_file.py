@@ -71,17 +71,20 @@ class NewFile:
                 return open(output, "wb", BUFFER)
             raise FileExistsError
         folder = os.path.dirname(output)
-        for number in itertools.count():  # one of a process that was killed may be there
-            beside = os.path.join(folder, f".dnstap-logging-{os.getpid()}-{number}.part")
+        numbers = itertools.count()
+        while True:  # one of a process that was killed may be there
+            name = f".dnstap-logging-{os.getpid()}-{next(numbers)}.part"
+            beside = os.path.join(folder, name)
             with contextlib.suppress(FileExistsError):
                 file = open(beside, "xb", BUFFER, opener=create)  # noqa: SIM115 - kept open
                 self._beside = beside
                 return file
-        raise AssertionError  # pragma: no cover
 
     def __enter__(self) -> NewFile:
         if self._beside is not None:
-            self._signals = [(each, signal.signal(each, self._die)) for each in ENDING]
+            for each in ENDING:
+                if signal.getsignal(each) is not signal.SIG_IGN:  # as nohup does
+                    self._signals.append((each, signal.signal(each, self._die)))
         return self
 
     def write(self, data: bytes) -> None:

@@ -407,6 +407,27 @@ def test_ended_by_a_signal(option: str, number: signal.Signals, tmp_path: Path) 
     assert list(folder.iterdir()) == []
 
 
+def test_a_signal_that_is_ignored(tmp_path: Path) -> None:
+    """What nohup has the program ignore does not end it."""
+    with subprocess.Popen(
+        [
+            "sh",
+            "-c",
+            'trap "" HUP; exec "$0" -m dnstap_logging read --protobuf out -',
+            sys.executable,
+        ],
+        stdin=subprocess.PIPE,
+        env=with_environment(),
+        cwd=tmp_path,
+    ) as process:
+        wait_until(lambda: list(tmp_path.iterdir()), "the file beside it")
+        process.send_signal(signal.SIGHUP)
+        process.communicate(capture(payloads([query()])), timeout=TIMEOUT)
+
+    assert process.returncode == 0
+    assert delimited((tmp_path / "out").read_bytes()) == payloads([query()])
+
+
 @pytest.mark.parametrize("option", FORMATS)
 def test_a_reader_that_goes_away(option: str, tmp_path: Path) -> None:
     """Where the reader of a pipe ends, so does the command, by SIGPIPE, and says nothing."""

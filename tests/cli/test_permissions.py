@@ -48,6 +48,19 @@ def report(folder: Path) -> Path:
     return folder / "out"
 
 
+def parquet(folder: Path) -> Path:
+    """Make a Parquet file of a capture."""
+    pytest.importorskip("pyarrow")
+    assert run(folder, "read", "--parquet", "out", "in.fstrm").returncode == 0
+    return folder / "out"
+
+
+def protobuf(folder: Path) -> Path:
+    """Write the messages of a capture with their lengths."""
+    assert run(folder, "read", "--protobuf", "out", "in.fstrm").returncode == 0
+    return folder / "out"
+
+
 def demo(folder: Path) -> Path:
     """Run the demo."""
     pytest.importorskip("dnslib")
@@ -56,7 +69,7 @@ def demo(folder: Path) -> Path:
 
 
 WRITERS: Dict[str, Callable[[Path], Path]] = {
-    each.__name__: each for each in (listen, roll_over, repair, report, demo)
+    each.__name__: each for each in (listen, roll_over, repair, report, parquet, protobuf, demo)
 }
 
 
