@@ -14,11 +14,11 @@ PROTO_COMPILER := grpcio-tools==1.76.0
 BIN := $(VENV)/bin
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test test-slow test-all test-hours lint bench bench-append bench-faults bench-hostile performance endurance fuzz chaos docs proto check-proto clean
+.PHONY: help demo test test-slow test-all test-hours lint bench bench-append bench-faults bench-hostile performance endurance fuzz chaos storm docs proto check-proto clean
 .DELETE_ON_ERROR:
 
 help:
-	@echo "make demo | test | test-slow | test-all | test-hours | lint | bench | bench-append | bench-faults | bench-hostile | performance | endurance | fuzz | chaos | docs | proto | check-proto | clean"
+	@echo "make demo | test | test-slow | test-all | test-hours | lint | bench | bench-append | bench-faults | bench-hostile | performance | endurance | fuzz | chaos | storm | docs | proto | check-proto | clean"
 
 demo: $(VENV)/.installed-demo
 	$(BIN)/dnstap-logging demo $(ARGS)
@@ -84,6 +84,10 @@ fuzz: $(VENV)/.installed-fuzz
 
 chaos: $(VENV)/.installed-test
 	$(BIN)/python -m tests.situations.chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+# Tables: what happens when many senders come back to one collector. The same on every machine.
+storm: $(VENV)/.installed-test
+	@$(BIN)/python -m tests.storm $(ARGS)
 
 # -E: read all pages again, or a page that has not changed would not repeat its warnings.
 docs: $(VENV)/.installed-test $(VENV)/.installed-docs

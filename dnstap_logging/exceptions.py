@@ -158,8 +158,13 @@ def _is_system(error: OSError) -> bool:
 
 
 class TransportTimeout(TransportError):
-    """An address did not answer, or took nothing, in time."""
+    """An address did not answer, or took nothing, in time.
 
+    Attributes:
+        connected: whether it had taken the connection, and then did not answer the handshake.
+    """
+
+    connected = False
     _usual_errno = errno.ETIMEDOUT
 
 

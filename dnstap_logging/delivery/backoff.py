@@ -14,6 +14,11 @@ __all__ = ["Backoff"]
 JITTER = 0.5
 """The share of a delay that is left to chance, so that many senders do not return in step."""
 
+UNANSWERED_JITTER = 0.1
+"""The same after a handshake that was not answered in time. That is what senders see of a collector
+to which more of them come back at once than it can serve. They are not in step then, and it gets
+through them sooner if they stay away for longer: see docs/fleet.md."""
+
 
 def _by_chance() -> float:
     # Not by random, a large import, whose state would be the same in all forked children.
@@ -78,9 +83,15 @@ class Backoff:
             self.reset()
         self._due = 0.0
 
-    def failed(self, now: float) -> None:
-        """Note a failed attempt at the monotonic time ``now``."""
-        self._due = now + self._delay * (1.0 - JITTER * self._chance())
+    def failed(self, now: float, unanswered: bool = False) -> None:
+        """Note a failed attempt.
+
+        Args:
+            now: the monotonic time.
+            unanswered: whether the collector took the connection, and then let the time pass.
+        """
+        jitter = UNANSWERED_JITTER if unanswered else JITTER
+        self._due = now + self._delay * (1.0 - jitter * self._chance())
         self._delay = min(self._delay * 2.0, self._maximum)
         self._failures += 1
 

@@ -147,7 +147,7 @@ class Connection:
 
     def _attempt_failed(self, error: Exception) -> None:
         text = _describe(error)
-        self.backoff.failed(time.monotonic())
+        self.backoff.failed(time.monotonic(), getattr(error, "connected", False))
         self._queue.full_because = self._destination.cause_of(error)
         if self._destination.is_locked(error):
             self._log.error(text)

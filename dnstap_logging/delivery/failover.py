@@ -95,9 +95,9 @@ class Backoffs(Backoff):
             self.used = self.current
             self.changed_at = time.monotonic()
 
-    def failed(self, now: float) -> None:
+    def failed(self, now: float, unanswered: bool = False) -> None:
         """Note that an attempt at the current address has failed."""
-        self._each[self.current].failed(now)
+        self._each[self.current].failed(now, unanswered)
         self._next = self.current + 1
 
     def lost(self, now: float) -> None:

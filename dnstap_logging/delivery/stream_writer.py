@@ -108,7 +108,9 @@ class StreamWriter(FrameWriter):
             answer = self._socket.receive(max(0.0, deadline - time.monotonic()))
         except TransportTimeout as error:
             reason = f"no {expected} from the peer in {self._timeout:g} s"
-            raise TransportTimeout(self.name, reason) from error
+            unanswered = TransportTimeout(self.name, reason)
+            unanswered.connected = True
+            raise unanswered from error
         except TransportError as error:
             if expected == "ACCEPT":
                 raise self._ended_early(error) from error.__cause__

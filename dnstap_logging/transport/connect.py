@@ -270,4 +270,7 @@ def _shake_hands(transport: StreamTransport) -> None:
         if error.reason == CLOSED or is_tls_failure(error.__cause__):
             raise
         reason = f"{error.reason}; if it does not speak TLS, use tcp://"
-        raise type(error)(error.address, reason) from error.__cause__
+        explained = type(error)(error.address, reason)
+        if isinstance(explained, TransportTimeout):
+            explained.connected = True
+        raise explained from error.__cause__

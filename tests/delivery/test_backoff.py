@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import List, Optional
+import contextlib
+from pathlib import Path
+from typing import List, Optional, Union
 
 import pytest
 
+from dnstap_logging import DnstapHandler
+from dnstap_logging.delivery import destination
 from dnstap_logging.delivery.backoff import Backoff
+from tests.helpers.support import dnstap_payload, wait_until
+from tests.transport.peers import listen_tcp, listen_unix
 
 
 def delays(backoff: Backoff, number: int) -> List[float]:
@@ -91,3 +97,46 @@ def test_lost_connection_without_attempts_is_the_end() -> None:
     backoff.lost(now=10.0)
 
     assert backoff.exhausted
+
+
+def test_an_unanswered_handshake_is_hardly_shortened() -> None:
+    """A collector that took the connection and did not answer is given nearly the whole delay."""
+    backoff = Backoff(0.1, 1.0, chance=lambda: 1.0)
+    found = []
+    for _ in range(5):
+        backoff.failed(now=0.0, unanswered=True)
+        found.append(backoff.due)
+
+    assert found == pytest.approx([0.09, 0.18, 0.36, 0.72, 0.9])
+
+
+@pytest.mark.parametrize("scheme", ["unix", "tcp", "tls", "none", "both"])
+def test_which_attempts_are_unanswered(
+    scheme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No ACCEPT, or no answer to TLS, is an unanswered handshake; a refused connection is not."""
+    told: List[bool] = []
+
+    class Told(Backoff):
+        def failed(self, now: float, unanswered: bool = False) -> None:
+            told.append(unanswered)
+            super().failed(now, unanswered)
+
+    monkeypatch.setattr(destination, "Backoff", Told)
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(listen_unix(tmp_path / "socket"))
+        address: Union[str, List[str]] = f"unix://{tmp_path}/socket"
+        if scheme != "unix":
+            listener = stack.enter_context(listen_tcp())
+            speaks = "tls" if scheme == "tls" else "tcp"
+            address = f"{speaks}://127.0.0.1:{listener.getsockname()[1]}"
+        if scheme == "none":
+            listener.close()
+        if scheme == "both":
+            address = [str(address), f"unix://{tmp_path}/absent"]
+        handler = DnstapHandler(address, timeout=0.2, close_timeout=0.1)
+        handler.emit_payload(dnstap_payload(1))
+        wait_until(lambda: len(told) >= 2, "two attempts", 60)
+        handler.close()
+
+    assert told[:2] == {"none": [False, False], "both": [True, False]}.get(scheme, [True, True])
