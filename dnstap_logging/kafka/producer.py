@@ -12,7 +12,7 @@ from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
 
 from ..exceptions import TransportError, TransportTimeout
 from ..transport.waiting import Deadline
-from .reasons import explain, is_about_topic, is_general
+from .reasons import MAYBE, NO_ANSWER, explain, is_about_topic, is_general
 from .records import header_maker, key_maker
 from .settings import SILENT, Settings, import_kafka
 
@@ -121,11 +121,11 @@ class KafkaProducer:
                 return
             if is_about_topic(error):
                 raise TransportError(self.name, explain(error, self._topic))
-            if self._all_down and self._trouble:
+            over = not deadline.remaining()
+            if self._trouble and (self._all_down or over):
                 raise TransportError(self.name, self._trouble)
-            if not deadline.remaining():
-                reason = self._trouble or f"no broker answers {deadline.describe()}"
-                raise TransportTimeout(self.name, reason)
+            if over:
+                raise TransportTimeout(self.name, f"{NO_ANSWER} {deadline.describe()}; {MAYBE}")
             if error.name() == "_TIMED_OUT":
                 slice_ = min(2 * slice_, MOST_CHECK_SLICE)
             if time.sleep.__module__ != "time":

@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from typing import Any, Dict
 
-__all__ = ["explain", "is_about_topic", "is_general"]
+__all__ = ["MAYBE", "NO_ANSWER", "explain", "is_about_topic", "is_general"]
 
 _WHERE = r"(?:\w+://)?(?P<broker>\S+?)/(?:bootstrap|-?[0-9]+): (?P<text>.*)"
 _SINCE = r" \(after [0-9]+ms in state .*\)(?:, [0-9]+ identical error.*)?$"
 
 UNVERIFIED = "the broker's certificate could not be verified"
 NOT_KAFKA = "what listens there does not answer as a Kafka broker"
+
+NO_ANSWER = "no broker answers"
+MAYBE = "what is there may want another security.protocol, or be something else"
 
 NO_TOPIC = (
     "there is no topic {topic}; make it, or have the brokers make it with "

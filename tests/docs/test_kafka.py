@@ -47,11 +47,15 @@ def test_options_are_taken(tmp_path: Path) -> None:
 
 def test_lines_are_those_of_the_source() -> None:
     """Each line of the last table is a text of `kafka.reasons`."""
-    known: List[str] = [*reasons._BY_NAME.values(), *dict(reasons._BY_TEXT).values()]
+    known: List[str] = [
+        reasons.NO_ANSWER,
+        *reasons._BY_NAME.values(),
+        *dict(reasons._BY_TEXT).values(),
+    ]
     texts = [re.sub(r" ?\{.*", "", text) for text in known]
     listed = [name.rstrip(" …") for row in rows_of(TEXT, "line") for name in names(row[0])]
     assert set(listed) <= set(texts), texts
-    assert len(listed) == 8
+    assert len(listed) == 9
 
 
 def test_refused_options_are_named() -> None:

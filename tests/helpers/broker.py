@@ -56,15 +56,21 @@ class Broker:
         port: to listen on; 0: one that is free. It stays the same when it is started again.
         advertised: "host:port" that it tells clients to connect to, for a proxy in front of it;
             None: its own.
+        authentication: whether clients have to log in; it knows nobody. Then it can have no topics.
     """
 
     def __init__(
-        self, *topics: Tuple[str, int], port: int = 0, advertised: Optional[str] = None
+        self,
+        *topics: Tuple[str, int],
+        port: int = 0,
+        advertised: Optional[str] = None,
+        authentication: bool = False,
     ) -> None:
         require_broker()
         self._topics = topics
         self.port = port or free_port()
         self._advertised = advertised or self.address
+        self._authentication = authentication
         self._process: Optional[subprocess.Popen[bytes]] = None
 
     @property
@@ -91,6 +97,7 @@ class Broker:
         command += ["--listener-url", f"tcp://{self.address}"]
         command += ["--advertised-listener-url", f"tcp://{self._advertised}"]
         command += ["--storage-engine", "memory://tansu/"]
+        command += ["--authentication"] if self._authentication else []
         self._process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
         )

@@ -76,9 +76,13 @@ class MockCluster:
         self._cluster = library.rd_kafka_mock_cluster_new(self._client, self._count)
         assert self._cluster
         for name, partitions in self._topics:
-            made = library.rd_kafka_mock_topic_create(self._cluster, name.encode(), partitions, 1)
-            assert made == 0, name
+            self.make_topic(name, partitions)
         return self
+
+    def make_topic(self, name: str, partitions: int) -> None:
+        """Make a topic."""
+        made = _library().rd_kafka_mock_topic_create(self._cluster, name.encode(), partitions, 1)
+        assert made == 0, name
 
     def __exit__(
         self,

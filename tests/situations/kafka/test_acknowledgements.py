@@ -103,9 +103,7 @@ def test_a_silent_cluster_makes_one_line(cluster: MockCluster, said: Said) -> No
         wait_for(tap, written=1)
         cluster.set_down()
         tap.log_numbers([1])
-        wait_until(
-            lambda: next(iter(tap.stats().attempts.values()))[0] >= 4, "four looks", DEADLINE
-        )
+        wait_until(lambda: failures(tap) >= 4, "four looks", DEADLINE)
         assert len(said.with_text("nothing acknowledged")) == 1
         cluster.set_up()
         wait_for(tap, written=2)
