@@ -117,7 +117,7 @@ def test_a_destination_is_imported_with_the_first_handler_that_has_it(tmp_path: 
 AFTERWARDS = """
 import logging, sys
 import dnstap_logging
-handler = dnstap_logging.DnstapHandler({address!r}, reconnect_interval=0.1)
+handler = dnstap_logging.DnstapHandler({address!r}, reconnect_interval=0.1, close_timeout=0.3)
 logger = logging.Logger("dns")
 logger.addHandler(handler)
 logger.addHandler(logging.NullHandler())

@@ -80,7 +80,7 @@ def by_dnspython(logger: logging.Logger) -> None:
 def by_resolver(logger: logging.Logger) -> None:
     """Ask by a resolver of dnspython, without getting an answer."""
     resolver = dns.resolver.Resolver(configure=False)
-    resolver.nameservers, resolver.port, resolver.lifetime = [SILENT[0]], SILENT[1], 0.5
+    resolver.nameservers, resolver.port, resolver.lifetime = [SILENT[0]], SILENT[1], 0.1
     DnstapClient(logger).log_resolver(resolver)
     with pytest.raises(dns.exception.DNSException):
         resolver.resolve("example.org")

@@ -101,7 +101,7 @@ def test_a_flush_with_a_full_spool_waits_without_spinning(
     options = {"spool_bytes": 1 << 20, "queue_size": 100, **NEVER, "close_timeout": 0.1}
     with tapped(address, spool=spool, **options) as tap:
         wait_until(
-            lambda: tap.log_numbers([1], bytes(2000)) or tap.stats().dropped["spool_full"],
+            lambda: tap.log_numbers(range(10), bytes(20_000)) or tap.stats().dropped["spool_full"],
             "the spool to be full",
         )
         delivery = tap.handler._writer_thread._delivery

@@ -261,6 +261,7 @@ def test_tls_refuses_a_stranger(tmp_path: Path) -> None:
     bare = re.sub(r"    (certfile|keyfile)=.*\n", "", SENDER.replace("6000", port))
     waiting = "\nprint('ready', flush=True)\nfrom tests.helpers.support import wait_until\n"
     waiting += "wait_until(lambda: handler.stats().last_error, 'a refusal', 60)\n"
+    waiting += "import os\nos._exit(0)  # the end would wait for the collector\n"
 
     with Collector(tmp_path, port) as collector:
         with start(tmp_path, bare + LOG_ONE + waiting) as process:

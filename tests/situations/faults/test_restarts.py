@@ -31,7 +31,7 @@ pytestmark = pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason="other systems do not tell what was unread"
 )
 
-TIMES = [6, pytest.param(20, marks=pytest.mark.slow)]
+TIMES = [4, pytest.param(20, marks=pytest.mark.slow)]
 """How often a collector is ended and comes back: the second is what docs/reliability.md shows."""
 
 RATE = 5000

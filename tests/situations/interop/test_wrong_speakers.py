@@ -30,7 +30,7 @@ SHORTEST_WAIT = INTERVAL / 2 * (1 + 2 + 4)
 MISCOUNT = 0.15
 """Seconds by which a busy machine may note the first attempt too late."""
 
-CLOSE_TIMEOUT = 0.5
+CLOSE_TIMEOUT = 0.2
 GRACE = 5.0
 MAX_GROWTH = 32 * 1024
 """Kilobytes; what a 4 GiB frame would need is a hundred times that."""
