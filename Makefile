@@ -25,7 +25,7 @@ demo: $(VENV)/.installed-demo
 
 # So many processes at once, a file of tests in each: most of their time the tests wait for something
 # to happen. 0: only this one, for -s and --pdb.
-TESTERS ?= 3
+TESTERS ?= 4
 
 # Compiled first: the tests start a thousand interpreters, each of which would compile the package
 # again where PYTHONDONTWRITEBYTECODE is set.
