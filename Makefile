@@ -14,11 +14,11 @@ PROTO_COMPILER := grpcio-tools==1.76.0
 BIN := $(VENV)/bin
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test test-slow test-all test-hours lint bench bench-append bench-faults bench-hostile performance endurance fuzz chaos storm docs proto check-proto clean
+.PHONY: help demo test test-slow test-all test-hours lint bench bench-append bench-faults bench-hostile bench-kafka performance endurance fuzz chaos storm docs proto check-proto clean
 .DELETE_ON_ERROR:
 
 help:
-	@echo "make demo | test | test-slow | test-all | test-hours | lint | bench | bench-append | bench-faults | bench-hostile | performance | endurance | fuzz | chaos | storm | docs | proto | check-proto | clean"
+	@echo "make demo | test | test-slow | test-all | test-hours | lint | bench | bench-append | bench-faults | bench-hostile | bench-kafka | performance | endurance | fuzz | chaos | storm | docs | proto | check-proto | clean"
 
 demo: $(VENV)/.installed-demo
 	$(BIN)/dnstap-logging demo $(ARGS)
@@ -61,6 +61,9 @@ bench-faults: $(VENV)/.installed-test
 
 bench-hostile: $(VENV)/.installed-test
 	$(BIN)/python -m tests.benchmarks.hostile $(ARGS)
+
+bench-kafka: $(VENV)/.installed-test
+	$(BIN)/python -m tests.benchmarks.kafka $(ARGS)
 
 bench-append: $(VENV)/.installed-test
 	$(BIN)/python -m tests.benchmarks.append $(ARGS)

@@ -32,8 +32,8 @@ class KafkaDestination(Destination):
     lasting = True
     acknowledges = True
     end = "every acknowledgement"
-    # A batch waits for its acknowledgement. With 5 ms of round trip, this many are 170,000 a
-    # second, and encoding them takes less than the interpreter's switch interval.
+    # A batch waits for its acknowledgement, so it must be large (`make bench-kafka`); and encoding
+    # it must take less than the interpreter's switch interval.
     batch_records = 2048
     batch_bytes = 1024 * 1024
 

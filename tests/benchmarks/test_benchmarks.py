@@ -13,7 +13,7 @@ from typing import Callable, List
 import pytest
 
 from dnstap_logging import DnstapMessage, DnstapReader
-from tests.benchmarks import gathering
+from tests.benchmarks import gathering, kafka
 from tests.benchmarks.__main__ import BENCHMARKS, SCALES, main
 from tests.benchmarks.contenders import CONTENDERS, QUERIES, logger_with
 from tests.benchmarks.figures import AT_LEAST, FULL, TINY, Figure, Quantities, alternate
@@ -201,3 +201,12 @@ def test_gathering_is_measured_with_the_constants_that_it_names(
         *("gather 20 ms", "gather 20 ms, slices of 8, pause 50 us"),
     ]
     assert lines[1].count("(1.000)") == 3
+
+
+def test_kafka_is_measured_by_round_trip_and_batch(capsys: pytest.CaptureFixture[str]) -> None:
+    """A row for each batch, a column for each round trip; each record is acknowledged."""
+    kafka.main(["--records", "300", "--round-trips", "0", "2", "--batches", "100", "200"])
+    heads, *rows = capsys.readouterr().out.splitlines()
+    assert heads.split() == ["records", "a", "second", "0", "ms", "2", "ms"]
+    assert [row.split()[:3] for row in rows] == [["batch", "of", "100"], ["batch", "of", "200"]]
+    assert all(int(each.replace(",", "")) > 0 for row in rows for each in row.split()[3:])
