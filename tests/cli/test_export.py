@@ -184,6 +184,33 @@ def test_the_content_of_an_address_and_enumerators(tmp_path: Path) -> None:
     assert (row["type"], row["client"], row["family"]) == ("TYPE127", "192.0.2.1", "INET6")
 
 
+SHOWN = {
+    "message_type": "type", "query_address": "client", "query_port": "client_port",
+    "response_address": "server", "response_port": "server_port", "socket_family": "family",
+    "socket_protocol": "protocol", "http_protocol": "http", "identity": "identity",
+    "version": "version", "extra": "extra", "id": "id", "qname": "qname", "qclass": "qclass",
+    "qtype": "qtype", "rcode": "rcode",
+}  # fmt: skip
+"""What a template calls the columns."""
+
+
+@pytest.mark.parametrize("program", ["kdig", "knotd", "dnsdist", "own"])
+def test_messages_of_real_programs(
+    program: str, real_captures: Dict[str, Path], tmp_path: Path
+) -> None:
+    """The columns say what `read --format` shows, message by message."""
+    template = "\t".join(f"{{{name}}}" for name in SHOWN)
+    lines = call("read", "--format", template, real_captures[program]).out.splitlines()
+    found = parquet(tmp_path, real_captures[program])
+
+    expected = [dict(zip(SHOWN.values(), line.split("\t"))) for line in lines]
+    assert [
+        {name: "-" if row[name] is None else str(row[name]) for name in SHOWN.values()}
+        for row in found
+    ] == expected
+    assert found
+
+
 def test_many_files_and_row_groups(tmp_path: Path) -> None:
     """Rows are in the order of the captures, over batches and row groups."""
     count = 70_000
