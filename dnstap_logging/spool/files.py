@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from typing import Optional, Set
+from typing import List, Optional, Set
 
 from ..exceptions import FileLocked, TransportError
+from ..process.inherited import no_fork
 from ..transport.file import FileTransport
 from .names import NEW_SUFFIX
 
-__all__ = ["lock_existing", "make_new", "put", "read_lines", "remove"]
+__all__ = ["list_names", "lock_existing", "make_new", "put", "read_lines", "remove"]
 
 MOST_READ = 1024 * 1024
 """Characters of a text file in the folder; what is more is not ours."""
@@ -81,6 +82,16 @@ def remove(transport: FileTransport) -> None:
         transport.remove()
 
 
+def list_names(folder: str) -> List[str]:
+    """Return the names of all that is in a folder; no forked child has its descriptor.
+
+    Raises:
+        OSError: it cannot be listed.
+    """
+    with no_fork():
+        return os.listdir(folder)
+
+
 def read_lines(path: str) -> Optional[Set[str]]:
     """Return the lines of a text file, in no order; None: there is no such file.
 
@@ -88,7 +99,10 @@ def read_lines(path: str) -> Optional[Set[str]]:
         OSError: it cannot be read.
     """
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape", newline="\n") as file:
+        with (
+            no_fork(),
+            open(path, encoding="utf-8", errors="surrogateescape", newline="\n") as file,
+        ):
             return set(file.read(MOST_READ).split("\n")[:-1])
     except FileNotFoundError:
         return None

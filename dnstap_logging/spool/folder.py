@@ -19,7 +19,7 @@ from ..framestream.session import WriterSession
 from ..framestream.state import Direction
 from ..transport.file import NO_ROOM
 from ..transport.reasons import explain
-from .files import lock_existing, make_new, put, read_lines, remove
+from .files import list_names, lock_existing, make_new, put, read_lines, remove
 from .names import in_order, is_new, is_segment, name_before, next_name
 from .segment import Segment
 
@@ -98,7 +98,7 @@ class SpoolFolder:
         """
         with self._explained():
             self._make()
-            os.listdir(self.path)
+            list_names(self.path)
             problem = None
             with contextlib.suppress(DiskFull):  # there may be room when it is needed
                 attempt = make_new(self._path_of(next_name()))
@@ -113,14 +113,12 @@ class SpoolFolder:
         """Count the segments and their bytes. What cannot be seen now stays as it was."""
         size = files = 0
         try:
-            with os.scandir(self.path) as entries:
-                for entry in entries:
-                    if is_segment(entry.name):
-                        try:
-                            size += entry.stat(follow_symlinks=False).st_size
-                            files += 1
-                        except FileNotFoundError:  # deleted meanwhile
-                            pass
+            for name in self._names():
+                try:
+                    size += os.lstat(self._path_of(name)).st_size
+                    files += 1
+                except FileNotFoundError:  # deleted meanwhile
+                    pass
         except FileNotFoundError:
             pass  # the whole folder was deleted
         except OSError:
@@ -193,7 +191,7 @@ class SpoolFolder:
         """List the segments that are not ours now, and delete what was never whole."""
         self._waiting.clear()
         with contextlib.suppress(OSError):
-            names = os.listdir(self.path)
+            names = list_names(self.path)
             for name in filter(is_new, names):  # of a process that was killed just then
                 transport = lock_existing(self._path_of(name))
                 if transport is not None:
@@ -245,7 +243,7 @@ class SpoolFolder:
         return os.path.join(self.path, name)
 
     def _names(self) -> List[str]:
-        return list(filter(is_segment, os.listdir(self.path)))
+        return list(filter(is_segment, list_names(self.path)))
 
     def _make(self) -> None:
         if not os.path.isdir(self.path):

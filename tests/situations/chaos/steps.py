@@ -260,9 +260,7 @@ class Child(Steps):
         numbers = [stats.logged, stats.written, stats.queued, stats.in_flight, stats.connects]
         if any([*numbers, *stats.dropped.values()]):
             self.process.violations.append(f"a child's books do not begin at 0: {stats}")
-        places = "socket:", f"{self.process.writes_to}/capture", f"{self.process.folder}/spool/"
+        places = "socket:", f"{self.process.writes_to}/capture", f"{self.process.folder}/spool"
         left = sorted(set(descriptors(*places)) - set(self.own))
-        # What the writer thread lists or reads just then in the spool is nobody's lock.
-        left = [each for each in left if "/spool/" not in each or ".fstrm" in each]
         if left:
             self.process.violations.append(f"a child has its parent's descriptors: {left}")

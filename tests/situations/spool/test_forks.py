@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+
+import pytest
 
 from tests.helpers.programs import run_python
 from tests.helpers.support import wait_until
@@ -66,3 +69,44 @@ def test_forks_under_load_without_a_collector(tmp_path: Path) -> None:
     runs = audit(collector.output)
     assert len(runs) == CHILDREN + 1
     assert not any(run["missing"] or run["twice"] for run in runs)
+
+
+LISTING = """
+import os, sys, threading, warnings
+from dnstap_logging.spool.folder import SpoolFolder
+warnings.simplefilter("ignore", DeprecationWarning)  # threads and fork: our subject
+path, forks = sys.argv[1], int(sys.argv[2])
+folder = SpoolFolder(path, 1 << 20, ["unix:///dnstap.sock"], 98304)
+folder.check()
+for number in range(500):
+    open(os.path.join(path, f"{number:019}-1.fstrm"), "w").close()
+stopping, listed = threading.Event(), threading.Event()
+def list_it():
+    while not stopping.is_set():
+        folder.look()
+        listed.set()
+thread = threading.Thread(target=list_it)
+thread.start()
+statuses = []
+for _ in range(forks):
+    listed.clear()
+    listed.wait()  # or the forks would leave no time for it
+    child = os.fork()
+    if child == 0:
+        numbers = os.listdir("/proc/self/fd")
+        links = [f"/proc/self/fd/{each}" for each in numbers]
+        os._exit(any(os.path.realpath(each).startswith(path) for each in links))
+    statuses.append(os.waitpid(child, 0)[1])
+stopping.set()
+thread.join()
+assert folder.files == 500
+print(sum(map(bool, statuses)))
+"""
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="descriptors cannot be listed")
+def test_forks_while_the_folder_is_listed(tmp_path: Path) -> None:
+    """No child has the folder's descriptor, which its file system could not be unmounted with."""
+    done = run_python(LISTING, tmp_path / "spool", 100)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "0\n"
