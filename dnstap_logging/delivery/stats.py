@@ -36,6 +36,9 @@ Attempts = Tuple[int, Optional[str]]
 """Of one address: failures since its last success, and the last error in words, or None."""
 
 
+NAME_WIDTH = 15  # of the longest name of a counter, in the table
+
+
 class Metric(NamedTuple):
     """How Prometheus shows one number of `Stats`: follows its type in an ``Annotated``."""
 
@@ -147,6 +150,28 @@ class Stats(NamedTuple):
         # Read-only mappings cannot be pickled.
         values = self._replace(dropped=dict(self.dropped), attempts=dict(self.attempts))
         return type(self)._restore, (tuple(values),)
+
+    def __str__(self) -> str:
+        """Return a table for people: a line for each number that is not 0, and what failed."""
+        state = "connected" if self.connected else "not connected"
+        lines = [f"{self.address}: {state}"]
+        numbers = {
+            name: value for name, value in self._asdict().items() if value and type(value) is int
+        }
+        lost = {cause: number for cause, number in self.dropped.items() if number}
+        if lost:
+            numbers["dropped"] = sum(lost.values())
+        width = max(map(len, map(str, numbers.values())), default=0)
+        for name, value in numbers.items():
+            causes = "  ".join(f"{cause} {number}" for cause, number in lost.items())
+            line = f"  {name:<{NAME_WIDTH}} {value:>{width}}"
+            lines.append(f"{line}  ({causes})" if name == "dropped" else line)
+        for name, (failures, error) in self.attempts.items():
+            if failures and len(self.attempts) > 1:
+                lines.append(f"  failures of {name}: {failures}, the last: {error}")
+        if self.last_error is not None:
+            lines.append(f"  last_error: {self.last_error}")
+        return "\n".join(lines)
 
     @classmethod
     def _restore(cls, values: Tuple[Any, ...]) -> "Stats":

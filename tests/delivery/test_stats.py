@@ -96,3 +96,36 @@ def test_books_begin_with_zeros() -> None:
     assert stats.attempts == {"unix:///x": (0, None)}
     rest = set(Stats._fields) - {"dropped", "address", "attempts", "last_error", "connected"}
     assert {name: getattr(stats, name) for name in rest} == dict.fromkeys(rest, 0)
+
+
+def test_print_shows_a_table() -> None:
+    """print() shows each number that is not 0, the causes of what is lost, and the last error."""
+    counters = Counters("unix:///x")
+    assert str(counters.snapshot(0)) == "unix:///x: not connected"
+
+    counters.connected = True
+    counters.taken = counters.in_flight = 12345
+    counters.settle(12000, 1_000_000, {"too_large": 5}, 0, False)
+    counters.refuse("queue_full")
+    counters.last_error = "it broke"
+    assert str(counters.snapshot(7)).splitlines() == [
+        "unix:///x: connected",
+        "  logged            12353",
+        "  accepted          12352",
+        "  written           12000",
+        "  bytes_written   1000000",
+        "  queued                7",
+        "  in_flight           340",
+        "  dropped               6  (queue_full 1  too_large 5)",
+        "  last_error: it broke",
+    ]
+
+
+def test_print_shows_what_failed_at_each_of_several_addresses() -> None:
+    """With several addresses, each that failed has a line."""
+    counters = Counters("unix:///x")
+    counters.attempts = {"unix:///x": (3, "gone"), "tcp://b:1": (0, None)}
+    assert str(counters.snapshot(0)).splitlines() == [
+        "unix:///x: not connected",
+        "  failures of unix:///x: 3, the last: gone",
+    ]

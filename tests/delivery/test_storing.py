@@ -276,7 +276,7 @@ def test_a_segment_deleted_by_hand_is_lost(
             path.unlink()
         tap.log_numbers(range(10, 20))
         stats = wait_for(tap, spooled=10)
-        wait_until(lambda: tap.stats().dropped["spool_lost"] == 10, f"{stats}")
+        wait_until(lambda: tap.stats().dropped["spool_lost"] == 10, f"{stats!r}")
         said.wait_for("it was deleted")
         with FstrmCapture(address, tmp_path / "out.fstrm") as collector:
             wait_for(tap, written=10, spooled=0)

@@ -82,14 +82,14 @@ class Actor(Steps):
         handler = self.tapped.handler
         if not self.process.timed("the last flush", lambda: handler.flush(END_SECONDS)):
             stats = self.tapped.books.look()
-            self.process.violations.append(f"the stream does not go on: {stats}")
+            self.process.violations.append(f"the stream does not go on: {stats!r}")
         deadline = time.monotonic() + END_SECONDS
         while "max_reconnect_attempts" not in self.plan.options:
             stats = self.tapped.books.look()
             if not stats.spooled and not stats.in_flight:
                 break
             if time.monotonic() > deadline:
-                self.process.violations.append(f"the spool does not become empty: {stats}")
+                self.process.violations.append(f"the spool does not become empty: {stats!r}")
                 break
             threading.Event().wait(0.01)
 

@@ -71,7 +71,7 @@ class Steps:
         books.closed = True
         stats = books.look()
         if stats.queued or stats.in_flight or stats.connected:
-            self.process.violations.append(f"closed, and not done: {stats}")
+            self.process.violations.append(f"closed, and not done: {stats!r}")
 
     def log(self, thread: str, how: str, count: int, most: int) -> None:
         """Log that many records, with at most that many bytes of padding."""
@@ -259,7 +259,7 @@ class Child(Steps):
         stats = self.tapped.books.look()
         numbers = [stats.logged, stats.written, stats.queued, stats.in_flight, stats.connects]
         if any([*numbers, *stats.dropped.values()]):
-            self.process.violations.append(f"a child's books do not begin at 0: {stats}")
+            self.process.violations.append(f"a child's books do not begin at 0: {stats!r}")
         places = "socket:", f"{self.process.writes_to}/capture", f"{self.process.folder}/spool"
         left = sorted(set(descriptors(*places)) - set(self.own))
         if left:

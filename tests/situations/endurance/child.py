@@ -82,7 +82,7 @@ def check(stats: Stats) -> None:
     """Make sure that the records went where they should."""
     lost = {cause: number for cause, number in stats.dropped.items() if number}
     if set(lost) - {"invalid", "too_large"} or stats.written < stats.logged * 9 // 10:
-        raise RuntimeError(f"too little was written: {stats}")
+        raise RuntimeError(f"too little was written: {stats!r}")
 
 
 def make_handler(kind: str, folder: str, address: str) -> DnstapHandler:
