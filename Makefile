@@ -45,7 +45,7 @@ test-all: $(VENV)/.installed-test
 # A collector that stands still for a minute and is gone for ten, a program that is killed a hundred
 # times, in full: more than an hour.
 test-hours: $(VENV)/.installed-test
-	$(RUN_TESTS) -m hours $(ARGS)
+	$(RUN_TESTS) -m hours -o faulthandler_timeout=1800 $(ARGS)
 
 lint: $(VENV)/.installed-lint
 	$(BIN)/ruff format --check .

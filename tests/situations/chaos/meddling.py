@@ -88,6 +88,7 @@ def disk_full(capture: Path) -> Iterator[None]:
     try:
         yield
     finally:
+        os.truncate(ballast, 0)  # a child that was forked meanwhile may have it open
         ballast.unlink()
 
 
