@@ -16,10 +16,10 @@ import confluent_kafka
 
 from tests.helpers.support import wait_until
 
-__all__ = ["PRODUCE", "MockCluster", "Record", "read_records"]
+__all__ = ["METADATA", "PRODUCE", "MockCluster", "Record", "read_records"]
 
-PRODUCE = 0
-"""The ApiKey of the requests that bring records."""
+PRODUCE, METADATA = 0, 3
+"""The ApiKeys of the requests that bring records, and that ask for the topic."""
 
 PRODUCER = 0
 
@@ -43,6 +43,12 @@ def _library() -> Any:
         "rd_kafka_mock_broker_set_down": (integer, [pointer, ctypes.c_int32]),
         "rd_kafka_mock_broker_set_up": (integer, [pointer, ctypes.c_int32]),
         "rd_kafka_mock_broker_set_rtt": (integer, [pointer, ctypes.c_int32, integer]),
+        "rd_kafka_mock_topic_set_error": (None, [pointer, text, integer]),
+        "rd_kafka_mock_partition_set_leader": (
+            integer,
+            [pointer, text, ctypes.c_int32, ctypes.c_int32],
+        ),
+        "rd_kafka_mock_clear_request_errors": (None, [pointer, ctypes.c_int16]),
         "rd_kafka_mock_push_request_errors_array": (
             None,
             [pointer, ctypes.c_int16, ctypes.c_size_t, ctypes.POINTER(integer)],
@@ -104,22 +110,31 @@ class MockCluster:
         """Return the address of a topic for a handler."""
         return f"kafka://{self.brokers}/{topic}"
 
-    def set_down(self) -> None:
-        """Close all connections, and let none be made."""
-        self._each("set_down")
+    def set_down(self, broker: int = 0) -> None:
+        """Close all connections of a broker, or of all of them, and let none be made."""
+        self._each("set_down", broker)
 
-    def set_up(self) -> None:
+    def set_up(self, broker: int = 0) -> None:
         """Let connections be made again."""
-        self._each("set_up")
+        self._each("set_up", broker)
 
     def set_round_trip(self, milliseconds: int) -> None:
         """Let each answer come so much later."""
-        self._each("set_rtt", milliseconds)
+        self._each("set_rtt", 0, milliseconds)
 
-    def _each(self, what: str, *arguments: int) -> None:
+    def _each(self, what: str, broker: int, *arguments: int) -> None:
         call = getattr(_library(), f"rd_kafka_mock_broker_{what}")
-        for number in range(1, self._count + 1):
+        for number in [broker] if broker else range(1, self._count + 1):
             assert call(self._cluster, number, *arguments) == 0
+
+    def set_leader(self, topic: str, partition: int, broker: int) -> None:
+        """Give a partition another leader. (Without one, the mock cluster crashes.)"""
+        call = _library().rd_kafka_mock_partition_set_leader
+        assert call(self._cluster, topic.encode(), partition, broker) == 0
+
+    def set_topic_error(self, topic: str, error: int) -> None:
+        """Answer questions for a topic, and what is sent to it, with an error; 0: no more."""
+        _library().rd_kafka_mock_topic_set_error(self._cluster, topic.encode(), error)
 
     def fail_next(self, *errors: int, request: int = PRODUCE) -> None:
         """Have the next requests of a kind answered with errors; 0 is none."""
@@ -127,6 +142,10 @@ class MockCluster:
         _library().rd_kafka_mock_push_request_errors_array(
             self._cluster, request, len(errors), array
         )
+
+    def fail_no_more(self, request: int = PRODUCE) -> None:
+        """Take back the errors that no request has met yet."""
+        _library().rd_kafka_mock_clear_request_errors(self._cluster, request)
 
 
 class Record(NamedTuple):

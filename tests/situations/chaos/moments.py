@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence, Tuple
 
-__all__ = ["MOMENTS", "CollectorProcess", "live_through"]
+__all__ = ["MOMENTS", "CollectorProcess"]
 
 PATIENCE = 60.0
 """Seconds for what takes no time, on a machine that is busy."""
@@ -62,6 +62,18 @@ class CollectorProcess:
             assert process.stdout is not None
             process.stdout.close()
 
+    def live_through(
+        self, moments: Sequence[Tuple[float, float, str]], calm: threading.Event
+    ) -> None:
+        """Do what the plan says, at its times, until the faults end."""
+        began = time.monotonic()
+        for begin, end, name in moments:
+            if name not in MOMENTS or calm.wait(max(0.0, began + begin - time.monotonic())):
+                continue
+            MOMENTS[name].begin(self)
+            calm.wait(max(0.0, began + end - time.monotonic()))
+            MOMENTS[name].end(self)
+
     def replace(self) -> None:
         """Put an ordinary file in the place of its socket."""
         assert self.path is not None
@@ -103,18 +115,3 @@ MOMENTS: Dict[str, Moment] = {
     "unlinked": Moment(lambda c: c.path.unlink(), CollectorProcess.restart),
     "replaced_by_file": Moment(CollectorProcess.replace, CollectorProcess.restart),
 }
-
-
-def live_through(
-    collector: CollectorProcess,
-    moments: Sequence[Tuple[float, float, str]],
-    calm: threading.Event,
-) -> None:
-    """Do what the plan says, at its times, until the faults end."""
-    began = time.monotonic()
-    for begin, end, name in moments:
-        if name not in MOMENTS or calm.wait(max(0.0, began + begin - time.monotonic())):
-            continue
-        MOMENTS[name].begin(collector)
-        calm.wait(max(0.0, began + end - time.monotonic()))
-        MOMENTS[name].end(collector)

@@ -130,7 +130,7 @@ def _moments(rng: Random, faults: List[str], seconds: float) -> List[Tuple[float
     at = 0.0
     while at < seconds:
         name = rng.choice(kinds)
-        begin = 0.0 if name == "absent" and not found else round(at + rng.uniform(0, 0.6), 2)
+        begin = 0.0 if name.endswith("absent") and not found else round(at + rng.uniform(0, 0.6), 2)
         end = round(begin + rng.choice((0.0, 0.1, 0.3, 0.8, 1.5)), 2)
         found.append((begin, end, name))
         at = end

@@ -18,13 +18,14 @@ from typing import Any, Dict, List, NamedTuple
 import trustme
 
 from tests.situations.chaos.books import Outcome, check
+from tests.situations.chaos.brokers import Brokers
 from tests.situations.chaos.collector import Setup as CollectorSetup
-from tests.situations.chaos.moments import CollectorProcess, live_through
+from tests.situations.chaos.moments import CollectorProcess
 from tests.situations.chaos.plan import Plan
 from tests.situations.chaos.program import END_SECONDS
 from tests.situations.chaos.program import Setup as ProgramSetup
 from tests.situations.chaos.streams import STORED, Stream, read_captures, read_sessions
-from tests.situations.chaos.tables import DESTINATIONS, FAULTS
+from tests.situations.chaos.tables import DESTINATIONS, FAULTS, KAFKA
 
 __all__ = ["Certificates", "disks_are_possible", "run_scenario"]
 
@@ -109,14 +110,20 @@ class Scenario:
         self._small_disk = any(FAULTS[name].needs_namespace for name in plan.faults)
         if not self._small_disk:
             (folder / "disk" / "captures").mkdir()
+        # One of them: a process of ours, or Kafka's brokers; of a file, the first is not started.
         path = folder / "chaos.sock" if plan.destination == "unix" else None
-        self._collector = CollectorProcess(folder, path)
+        self._process = CollectorProcess(folder, path)
+        self._brokers = Brokers(plan.seed) if plan.destination in KAFKA else None
+        self._collector = self._brokers or self._process
         self._address = self._make_address()
 
     def _make_address(self) -> str:
         kind = self.plan.destination
+        if self._brokers is not None:
+            self._brokers.start()
+            return self._brokers.address
         if kind == "unix":
-            return f"unix://{self._collector.path}"
+            return f"unix://{self._process.path}"
         if kind == "abstract":
             return f"unix://@chaos-{os.getpid()}-{self.folder.name}"
         if kind in ("tcp", "tls"):
@@ -194,7 +201,7 @@ class Scenario:
         watchdog = threading.Timer(HANG_SECONDS, self._give_up, (process,))
         watchdog.start()
         life = threading.Thread(
-            target=live_through, args=(self._collector, self.plan.moments, self._calm)
+            target=self._collector.live_through, args=(self.plan.moments, self._calm)
         )
         assert process.stdout is not None
         assert process.stdin is not None
@@ -231,12 +238,18 @@ class Scenario:
             os.killpg(process.pid, signal.SIGKILL)
 
     def _streams(self) -> List[Stream]:
+        """Return what arrived, and what lies in the spool: that has not gone out."""
+        found = self._arrived()
+        if (self.folder / SPOOL).exists():
+            found += [each._replace(kind=STORED) for each in self._stored()]
+        return found
+
+    def _arrived(self) -> List[Stream]:
+        if self._brokers is not None:
+            return self._brokers.streams()
         if DESTINATIONS[self.plan.destination].has_collector:
             bidirectional = self.plan.options.get("bidirectional", True)
-            found = read_sessions(self.folder / "sessions", bidirectional)
-            if (self.folder / SPOOL).exists():  # what lies there has not gone out
-                found += [each._replace(kind=STORED) for each in self._stored()]
-            return found
+            return read_sessions(self.folder / "sessions", bidirectional)
         kept = self.folder / "kept"
         return read_captures(
             kept if self._small_disk else self.folder / "disk" / "captures", "capture"

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import struct
 from pathlib import Path
-from typing import List, NamedTuple, Optional, Set, Tuple
+from typing import List, NamedTuple, Optional, Sequence, Set, Tuple
 
+from tests.helpers.mock_cluster import Record
 from tests.situations.chaos.peers import CONTENT_TYPE, READY, START, STOP, control
 from tests.situations.chaos.records import PAYLOAD_IDENTITY, Damaged, Mark, read_wire
 from tests.situations.interop.captures import decode
 
-__all__ = ["STORED", "Arrival", "Stream", "read_captures", "read_sessions"]
+__all__ = ["STORED", "Arrival", "Stream", "read_captures", "read_partition", "read_sessions"]
 
 
 SEQUENCE = re.compile(rb"\bseq=([0-9a-f]{16})/([0-9]+)/[0-9]+$")
@@ -35,7 +36,7 @@ class Arrival(NamedTuple):
 
 
 class Stream(NamedTuple):
-    """One session, or one capture.
+    """One session, one capture, or one partition of a topic.
 
     Attributes:
         name: of its file.
@@ -116,6 +117,28 @@ def _read(name: str, kind: str, data: bytes, bidirectional: bool, said: List[str
             problems.append(f"the frame at {at}: {error}")
         at += 4 + size
     return Stream(name, kind, arrivals, problems, has_stop, len(data) - at, said)
+
+
+def read_partition(number: int, records: Sequence[Record]) -> Stream:
+    """Return what is in a partition of a topic of Kafka, where every record has its offset.
+
+    The cluster keeps a number of bytes only: then the first are gone.
+    """
+    arrivals: List[Arrival] = []
+    problems: List[str] = []
+    for offset, record in enumerate(records):
+        try:
+            if record.offset != offset:
+                raise Damaged("not here, because the cluster has not kept it")
+            sequence = _sequence(record.value)
+            numbers = [] if sequence is None else [("sequence", str(sequence[1]).encode())]
+            if record.headers != [("content-type", CONTENT_TYPE), *numbers]:
+                raise Damaged(f"with headers {record.headers}, and {sequence} in it")
+            arrivals.append(Arrival(_mark(record.value), 4 + len(record.value), sequence))
+        except Damaged as error:
+            problems.append(f"the record at {offset}: {error}")
+            break
+    return Stream(f"partition {number}", "", arrivals, problems, True, 0, [])
 
 
 def _sequence(payload: bytes) -> Optional[Tuple[str, int]]:

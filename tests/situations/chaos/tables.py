@@ -9,7 +9,17 @@ from __future__ import annotations
 from random import Random
 from typing import Any, Callable, Dict, List, NamedTuple, Tuple
 
-__all__ = ["DESTINATIONS", "FAULTS", "FILES", "HOWS", "OPTIONS", "SOCKETS", "STEPS", "Fault"]
+__all__ = [
+    "DESTINATIONS",
+    "FAULTS",
+    "FILES",
+    "HOWS",
+    "KAFKA",
+    "OPTIONS",
+    "SOCKETS",
+    "STEPS",
+    "Fault",
+]
 
 Choose = Callable[[Random], Any]
 
@@ -19,13 +29,18 @@ class Destination(NamedTuple):
 
     Attributes:
         handler: the class, of dnstap_logging.
-        has_collector: whether somebody has to listen.
+        kind: "socket", "file" or "kafka".
         choose: the arguments that only this destination has.
     """
 
     handler: str
-    has_collector: bool
+    kind: str
     choose: Choose
+
+    @property
+    def has_collector(self) -> bool:
+        """Whether a process of ours has to listen."""
+        return self.kind == "socket"
 
 
 def _nothing(rng: Random) -> Dict[str, Any]:
@@ -53,17 +68,22 @@ def _time(rng: Random) -> Dict[str, Any]:
 
 
 DESTINATIONS: Dict[str, Destination] = {
-    "unix": Destination("DnstapHandler", True, _nothing),
-    "abstract": Destination("DnstapHandler", True, _nothing),
-    "tcp": Destination("DnstapHandler", True, _nothing),
-    "tls": Destination("DnstapHandler", True, _nothing),
-    "file": Destination("DnstapHandler", False, _nothing),
-    "rotating": Destination("RotatingDnstapHandler", False, _size),
-    "timed": Destination("TimedRotatingDnstapHandler", False, _time),
+    "unix": Destination("DnstapHandler", "socket", _nothing),
+    "abstract": Destination("DnstapHandler", "socket", _nothing),
+    "tcp": Destination("DnstapHandler", "socket", _nothing),
+    "tls": Destination("DnstapHandler", "socket", _nothing),
+    "file": Destination("DnstapHandler", "file", _nothing),
+    "rotating": Destination("RotatingDnstapHandler", "file", _size),
+    "timed": Destination("TimedRotatingDnstapHandler", "file", _time),
+    "kafka": Destination("DnstapHandler", "kafka", _nothing),
 }
 
-SOCKETS = tuple(name for name, each in DESTINATIONS.items() if each.has_collector)
-FILES = tuple(name for name, each in DESTINATIONS.items() if not each.has_collector)
+
+def _kind(kind: str) -> Tuple[str, ...]:
+    return tuple(name for name, each in DESTINATIONS.items() if each.kind == kind)
+
+
+SOCKETS, FILES, KAFKA = _kind("socket"), _kind("file"), _kind("kafka")
 
 
 class Fault(NamedTuple):
@@ -71,7 +91,8 @@ class Fault(NamedTuple):
 
     Attributes:
         by: who does it: a "session" of the collector (`peers`), the "process" of the collector
-            (`moments`), or somebody who meddles with the "file" (`meddling`).
+            (`moments`), somebody who meddles with the "file" (`meddling`), or Kafka's "brokers"
+            (`brokers`).
         where: the destinations that can have it.
         hides_loss: the destinations where records can be lost by it that nothing can count:
             docs/reliability.md says which, and why.
@@ -120,6 +141,15 @@ FAULTS: Dict[str, Fault] = {
     "locked": Fault("file", FILES),  # by another writer
     "folder_away": Fault("file", FILES),
     "disk_full": Fault("file", FILES, needs_namespace=True),
+    # what happens to Kafka's brokers
+    "brokers_down": Fault("brokers", KAFKA),  # no connections, then there are some again
+    "brokers_absent": Fault("brokers", KAFKA),  # the same, from the beginning
+    "one_broker_down": Fault("brokers", KAFKA),
+    "slow_brokers": Fault("brokers", KAFKA),
+    "passing_errors": Fault("brokers", KAFKA),
+    "no_metadata": Fault("brokers", KAFKA),
+    "leaders_move": Fault("brokers", KAFKA),
+    "topic_gone": Fault("brokers", KAFKA),
 }
 
 
@@ -134,7 +164,7 @@ class Option(NamedTuple):
 
     choose: Choose
     chance: float = 0.4
-    where: Tuple[str, ...] = SOCKETS + FILES
+    where: Tuple[str, ...] = SOCKETS + FILES + KAFKA
 
 
 def _of(*values: Any) -> Choose:
@@ -146,22 +176,23 @@ OPTIONS: Dict[str, Option] = {
     "timeout": Option(_of(0.2, 0.5, 1.0, 2.0), 1.0),
     "close_timeout": Option(_of(0.3, 1.0, 3.0), 1.0),
     "reconnect_interval": Option(_of(0.01, 0.05, 0.1), 1.0),
-    "max_reconnect_interval": Option(_of(0.1, 0.3), 1.0),
+    "max_reconnect_interval": Option(_of(0.1, 0.3), 1.0, SOCKETS + FILES),
     "overflow": Option(_of("drop", "block"), 0.8),
     "queue_size": Option(_of(1, 10, 100, 1000), 0.5),
     "queue_bytes": Option(_of(70_000, 1_000_000), 0.3),
     "resend_bytes": Option(_of(0, 1, 5_000, 70_000, 1_000_000), 0.5, SOCKETS),
     "bidirectional": Option(_of(True, False, False), 0.3, SOCKETS),
-    "max_reconnect_attempts": Option(_of(0, 1, 5), 0.1),
+    "max_reconnect_attempts": Option(_of(0, 1, 5), 0.1, SOCKETS + FILES),
     # With it the collector has two addresses (see `tapped.two_of`).
     "prefer_after": Option(_of(0.02, 0.2, 1.0, None), 0.3, SOCKETS),
     "max_frame_size": Option(_of(4096, 20_000), 0.2),
     "report_interval": Option(_of(0, 0.1), 0.5),
-    "spool": Option(_of(True), 0.5, SOCKETS),  # the scenario has a folder for it
-    "spool_bytes": Option(_of(1 << 20, 1 << 21), 0.5, SOCKETS),
-    "sequence": Option(_of(True), 0.4, SOCKETS),
+    "spool": Option(_of(True), 0.5, SOCKETS + KAFKA),  # the scenario has a folder for it
+    "spool_bytes": Option(_of(1 << 20, 1 << 21), 0.5, SOCKETS + KAFKA),
+    "sequence": Option(_of(True), 0.4, SOCKETS + KAFKA),
     "delay": Option(_of(True), 0.3, FILES),
     "mode": Option(_of("a", "w"), 0.3, ("file",)),
+    "kafka_key": Option(_of("identity", "client", None), 0.5, KAFKA),
 }
 
 
@@ -176,7 +207,7 @@ class Step(NamedTuple):
 
     weight: float
     choose: Choose
-    where: Tuple[str, ...] = SOCKETS + FILES
+    where: Tuple[str, ...] = SOCKETS + FILES + KAFKA
 
 
 HOWS = ("info", "adapter", "payload", "invalid", "oversize")
@@ -209,6 +240,6 @@ STEPS: Dict[str, Step] = {
     "spawn": Step(0.3, lambda rng: []),
     "close": Step(0.3, lambda rng: [rng.choice((0, 10, 100))]),
     "replace": Step(0.5, lambda rng: [rng.choice(("close first", "open first", "drop"))]),
-    "steal": Step(1.0, lambda rng: []),
+    "steal": Step(1.0, lambda rng: [], SOCKETS + FILES),  # librdkafka's are its own
     "roll_over": Step(3, lambda rng: [], ("rotating", "timed")),
 }

@@ -7,6 +7,7 @@ import inspect
 import pytest
 
 import dnstap_logging
+from tests.situations.chaos.brokers import BROKERS
 from tests.situations.chaos.meddling import MEDDLING
 from tests.situations.chaos.moments import MOMENTS
 from tests.situations.chaos.peers import PEERS
@@ -37,7 +38,12 @@ def test_seeds_reach_everything() -> None:
 
 def test_every_fault_can_be_carried_out() -> None:
     """A fault in the table has its function, and each function is in the table."""
-    for by, functions in (("session", PEERS), ("process", MOMENTS), ("file", MEDDLING)):
+    for by, functions in {
+        "session": PEERS,
+        "process": MOMENTS,
+        "file": MEDDLING,
+        "brokers": BROKERS,
+    }.items():
         assert {name for name, fault in FAULTS.items() if fault.by == by} == set(functions)
 
 

@@ -34,6 +34,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
         (5, "file", "disk_full"),
         (6, "rotating", "moved"),
         (7, "timed", "deleted"),
+        (8, "kafka", "brokers_down"),
     ],
 )
 def test_the_books_agree_with_what_arrived(
