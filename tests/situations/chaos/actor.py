@@ -80,6 +80,8 @@ class Actor(Steps):
     def _settle(self) -> None:
         """The faults are over: all accepted records must be delivered now."""
         handler = self.tapped.handler
+        if {"max_reconnect_attempts", "spool"} <= set(self.plan.options):
+            handler.reopen()  # it may have given up, and its spool may be full
         if not self.process.timed("the last flush", lambda: handler.flush(END_SECONDS)):
             stats = self.tapped.books.look()
             self.process.violations.append(f"the stream does not go on: {stats!r}")
