@@ -8,12 +8,17 @@ from pathlib import Path
 from typing import List
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dnstap_logging import DnstapMessage
+from dnstap_logging.codec.decoding import decode
 from dnstap_logging.columns.batch import Batch
 from dnstap_logging.columns.table import COLUMNS, Kind
+from dnstap_logging.exceptions import DecodeError
+from tests.cli.exported import FULL
 from tests.cli.running import call
-from tests.cli.samples import write
+from tests.cli.samples import payloads, query, write
 from tests.helpers.pages import DOCS
 
 PAGE = (DOCS / "reference" / "columns.md").read_text(encoding="utf-8")
@@ -23,6 +28,20 @@ ORDER = [
     "qclass", "qtype", "rcode", "flags", "answers",
     "size", "edns", "latency_ns", "policy", "extra", "sequence",
 ]  # fmt: skip
+
+
+PAYLOADS = payloads([FULL, query(), DnstapMessage("STUB_QUERY", extra="x")])
+
+
+class Collected:
+    """A file that keeps what is written to it."""
+
+    def __init__(self, written: List[bytes]) -> None:
+        self._written = written
+
+    def write(self, data: bytes) -> None:
+        """Keep it."""
+        self._written.append(bytes(data))
 
 
 def documented() -> List[List[str]]:
@@ -75,3 +94,30 @@ def test_null_only_where_it_is_documented() -> None:
     filled = [column.name for column in COLUMNS if column.values(batch)[0] is not None]
 
     assert filled == [row[0] for row in documented() if row[4] == "never"] == ["type"]
+
+
+@given(st.data())
+def test_every_message_that_can_be_read_is_a_row(choose: st.DataObject) -> None:
+    """Whatever a payload says that is decoded, each column's type can hold its value."""
+    pytest.importorskip("pyarrow")
+    from dnstap_logging.cli.parquet import SCHEMA, ParquetRows
+
+    octets = bytearray(PAYLOADS[choose.draw(st.integers(0, len(PAYLOADS) - 1))])
+    for _ in range(choose.draw(st.integers(0, 4))):
+        octets[choose.draw(st.integers(0, len(octets) - 1))] = choose.draw(st.integers(0, 255))
+    try:
+        message = decode(bytes(octets))
+    except DecodeError:
+        return
+    written: List[bytes] = []
+    rows = ParquetRows(Collected(written))  # type: ignore[arg-type]
+    rows.add(bytes(octets), message)
+    rows.end()
+
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(pa.BufferReader(b"".join(written)), use_threads=False)
+    assert (table.num_rows, table.column_names) == (1, SCHEMA.names)
+    table.validate(full=True)
+    assert table["type"].to_pylist() == [message.message_type.name]
