@@ -99,7 +99,11 @@ class Broker:
         command += ["--storage-engine", "memory://tansu/"]
         command += ["--authentication"] if self._authentication else []
         self._process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,  # or who waits for the end of the test's waits for its
+            start_new_session=True,
         )
         wait_until(self._listens, "the broker listens", START)
         for name, partitions in self._topics:
@@ -150,6 +154,30 @@ class Broker:
 
         with contextlib.closing(KafkaAdminClient(bootstrap_servers=self.address)) as admin:
             admin.create_topics([NewTopic(name, partitions, 1)])
+
+    def form_group(self, group: str, topic: str) -> None:
+        """Let a group of consumers form soon.
+
+        This broker lets the first member of a group wait for half of the session timeout of whoever
+        formed it, which is 22 seconds for most consumers; others wait 3 seconds at most.
+        """
+        from kafka import KafkaConsumer
+
+        consumer = KafkaConsumer(
+            topic,
+            bootstrap_servers=self.address,
+            group_id=group,
+            session_timeout_ms=3000,
+            heartbeat_interval_ms=500,
+            enable_auto_commit=False,
+        )
+        with contextlib.closing(consumer):
+
+            def is_member() -> bool:
+                consumer.poll(100)
+                return bool(consumer.assignment())
+
+            wait_until(is_member, "the broker forms the group", START)
 
 
 def read_topic(address: str, topic: str, timeout: float = 60.0) -> List[Any]:
