@@ -110,7 +110,7 @@ def test_alerts_name_metrics_that_there_are() -> None:
     integrations = (DOCS / "integrations.md").read_text(encoding="utf-8")
     there = set(re.findall(r"`(dnstap_\w+)`", integrations))
     (rules,) = code_in(DOCS / "howto" / "metrics.md", "yaml")
-    fleet = (DOCS / "howto" / "fleet.md").read_text(encoding="utf-8")
+    fleet = (DOCS / "fleet.md").read_text(encoding="utf-8")
     used = set(re.findall(r"\bdnstap_\w+\b", rules + fleet))
 
     assert len(used) >= 5
@@ -119,7 +119,7 @@ def test_alerts_name_metrics_that_there_are() -> None:
 
 def test_counters_to_watch_are_counters() -> None:
     """Whatever the page about fleets says to watch at a handler is in its statistics."""
-    fleet = (DOCS / "howto" / "fleet.md").read_text(encoding="utf-8")
+    fleet = (DOCS / "fleet.md").read_text(encoding="utf-8")
     watched = [name for row in rows_of(fleet, "where")[:6] for name in names(row[1])]
 
     assert len(watched) >= 7

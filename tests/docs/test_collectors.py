@@ -132,7 +132,7 @@ def test_a_capture_by_the_dnstap_tool(tmp_path: Path) -> None:
 
 # -- those that cannot be run here: their handlers are made, and their configuration is one --------
 
-OTHERS = ["howto/dns-collector.md", "howto/vector.md", "howto/fleet.md", "howto/metrics.md"]
+OTHERS = ["howto/dns-collector.md", "howto/vector.md", "fleet.md", "howto/metrics.md"]
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ The same seeds give the same tables on every machine.
 from __future__ import annotations
 
 import argparse
-from typing import List, Optional, Sequence
+from typing import List, Optional, Sequence, Tuple
 
 from tests.storm.policies import POLICIES
 from tests.storm.simulation import Result, Scene, Store, least, run, share_dropped
@@ -63,27 +63,30 @@ def dropped(result: Result) -> List[str]:
 DROPPED = ("100/s", "1,000/s", "1,000/s, queue of 100,000", "1,000/s, spool of 1 GiB")
 
 
-def senders_and_outages() -> None:
-    """How long it takes until all are back, and what is dropped until then."""
-    rows = []
-    for senders in (200, 1000, 5000):
-        for hands in (None, 50.0):
-            for waiting in (SHORT, LONG) if hands else (LONG,):
-                for outage in OUTAGES:
-                    scene = Scene(senders, hands, outage, waiting)
-                    result = run(scene)
-                    rows.append(
-                        [
-                            f"{senders:,}",
-                            "no limit" if hands is None else f"{hands:.0f}/s",
-                            f"{waiting:,}",
-                            text(outage),
-                            f"{result.attempts / senders:.0f}",
-                            text(result.all_back(outage)),
-                            text(least(scene)),
-                            *dropped(result),
-                        ]
-                    )
+def outage_row(scene: Scene) -> List[str]:
+    """Return how long it takes until all are back, and what is dropped until then."""
+    result = run(scene)
+    return [
+        f"{scene.senders:,}",
+        "no limit" if scene.hands is None else f"{scene.hands:.0f}/s",
+        f"{scene.waiting:,}",
+        text(scene.outage),
+        f"{result.attempts / scene.senders:.0f}",
+        text(result.all_back(scene.outage)),
+        text(least(scene)),
+        *dropped(result),
+    ]
+
+
+def outages() -> None:
+    """One collector, away for different times."""
+    kinds: List[Tuple[int, Optional[float], int]] = [(1000, None, LONG)]
+    kinds += [(senders, 50.0, queue) for senders in (200, 1000, 5000) for queue in (SHORT, LONG)]
+    rows = [
+        outage_row(Scene(senders, hands, outage, waiting))
+        for senders, hands, waiting in kinds
+        for outage in OUTAGES
+    ]
     columns = (
         "senders",
         "handshakes",
@@ -137,7 +140,7 @@ def patience() -> None:
 def main() -> None:
     """Print all tables."""
     argparse.ArgumentParser(prog="make storm", description=__doc__).parse_args()
-    senders_and_outages()
+    outages()
     policies()
     patience()
 
