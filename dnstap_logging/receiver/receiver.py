@@ -20,7 +20,7 @@ from ..copies import refuse_copy
 from ..diagnostics import Reporter
 from ..framestream.frames import DEFAULT_MAX_FRAME_SIZE, MAX_FRAME_SIZE
 from ..message.message import DnstapMessage
-from ..transport.owned import close_socket
+from ..transport.owned import CLOSED, close_socket
 from ..transport.reasons import explain
 from .closing import Closing
 from .connection import End, SenderConnection, Settings
@@ -228,8 +228,10 @@ class DnstapReceiver:
                 except OSError as error:
                     if self._closing.begun:
                         return
-                    self._report("accept", logging.ERROR, f"cannot accept: {explain(error)}")
-                    if listener.is_lost:
+                    lost = listener.is_lost
+                    reason = CLOSED if lost else explain(error)
+                    self._report("accept", logging.ERROR, f"cannot accept: {reason}")
+                    if lost:
                         return
                     time.sleep(ACCEPT_PAUSE)
                     continue
