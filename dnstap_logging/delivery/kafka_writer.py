@@ -11,9 +11,9 @@ import time
 from collections import deque
 from typing import Any, Callable, Deque, Dict, List, Optional, Tuple
 
-from ..exceptions import TransportError
+from ..exceptions import TransportError, TransportTimeout
 from ..framestream.frames import LENGTH
-from ..kafka.producer import GivenUp, KafkaProducer
+from ..kafka.producer import GivenUp, KafkaProducer, in_order
 from ..transport.waiting import Deadline, Until
 from .destination import Held, Writer
 
@@ -34,7 +34,7 @@ class _Batch:
     Attributes:
         payloads: all of them.
         groups: what has to be sent yet, in order.
-        sent: the group that librdkafka has.
+        sent: the group that librdkafka has, and the producer that has it.
         refused: how many the brokers will never take, by cause.
         why: the last reason for that.
         since: the monotonic time since which nothing was acknowledged.
@@ -43,7 +43,7 @@ class _Batch:
     def __init__(self, payloads: List[bytes]) -> None:
         self.payloads = payloads
         self.groups: Deque[List[bytes]] = deque([payloads])
-        self.sent: Optional[List[bytes]] = None
+        self.sent: Optional[Tuple[KafkaProducer, List[bytes]]] = None
         self.refused: Dict[str, int] = {}
         self.why = ""
         self.since = time.monotonic()
@@ -99,12 +99,20 @@ class KafkaWriter(Writer):
         return sum(map(len, payloads)) + LENGTH.size * len(payloads)
 
     def _send_group(self, batch: _Batch) -> None:
-        producer = self._producer()
         if batch.sent is None:
-            batch.sent = batch.groups.popleft()
-            producer.send(batch.sent)
-        failed = producer.wait(self._deadline(), batch.since)
-        group, batch.sent = batch.sent, None
+            producer, group = self._producer(), batch.groups.popleft()
+            producer.send(group)
+            batch.sent = producer, group
+        producer, group = batch.sent
+        try:
+            failed = producer.wait(self._deadline(), batch.since)
+        except TransportTimeout:
+            if producer.fatal:  # another one sends again what this one has not
+                lost = producer.give_up(group)
+                batch.sent = None
+                batch.groups.appendleft(in_order(group, lost.under_way + lost.unsent))
+            raise
+        batch.sent = None
         if len(failed) < len(group):
             batch.since = time.monotonic()
         if failed:
@@ -122,21 +130,21 @@ class KafkaWriter(Writer):
         Raises:
             TransportError: it has to wait for that.
         """
-        name = failed[0][1].name()
+        again = in_order(group, [payload for payload, _ in failed])
         if any(error.name() not in REFUSALS for _, error in failed):
-            batch.groups.appendleft([payload for payload, _ in failed])
+            batch.groups.appendleft(again)
             raise TransportError(producer.name, producer.explain(failed[0][1]))
         if len(group) == 1:
-            cause = REFUSALS[name]
+            cause = REFUSALS[failed[0][1].name()]
             batch.refused[cause] = batch.refused.get(cause, 0) + 1
             batch.why = producer.explain(failed[0][1])
             return
-        again = [payload for payload, _ in failed]
         middle = (len(again) + 1) // 2  # halves, until the one that is refused is alone
         batch.groups.extendleft(part for part in (again[middle:], again[:middle]) if part)
 
     def look(self) -> None:
-        """Do nothing: only a write shows whether the brokers are there."""
+        """Hear what librdkafka has to say; only a write shows whether the brokers are there."""
+        self._producer().serve()
 
     def is_current(self) -> bool:
         """Return whether a reopen() has to wait: what is held must stay with its producer."""
@@ -156,7 +164,10 @@ class KafkaWriter(Writer):
         batch, self._batch = self._batch, None
         if batch is None:
             return
-        lost = GivenUp([], []) if batch.sent is None else self._producer().give_up(batch.sent)
+        lost = GivenUp([], [])
+        if batch.sent is not None:
+            producer, group = batch.sent
+            lost = producer.give_up(group)
         unsent = lost.unsent + [payload for group in batch.groups for payload in group]
         self.held = Held(len(batch.payloads), batch.refused, lost.under_way, unsent)
 

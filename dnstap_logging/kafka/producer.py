@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
+from collections import Counter
+from typing import Any, Callable, List, NamedTuple, Optional, Sequence, Tuple
 
 from ..exceptions import TransportError, TransportTimeout
 from ..transport.waiting import Deadline
@@ -16,7 +17,7 @@ from .reasons import MAYBE, NO_ANSWER, explain, is_about_topic, is_general
 from .records import header_maker, key_maker
 from .settings import SILENT, Settings, import_kafka
 
-__all__ = ["GivenUp", "KafkaProducer", "keep_for_ever"]
+__all__ = ["GivenUp", "KafkaProducer", "in_order", "keep_for_ever"]
 
 CHECK_SLICE = 0.05
 """Seconds of the first question for the topic. It is doubled if the brokers are there and slow."""
@@ -27,6 +28,7 @@ MOST_CHECK_SLICE = 0.5
 GREENLET_SLICE = 0.005
 """Seconds of a pause where waiting in C would stop all greenlets."""
 
+PURGE_SLICE = 0.02
 PURGE_PATIENCE = 0.5
 """Seconds for librdkafka to hand back what is purged; it takes a few milliseconds."""
 
@@ -97,10 +99,29 @@ class KafkaProducer:
     def _serve(self, seconds: float) -> None:
         """Have the callbacks called, and wait for acknowledgements without lingering."""
         if time.sleep.__module__ == "time":
-            self._producer.flush(seconds)
+            self._call(self._producer.flush, seconds)
         else:  # gevent's
-            self._producer.flush(0)
+            self._call(self._producer.flush, 0)
             time.sleep(min(seconds, GREENLET_SLICE))
+
+    def _call(self, method: Callable[[float], Any], seconds: float) -> None:
+        """Call a method of librdkafka's that calls the callbacks."""
+        try:
+            method(seconds)
+        except self._kafka.KafkaException as error:  # of a producer that is finished
+            self._note(error.args[0])
+
+    def _pause(self, seconds: float) -> None:
+        """Have the callbacks called, and let a moment pass unless one of them comes."""
+        if time.sleep.__module__ == "time":
+            self._call(self._producer.poll, seconds)
+        else:
+            self._call(self._producer.poll, 0)
+            time.sleep(min(seconds, GREENLET_SLICE))
+
+    def serve(self) -> None:
+        """Have the callbacks called: while nothing is sent, what they say would pile up."""
+        self._call(self._producer.poll, 0)
 
     # -- the brokers ---------------------------------------------------------------------------
 
@@ -128,8 +149,7 @@ class KafkaProducer:
                 raise TransportTimeout(self.name, f"{NO_ANSWER} {deadline.describe()}; {MAYBE}")
             if error.name() == "_TIMED_OUT":
                 slice_ = min(2 * slice_, MOST_CHECK_SLICE)
-            if time.sleep.__module__ != "time":
-                time.sleep(GREENLET_SLICE)
+            self._pause(min(CHECK_SLICE, deadline.remaining()))
 
     def _ask(self, seconds: float) -> Optional[Any]:
         """Return what is wrong with the topic; None: nothing."""
@@ -152,6 +172,7 @@ class KafkaProducer:
             try:
                 produce(topic, payload, key_of(payload), headers=headers_of(payload))
             except self._kafka.KafkaException as error:
+                self.fatal = self.fatal or error.args[0].fatal()
                 self._failed.append((payload, error.args[0]))
             except BufferError:
                 full = self._kafka.KafkaError(self._kafka.KafkaError._QUEUE_FULL)
@@ -197,26 +218,20 @@ class KafkaProducer:
         A message that is to be sent again counts for librdkafka as one that was not sent yet. So
         where all brokers were lost since the group was handed over, all of it may have arrived.
         """
-        self._producer.purge(in_queue=True, in_flight=False, blocking=False)
-        self._wait_for_purge()
-        waiting, self._failed = self._failed, []
-        self._producer.purge(in_queue=False, in_flight=True, blocking=False)
-        self._wait_for_purge()
-        flying, self._failed = self._failed, []
-        queued = [payload for payload, error in waiting if error.name() == "_PURGE_QUEUE"]
-        failed = [payload for payload, error in waiting if error.name() != "_PURGE_QUEUE"]
-        sent = [payload for payload, _ in flying]
-        if self._all_down:
-            return GivenUp(sent + queued, failed)
-        return GivenUp(sent, queued + failed)
-
-    def _wait_for_purge(self) -> None:
-        """Wait until what was purged came back: the rest is under way, or nothing is left."""
+        self._producer.purge(in_queue=True, in_flight=True, blocking=False)
         deadline = time.monotonic() + PURGE_PATIENCE
-        known = -1
-        while len(self._producer) and len(self._failed) != known and time.monotonic() < deadline:
-            known = len(self._failed)
-            self._serve(0.02)
+        while len(self._producer) and time.monotonic() < deadline:
+            self._serve(PURGE_SLICE)
+        failed, self._failed = self._failed, []
+        sent = [payload for payload, error in failed if error.name() == "_PURGE_INFLIGHT"]
+        waiting = [payload for payload, error in failed if error.name() == "_PURGE_QUEUE"]
+        rest = [payload for payload, error in failed if not error.name().startswith("_PURGE_")]
+        if self._all_down:
+            sent, waiting = sent + waiting, []
+        unsent = waiting + rest
+        if len(self._producer):  # what has not come back may be anything but unsent
+            return GivenUp(without(payloads, unsent), in_order(payloads, unsent))
+        return GivenUp(in_order(payloads, sent), in_order(payloads, unsent))
 
     # -- its end -------------------------------------------------------------------------------
 
@@ -228,6 +243,22 @@ class KafkaProducer:
             threading.Thread(target=producers.clear, name="dnstap-kafka", daemon=True).start()
         except RuntimeError:  # the interpreter ends, and the process with it
             keep_for_ever(producers)
+
+
+def in_order(payloads: Sequence[bytes], some: Sequence[bytes]) -> List[bytes]:
+    """Return some of the payloads in the order that all of them have."""
+    left = Counter(some)
+    found = []
+    for payload in payloads:
+        if left[payload]:
+            left[payload] -= 1
+            found.append(payload)
+    return found
+
+
+def without(payloads: Sequence[bytes], some: Sequence[bytes]) -> List[bytes]:
+    """Return the payloads without some of them."""
+    return in_order(payloads, list((Counter(payloads) - Counter(some)).elements()))
 
 
 _kept: List[object] = []

@@ -14,10 +14,16 @@ DEFAULTS: Dict[str, Any] = {
     "client.id": "dnstap_logging",
     "linger.ms": 5,  # as long as records gather before a batch
     "compression.type": "lz4",  # every broker and reader has it, and it costs least
+    # What a broker refuses for now is never overtaken by what was sent behind it: librdkafka takes
+    # an acknowledgement of the second for one of both.
+    "max.in.flight.requests.per.connection": 1,
     "allow.auto.create.topics": False,  # a topic that is misspelled is an error, not a new topic
 }
 
-ALIASES = {"queue.buffering.max.ms": "linger.ms", "compression.codec": "compression.type"}
+ALIASES = {
+    "compression.codec": "compression.type",
+    "max.in.flight": "max.in.flight.requests.per.connection",
+}
 """Second names of options that have a default here."""
 
 FIXED: Dict[str, Any] = {

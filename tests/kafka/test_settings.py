@@ -35,6 +35,7 @@ def test_defaults() -> None:
     [
         ({"compression.type": "zstd"}, {"compression.type": "zstd"}),
         ({"compression.codec": "gzip"}, {"compression.type": "gzip"}),
+        ({"max.in.flight": 5}, {"max.in.flight.requests.per.connection": 5}),
         ({"linger.ms": 50}, {"linger.ms": 50}),
         ({"client.id": "ns1"}, {"client.id": "ns1"}),
         ({"allow.auto.create.topics": True}, {"allow.auto.create.topics": True}),

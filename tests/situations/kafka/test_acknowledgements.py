@@ -223,6 +223,24 @@ def test_one_record_that_is_refused(cluster: MockCluster, said: Said) -> None:
     assert len(said.with_text("record dropped (too_large)")) == 1
 
 
+@pytest.mark.parametrize("error", [2, 3, 5, 20, 29, 31, 37, 45, 47, 56, 59, 87])
+def test_errors_that_end_a_producer(error: int, cluster: MockCluster) -> None:
+    """Whatever the brokers answer, each record is acknowledged, perhaps twice, or dropped."""
+    with tapped(cluster.address(TOPIC), identity="ns1", **OPTIONS) as tap:
+        tap.log_numbers([0])
+        assert tap.handler.flush(DEADLINE)
+        cluster.fail_next(error)
+        tap.log_numbers(range(1, 100))
+        assert tap.handler.flush(DEADLINE)
+        tap.log_numbers(range(100, 200))
+        assert tap.handler.flush(DEADLINE)
+        stats = tap.close()
+    lost = sum(stats.dropped.values())
+    assert (stats.confirmed + lost, stats.dropped["invalid"]) == (200, lost), stats
+    assert lost == (1 if error == 87 and lost else 0), stats
+    assert len(arrived(cluster)) == 200 - lost
+
+
 def test_reopen_makes_another_producer(cluster: MockCluster) -> None:
     """A reopen() begins another session; nothing is missing and nothing comes twice."""
     with tapped(cluster.address(TOPIC), **OPTIONS) as tap:
