@@ -101,7 +101,12 @@ class KafkaWriter(Writer):
     def _send_group(self, batch: _Batch) -> None:
         if batch.sent is None:
             producer, group = self._producer(), batch.groups.popleft()
-            producer.send(group)
+            try:
+                producer.send(group)
+            except BaseException:  # Ctrl-C, where the main thread delivers
+                producer.give_up(group)
+                batch.groups.appendleft(group)
+                raise
             batch.sent = producer, group
         producer, group = batch.sent
         try:

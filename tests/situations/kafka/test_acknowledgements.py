@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any, Dict, Iterator
+from typing import Any, Dict, Iterator, List
 
 import pytest
 
+from dnstap_logging.kafka.producer import KafkaProducer
 from tests.helpers.mock_cluster import MockCluster, read_records
 from tests.helpers.said import Said
 from tests.helpers.support import wait_until
@@ -239,6 +240,24 @@ def test_errors_that_end_a_producer(error: int, cluster: MockCluster) -> None:
     assert (stats.confirmed + lost, stats.dropped["invalid"]) == (200, lost), stats
     assert lost == (1 if error == 87 and lost else 0), stats
     assert len(arrived(cluster)) == 200 - lost
+
+
+def test_a_send_that_is_interrupted(cluster: MockCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever breaks in the middle of a group, the group is sent again; none counts too early."""
+    send = KafkaProducer.send
+
+    def interrupted(self: KafkaProducer, payloads: List[bytes]) -> None:
+        monkeypatch.undo()
+        send(self, payloads[:1])
+        raise RuntimeError("in the middle")
+
+    monkeypatch.setattr(KafkaProducer, "send", interrupted)
+    with tapped(cluster.address(TOPIC), **OPTIONS) as tap:
+        tap.log_numbers(range(100))
+        assert tap.handler.flush(DEADLINE)
+        stats = tap.close()
+    assert (stats.confirmed, sum(stats.dropped.values())) == (100, 0), stats
+    assert set(arrived(cluster)) == set(range(100))
 
 
 def test_reopen_makes_another_producer(cluster: MockCluster) -> None:
