@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 from typing import Tuple
 
+from .numbers import counted
+
 __all__ = ["fit_connections"]
 
 RESERVE = 32
@@ -32,7 +34,7 @@ def fit_connections(wanted: int, addresses: int) -> Tuple[int, str]:
         return wanted, ""
     each = " each" if addresses > 1 else ""
     return fitting, (
-        f"at most {fitting} connections{each} instead of {wanted}: the limit of open files is "
+        f"at most {counted(fitting, 'connection')}{each} instead of {wanted}: the limit of open files is "
         f"{limit}, raise it (ulimit -n, or LimitNOFILE= of systemd)"
     )
 

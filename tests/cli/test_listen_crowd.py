@@ -13,9 +13,10 @@ from typing import List, Tuple
 import pytest
 
 from dnstap_logging import DnstapHandler
-from tests.cli.programs import DEADLINE, Listener
+from tests.cli.programs import DEADLINE, Listener, command
 from tests.cli.running import call
 from tests.cli.test_listen_lines import send_from, where
+from tests.helpers.programs import started_program
 from tests.helpers.support import (
     ACCEPT,
     CONTENT_TYPE,
@@ -176,6 +177,18 @@ def test_a_soft_limit_is_raised(tmp_path: Path) -> None:
         for number in range(90):
             begin(stack, where(listener), number)
         assert "at most" not in listener.said
+
+
+def test_top_has_the_same_limit(tmp_path: Path) -> None:
+    """As a collector, `top` takes as many senders as it is told, and says what does not fit."""
+    arguments = ("top", f"unix://{tmp_path}/d.sock", "--summary", "--max-connections", "2000")
+    with started_program(tmp_path, [*limited(64, 64), *command(*arguments)]) as process:
+        assert process.stderr is not None
+        line = process.stderr.readline()
+        process.terminate()
+        process.communicate(timeout=DEADLINE)
+
+    assert re.search(r"^dnstap-logging top: at most \d+ connections instead of 2000: ", line)
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "1.5", "many", "", "1000001"])
