@@ -34,8 +34,8 @@ def fit_connections(wanted: int, addresses: int) -> Tuple[int, str]:
         return wanted, ""
     each = " each" if addresses > 1 else ""
     return fitting, (
-        f"at most {counted(fitting, 'connection')}{each} instead of {wanted}: the limit of open files is "
-        f"{limit}, raise it (ulimit -n, or LimitNOFILE= of systemd)"
+        f"at most {counted(fitting, 'connection')}{each} instead of {wanted}: the limit of open "
+        f"files is {limit}, raise it (ulimit -n, or LimitNOFILE= of systemd)"
     )
 
 
