@@ -14,14 +14,25 @@ PROTO_COMPILER := grpcio-tools==1.76.0
 BIN := $(VENV)/bin
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test test-slow test-all test-hours lint bench bench-append bench-faults bench-hostile bench-kafka performance endurance fuzz chaos storm docs proto check-proto clean
+.PHONY: help demo fleet-demo test test-slow test-all test-hours lint bench bench-append bench-faults bench-hostile bench-kafka performance endurance fuzz chaos storm docs proto check-proto clean
 .DELETE_ON_ERROR:
 
 help:
-	@echo "make demo | test | test-slow | test-all | test-hours | lint | bench | bench-append | bench-faults | bench-hostile | bench-kafka | performance | endurance | fuzz | chaos | storm | docs | proto | check-proto | clean"
+	@echo "make demo | fleet-demo | test | test-slow | test-all | test-hours | lint | bench | bench-append | bench-faults | bench-hostile | bench-kafka | performance | endurance | fuzz | chaos | storm | docs | proto | check-proto | clean"
 
 demo: $(VENV)/.installed-demo
 	$(BIN)/dnstap-logging demo $(ARGS)
+
+# A broker and a database come with it, so it has an environment of its own, made from the newest
+# Python that is found: for old ones they have no wheels.
+FLEET_VENV ?= .venvs/fleet-demo
+FLEET_PYTHON ?= $(or $(shell for minor in 14 13 12 11 10; do \
+	python3.$$minor -c "" 2>/dev/null && echo python3.$$minor && break; done),$(PYTHON))
+
+fleet-demo:
+	@$(FLEET_PYTHON) -c 'import sys; sys.version_info >= (3, 10) or sys.exit("fleet-demo needs Python 3.10 or newer, $(FLEET_PYTHON) is " + sys.version.split()[0] + "; try make fleet-demo FLEET_PYTHON=python3.13")'
+	@$(MAKE) --no-print-directory VENV=$(FLEET_VENV) PYTHON=$(FLEET_PYTHON) $(FLEET_VENV)/.installed-fleet-demo
+	@$(FLEET_VENV)/bin/python examples/fleet/demo.py $(ARGS)
 
 # So many processes at once, a file of tests in each: most of their time the tests wait for something
 # to happen. 0: only this one, for -s and --pdb.

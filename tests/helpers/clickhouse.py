@@ -6,6 +6,7 @@ nowhere. It is installed since Python 3.13.
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 import subprocess
@@ -20,7 +21,7 @@ from tests.helpers.pages import REPOSITORY
 from tests.helpers.support import wait_until
 from tests.situations.life.scripts import require_module
 
-__all__ = ["EXAMPLES", "ClickHouse", "statements"]
+__all__ = ["EXAMPLES", "ClickHouse", "require_clickhouse", "statements"]
 
 C = TypeVar("C", bound="ClickHouse")
 
@@ -51,6 +52,13 @@ def statements(path: Path) -> List[str]:
     return [each.strip() for each in (text + "\n").split(";\n") if each.strip()]
 
 
+def require_clickhouse() -> None:
+    """Skip the test where ClickHouse is not installed."""
+    # It is not imported here: all of a database would come into the process of the tests.
+    if sys.version_info < BROKER_SINCE or importlib.util.find_spec("chdb") is None:
+        require_module("chdb", BROKER_SINCE)
+
+
 class ClickHouse:
     """A ClickHouse that keeps its data in a folder, from `with` to its end.
 
@@ -59,7 +67,7 @@ class ClickHouse:
     """
 
     def __init__(self, folder: Path) -> None:
-        require_module("chdb", BROKER_SINCE)
+        require_clickhouse()
         self._folder = folder
         self._process: Optional[subprocess.Popen[str]] = None
 
