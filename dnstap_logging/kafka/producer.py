@@ -25,6 +25,9 @@ CHECK_SLICE = 0.05
 MOST_CHECK_SLICE = 0.5
 """Nothing is stored in a spool during a question."""
 
+SILENCE = ("_TIMED_OUT", "_TRANSPORT")
+"""Errors of a question that no broker has answered."""
+
 GREENLET_SLICE = 0.005
 """Seconds of a pause where waiting in C would stop all greenlets."""
 
@@ -133,7 +136,7 @@ class KafkaProducer:
             TransportError: there is no such topic, or no way to ask.
         """
         self._all_down = False
-        slice_ = CHECK_SLICE
+        slice_, answer = CHECK_SLICE, ""
         while True:
             error = self._ask(min(slice_, deadline.remaining()))
             self._serve(0)
@@ -145,6 +148,10 @@ class KafkaProducer:
             over = not deadline.remaining()
             if self._trouble and (self._all_down or over):
                 raise TransportError(self.name, self._trouble)
+            if error.name() not in SILENCE:
+                answer = explain(error, self._topic)
+            if over and answer:
+                raise TransportError(self.name, answer)
             if over:
                 raise TransportTimeout(self.name, f"{NO_ANSWER} {deadline.describe()}; {MAYBE}")
             if error.name() == "_TIMED_OUT":

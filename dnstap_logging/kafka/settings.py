@@ -43,9 +43,11 @@ REFUSED: Dict[str, str] = {
     "transactional.id": "left out: records are not sent in transactions",
     "bootstrap.servers": "left out: the brokers are in the address",
     "metadata.broker.list": "left out: the brokers are in the address",
+    "default.topic.config": "left out: options of topics stand beside the others",
 }
 BUFFERS = "queue.buffering."
 CALLBACKS = ("logger", "on_delivery")
+TEXT = "text that is valid UTF-8 and has no NUL"
 
 MESSAGE_BYTES = 1_000_000
 """librdkafka's own bound of a message; brokers take a little more by default."""
@@ -107,6 +109,8 @@ def check_kafka_options(argument: str, value: Any) -> Dict[str, Any]:
 def _option(argument: str, name: Any, value: Any) -> Any:
     if not isinstance(name, str):
         raise TypeError(f"{argument}: {shorten(name)} must be the name of an option, a str")
+    if not _is_text(name):
+        raise ValueError(f"{argument}: {shorten(name)} must be the name of an option, {TEXT}")
     right = REFUSED.get(name)
     if name.startswith(BUFFERS):
         right = OURS
@@ -116,7 +120,17 @@ def _option(argument: str, name: Any, value: Any) -> Any:
         _refuse(argument, name, value, right)
     if not isinstance(value, (str, int, float)):
         raise TypeError(f"{_named(argument, name, value)}: must be a str, a number or a bool")
+    if isinstance(value, str) and not _is_text(value):
+        _refuse(argument, name, value, TEXT)
     return value
+
+
+def _is_text(value: str) -> bool:
+    """Return whether librdkafka reads the whole of it: a NUL would end it, a surrogate crash it."""
+    try:
+        return b"\0" not in value.encode()
+    except UnicodeEncodeError:
+        return False
 
 
 def _named(argument: str, name: str, value: object) -> str:
@@ -161,7 +175,7 @@ def make_settings(
     if problem:
         for name, value in (options or {}).items():
             alone = _problem({name: value})
-            if alone:
+            if alone == problem:  # else it lacks another option, which it needs
                 shown = _named("kafka_options", name, value)
                 raise ValueError(f"{shown}: librdkafka does not take it: {alone}")
         raise ValueError(f"kafka_options: librdkafka does not take them: {problem}")
@@ -175,7 +189,7 @@ def _problem(config: Dict[str, Any]) -> str:
         # Without brokers it connects to nothing, and ends at once.
         kafka.Producer({**config, "log_level": 0}, logger=SILENT)
     except kafka.KafkaException as error:
-        return str(error.args[0].str())
+        return str(error.args[0].str()).strip()
     except (TypeError, ValueError) as error:
         return str(error)
     return ""

@@ -92,6 +92,18 @@ def test_refused_options(name: str) -> None:
             ValueError,
             ["librdkafka does not take", "ssl.ca.location"],
         ),
+        ({"default.topic.config": 1}, ValueError, ["kafka_options['default.topic.config']=1"]),
+        ({"acks\0": "0"}, ValueError, ["kafka_options: 'acks\\x00' must be the name", "no NUL"]),
+        ({"client.id": "a\0b"}, ValueError, ["kafka_options['client.id']=", "no NUL"]),
+        ({"\ud800": 1}, ValueError, ["kafka_options: '\\ud800' must be the name", "UTF-8"]),
+        ({"client.id": "\ud800"}, ValueError, ["kafka_options['client.id']=", "UTF-8"]),
+        ({"linger.ms": 10**5000}, ValueError, ["kafka_options['linger.ms']="]),
+        (
+            {"security.protocol": "sasl_plaintext", "sasl.mechanism": "PLAIN"},
+            ValueError,
+            ["kafka_options: librdkafka does not take them: ", "sasl.username and sasl.password"],
+        ),
+        ({"message.max.bytes": 1}, ValueError, ["kafka_options['message.max.bytes']=1: "]),
     ],
 )
 def test_unusable_options(options: Any, error: Any, parts: List[str]) -> None:
@@ -100,6 +112,7 @@ def test_unusable_options(options: Any, error: Any, parts: List[str]) -> None:
         DnstapHandler(ADDRESS, kafka_options=options)
     for part in parts:
         assert part in str(caught.value)
+    assert str(caught.value).strip().splitlines() == [str(caught.value)]
 
 
 def test_secrets_are_not_shown() -> None:

@@ -12,6 +12,7 @@ import threading
 from pathlib import Path
 from typing import Any, Dict, Iterator
 
+import confluent_kafka
 import pytest
 import trustme
 
@@ -102,6 +103,21 @@ def test_an_unknown_topic(said: Said) -> None:
     """The line names the topic and says what to do."""
     with MockCluster(("dnstap", 1)) as cluster:
         expect(said, cluster.brokers, "there is no topic dsntap; make it", topic="dsntap")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("TOPIC_AUTHORIZATION_FAILED", "this login may not write to the topic dnstap"),
+        ("CLUSTER_AUTHORIZATION_FAILED", "this login may not write with idempotence"),
+        ("LEADER_NOT_AVAILABLE", "Broker: Leader not available"),
+    ],
+)
+def test_brokers_that_answer_with_an_error(name: str, text: str, said: Said) -> None:
+    """The line says which, not that nobody answers."""
+    with MockCluster(("dnstap", 1)) as cluster:
+        cluster.set_topic_error("dnstap", getattr(confluent_kafka.KafkaError, name))
+        expect(said, cluster.brokers, text)
 
 
 def test_a_topic_that_is_made_later(said: Said) -> None:
