@@ -38,8 +38,9 @@ fleet-demo:
 # to happen. 0: only this one, for -s and --pdb.
 TESTERS ?= 4
 
-# Compiled first: the tests start a thousand interpreters, each of which would compile the package
-# again where PYTHONDONTWRITEBYTECODE is set.
+# Compiled first, for the tests start a thousand interpreters. And pytest keeps what it has compiled
+# of the tests: each of its processes would do it again, for ten seconds.
+unexport PYTHONDONTWRITEBYTECODE
 RUN_TESTS = $(BIN)/python -m compileall -q dnstap_logging tests && \
 	$(BIN)/python -m pytest -n $(TESTERS) --dist loadfile
 
