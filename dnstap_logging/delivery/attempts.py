@@ -6,6 +6,7 @@ Belongs to the connection, and so to whoever drives the delivery.
 from __future__ import annotations
 
 import logging
+import time
 from typing import Dict, Iterable
 
 from ..diagnostics import Reporter, Text
@@ -31,6 +32,7 @@ class AttemptLog:
         self._destination = destination
         self._reporter = reporter
         self._attempts: Dict[str, Attempts] = dict.fromkeys(destination.names, (0, None))
+        self._trouble = ""  # why nothing can be written now
         queue.book(attempts=self._attempts)
 
     def report(self, kind: str, level: int, text: Text, after: float = 0.0) -> None:
@@ -44,6 +46,7 @@ class AttemptLog:
 
     def worked(self) -> None:
         """Book that the current address works again."""
+        self._trouble = ""
         name = self._destination.current
         self._note(name, (0, self._attempts[name][1]))
 
@@ -57,6 +60,16 @@ class AttemptLog:
         name = name or self._destination.current
         self._note(name, (self._attempts[name][0] + 1, text))
         self.error(text, name)
+
+    def cannot_write(self, text: str) -> None:
+        """Say that a write failed, or what is so then if the line has to wait."""
+        self._trouble = text
+        waits = self._reporter.due("write") > time.monotonic()
+        line = self._still if waits else f"cannot write: {text}"
+        self.report("write", logging.WARNING, line)
+
+    def _still(self) -> str:
+        return f"cannot write: {self._trouble}" if self._trouble else ""
 
     def missed(self, text: str, name: str) -> None:
         """Book and say that an earlier address is not back."""

@@ -261,7 +261,7 @@ class Connection:
             self.backoff.failed(time.monotonic())
             if self._destination.acknowledges:
                 self._queue.book(connected=False)
-            self._log.report("write", logging.WARNING, f"cannot write: {text}")
+            self._log.cannot_write(text)
         else:
             level = logging.INFO if orderly else logging.WARNING
             self._log.report(f"lost: {type(error).__name__}", level, f"session ended: {text}")
