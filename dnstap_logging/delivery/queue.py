@@ -65,6 +65,8 @@ class RecordQueue(queue.Queue):  # type: ignore[type-arg]  # 3.9: generic only f
         # Why there is no room, if that is known better than by the bound: the disk is full. A plain
         # attribute, set by the writer thread.
         self.full_because: Optional[str] = None
+        # Whether nothing makes room any more, until reopen(): then no caller waits for it.
+        self.hopeless = False
         # Whether a record found no room since some were taken last, though another one might have.
         self.lacked_room = False
         # Whether close() has counted the rest as lost; a stuck writer thread must not count it
@@ -123,7 +125,7 @@ class RecordQueue(queue.Queue):  # type: ignore[type-arg]  # 3.9: generic only f
         """Wait for room if callers may; drop and count the record if there is none."""
         cause = self._shut or self._room_for(record)
         self.lacked_room = cause is not None
-        if cause is not None and self._blocking and self._shut is None:
+        if cause is not None and self._blocking and not (self._shut or self.hopeless):
             cause = self._wait_for_room(record, cause, patient)
         if cause is not None:
             self._counters.refuse(cause)
@@ -355,7 +357,7 @@ class RecordQueue(queue.Queue):  # type: ignore[type-arg]  # 3.9: generic only f
         while why is not None and record[SIZE] <= self._max_bytes and self.served:
             wait_on(self.not_full, ROOM_CHECK_INTERVAL)
             why = self._shut or self._room_for(record)
-            if self._shut or (self._releases != releases and not patient):
+            if self._shut or self.hopeless or (self._releases != releases and not patient):
                 break
         return why
 

@@ -94,6 +94,7 @@ class StoringDelivery(Delivery):
         if not self._finished:
             self._spool.look(time.monotonic())
             self.store_if_due()
+            self._note_hopelessness()
         super().turn()
 
     def _use_connection(self) -> None:
@@ -218,6 +219,13 @@ class StoringDelivery(Delivery):
             self._spool.close()
             self._give_up()
             self.say_sequence()
+
+    def _note_hopelessness(self) -> None:
+        """Have callers not wait for room once nothing is sent any more, and the spool is full."""
+        hopeless = self._backoff.exhausted and self._spool.full
+        if hopeless != self._queue.hopeless:
+            self._queue.hopeless = hopeless
+            self._queue.wake()
 
     def _gave_up(self) -> None:
         """Go on storing: only the attempts have an end."""

@@ -110,3 +110,31 @@ def test_a_flush_with_a_full_spool_waits_without_spinning(
         monkeypatch.setattr(delivery, "turn", lambda: turns.append(None) or turn())
         assert not tap.handler.flush(0.5)
     assert len(turns) < 1000, "attempts and looks are some hundredths of a second apart"
+
+
+def test_nobody_waits_for_a_full_spool_once_the_handler_has_given_up(
+    tmp_path: Path, address: str, spool: Path
+) -> None:
+    """With overflow="block", too: the records are dropped as spool_full, until reopen()."""
+    options = {"spool_bytes": 1 << 20, "queue_size": 50, "overflow": "block", **NEVER}
+    with tapped(address, spool=spool, max_reconnect_attempts=0, **options) as tap:
+        logger = threading.Thread(
+            target=lambda: [tap.log_numbers([n], bytes(20_000)) for n in range(200)], daemon=True
+        )
+        logger.start()
+        logger.join(60)
+        assert not logger.is_alive()
+        dropped = tap.stats().dropped["spool_full"]
+        assert dropped > 50, tap.stats()
+        with FstrmCapture(address, tmp_path / "out.fstrm") as collector:
+            tap.handler.reopen()
+            wait_until(lambda: tap.stats().written == 200 - dropped, "what was kept to be sent")
+            tap.log_numbers(range(200, 300), bytes(20_000))
+            assert tap.handler.flush(60)
+            stats = tap.close()
+            collector.stop()
+    assert sum(stats.dropped.values()) == dropped, stats
+    numbers = numbers_in(tmp_path / "out.fstrm")
+    assert numbers == sorted(set(numbers))
+    assert numbers[-100:] == list(range(200, 300))
+    assert len(numbers) == 300 - dropped
