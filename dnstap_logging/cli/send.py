@@ -151,7 +151,13 @@ def _make_pace(options: argparse.Namespace) -> Pace:
 
 def _make_handler(options: argparse.Namespace) -> DnstapHandler:
     try:
-        if parse_address(options.address, argument="ADDRESS").is_file:
+        address = parse_address(options.address, argument="ADDRESS")
+        if address.scheme == "kafka":
+            raise CommandError(
+                f"{options.address} is a topic of Kafka: write unix:///path, tcp://host:port or "
+                f"tls://host:port (only a handler writes to Kafka)"
+            )
+        if address.is_file:
             raise CommandError(
                 f"{options.address} is a file: write unix:///path, tcp://host:port or "
                 f"tls://host:port (to copy captures, use check --repair)"

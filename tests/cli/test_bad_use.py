@@ -1,4 +1,4 @@
-"""Bad use of ``read`` and ``check``: one line that says what is wrong, status 2, no traceback."""
+"""Bad use of commands: one line that says what is wrong, status 2, no traceback."""
 
 from __future__ import annotations
 
@@ -23,6 +23,9 @@ BAD = [
     ("check", "required: FILE"),
     ("read FILE --frobnicate", "unrecognized arguments: --frobnicate"),
     ("check FILE --frobnicate", "unrecognized arguments: --frobnicate"),
+    ("send FILE kafka://h:9092/dnstap", "kafka://h:9092/dnstap is a topic of Kafka: write unix:"),
+    ("top kafka://h:9092/dnstap", "kafka://h:9092/dnstap is a topic of Kafka, which is not read"),
+    ("listen kafka://h:9092/dnstap", "ADDRESS='kafka://h:9092/dnstap': brokers cannot be listened"),
     ("read NONE", "NONE: cannot be read: No such file or directory"),
     ("check NONE", "NONE: cannot be read: No such file or directory"),
     ("read FOLDER", "FOLDER: cannot be read: Is a directory"),

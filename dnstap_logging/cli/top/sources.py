@@ -155,6 +155,8 @@ def _path_of(text: str) -> str:
         address = parse_address(text, argument="SOURCE")
     except ValueError as error:
         raise CommandError(str(error)) from None
+    if address.scheme == "kafka":
+        raise CommandError(f"{text} is a topic of Kafka, which is not read here")
     return address.path if "://" in text else text
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from pathlib import Path
 from typing import Any, DefaultDict, Dict, List
@@ -48,6 +49,12 @@ def check(cluster: MockCluster, count: int) -> None:
     assert all(numbers == sorted(numbers) for numbers in by_key.values())
 
 
+def let_pass(tap: Tap, seconds: float) -> None:
+    """Let some time pass, and then some more if the queue is half full."""
+    end = time.monotonic() + seconds
+    wait_until(lambda: time.monotonic() > end and tap.stats().queued < 1000, "room", DEADLINE)
+
+
 def go_down(cluster: MockCluster, tap: Tap, first: int, end: int) -> None:
     """Log while brokers refuse, are gone, and come back."""
     third = (end - first) // 3
@@ -87,6 +94,29 @@ def test_with_a_spool_the_usual_queue_is_enough(count: int, tmp_path: Path) -> N
                 wait_until(lambda: tap.stats().queued < 8000, "room on the queue", DEADLINE)
             cluster.set_up()
             log_range(tap, count // 2, count)
+            wait_until(lambda: tap.stats().confirmed == count, "all of them", DEADLINE)
+            stats = tap.close()
+            assert (stats.spooled, sum(stats.dropped.values())) == (0, 0), stats
+        check(cluster, count)
+
+
+@pytest.mark.parametrize("seconds", [1, pytest.param(60, id="full", marks=pytest.mark.hours)])
+def test_brokers_that_are_gone_for_long(seconds: int, tmp_path: Path) -> None:
+    """With a spool nothing is lost, however small the queue is."""
+    options: Dict[str, Any] = {"timeout": 0.5, "close_timeout": DEADLINE, "kafka_key": "client"}
+    with MockCluster((TOPIC, 4), brokers=3) as cluster:
+        with tapped(
+            cluster.address(TOPIC), spool=tmp_path / "spool", queue_size=2000, **options
+        ) as tap:
+            log_range(tap, 0, 500)
+            wait_until(lambda: tap.stats().confirmed == 500, "the first ones", DEADLINE)
+            cluster.set_down()
+            back, count = time.monotonic() + seconds, 500
+            while time.monotonic() < back or not tap.stats().spooled:
+                log_range(tap, count, count + 500)
+                count += 500
+                let_pass(tap, 0.25)
+            cluster.set_up()
             wait_until(lambda: tap.stats().confirmed == count, "all of them", DEADLINE)
             stats = tap.close()
             assert (stats.spooled, sum(stats.dropped.values())) == (0, 0), stats
