@@ -23,6 +23,7 @@ class KafkaDestination(Destination):
 
     Args:
         options: the handler's arguments.
+        settings: of its parent, in a forked child; None: they are made, which checks them.
 
     Raises:
         ModuleNotFoundError: confluent-kafka is not installed.
@@ -35,12 +36,13 @@ class KafkaDestination(Destination):
     # A batch waits for its acknowledgement, so it must be large (`make bench-kafka`); and encoding
     # it must take less than the interpreter's switch interval.
     batch_records = 2048
-    batch_bytes = 1024 * 1024
+    # With keys and headers less than librdkafka's batch.size: one request for each partition.
+    batch_bytes = 640 * 1024
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, settings: Optional[Settings] = None) -> None:
         super().__init__(str(options.address), options.max_reconnect_interval)
         self._options = options
-        self._settings: Settings = make_settings(
+        self._settings: Settings = settings or make_settings(
             options.address,
             options.kafka_options,
             options.kafka_key,
@@ -79,4 +81,4 @@ class KafkaDestination(Destination):
     def for_child(self, pid: int) -> KafkaDestination:
         """Return the child's destination, with a producer of its own."""
         keep_for_ever(self._producer)
-        return KafkaDestination(self._options)
+        return KafkaDestination(self._options, self._settings)  # a fork must not wait for a check

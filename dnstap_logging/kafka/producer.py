@@ -6,12 +6,16 @@ thread that calls them, which is the one that drives the delivery.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import sys
 import threading
 import time
 from collections import Counter
 from typing import Any, Callable, List, NamedTuple, Optional, Sequence, Tuple
 
 from ..exceptions import TransportError, TransportTimeout
+from ..process.inherited import no_fork
 from ..transport.waiting import Deadline
 from .reasons import MAYBE, NO_ANSWER, explain, is_about_topic, is_general
 from .records import header_maker, key_maker
@@ -31,9 +35,16 @@ SILENCE = ("_TIMED_OUT", "_TRANSPORT")
 GREENLET_SLICE = 0.005
 """Seconds of a pause where waiting in C would stop all greenlets."""
 
+FLUSH_SLICE = 0.001
+"""Seconds of a wait in C there: librdkafka's threads need some time to see that it is a flush."""
+
 PURGE_SLICE = 0.02
 PURGE_PATIENCE = 0.5
 """Seconds for librdkafka to hand back what is purged; it takes a few milliseconds."""
+
+
+class _Nothing(Exception):
+    """Is raised to see that no other exception is set."""
 
 
 class GivenUp(NamedTuple):
@@ -46,6 +57,11 @@ class GivenUp(NamedTuple):
 
     under_way: List[bytes]
     unsent: List[bytes]
+
+
+def is_patched() -> bool:
+    """Return whether threads are greenlets here, as with gevent's monkey patching."""
+    return time.sleep.__module__ != "time"
 
 
 class KafkaProducer:
@@ -78,9 +94,15 @@ class KafkaProducer:
         self._all_down = False
         self._failed: List[Tuple[bytes, Any]] = []
         config = {**settings.config, "error_cb": self._note, "on_delivery": self._not_delivered}
+        # Forks wait a little until something is acknowledged: while the C library looks a name up,
+        # it holds a lock that would stay locked in the child, whose own producer would wait for
+        # ever.
+        self._beginning = contextlib.ExitStack()
+        self._beginning.enter_context(no_fork())
         try:
             self._producer = self._kafka.Producer(config, logger=SILENT)
         except self._kafka.KafkaException as error:
+            self._beginning.close()
             reason = explain(error.args[0], self._topic)
             raise TransportError(self.name, f"no producer can be made: {reason}") from None
 
@@ -88,6 +110,7 @@ class KafkaProducer:
 
     def _note(self, error: Any) -> None:
         """Note what a broker, or its connection, has come to."""
+        self._look_for_end()
         self.fatal = self.fatal or error.fatal()
         if is_general(error):
             self._all_down = True
@@ -96,16 +119,29 @@ class KafkaProducer:
 
     def _not_delivered(self, error: Any, message: Any) -> None:
         """Note a message that librdkafka has given up; it is not called for the others."""
+        self._look_for_end()
         self.fatal = self.fatal or error.fatal()
         self._failed.append((message.value(), error))
 
+    def _look_for_end(self) -> None:
+        """Take back the exception with which confluent-kafka says that the producer is finished.
+
+        It sets one, and goes on calling back: each call to C would then fail.
+        """
+        try:
+            raise _Nothing
+        except _Nothing:
+            pass
+        except BaseException:  # noqa: BLE001 - because one was set, that could not be made
+            self.fatal = True
+
     def _serve(self, seconds: float) -> None:
         """Have the callbacks called, and wait for acknowledgements without lingering."""
-        if time.sleep.__module__ == "time":
-            self._call(self._producer.flush, seconds)
-        else:  # gevent's
-            self._call(self._producer.flush, 0)
+        if is_patched():
+            self._call(self._producer.flush, min(seconds, FLUSH_SLICE))
             time.sleep(min(seconds, GREENLET_SLICE))
+        else:
+            self._call(self._producer.flush, seconds)
 
     def _call(self, method: Callable[[float], Any], seconds: float) -> None:
         """Call a method of librdkafka's that calls the callbacks."""
@@ -113,14 +149,16 @@ class KafkaProducer:
             method(seconds)
         except self._kafka.KafkaException as error:  # of a producer that is finished
             self._note(error.args[0])
+        except SystemError:  # the same, after a callback that has taken the exception back
+            self.fatal = True
 
     def _pause(self, seconds: float) -> None:
         """Have the callbacks called, and let a moment pass unless one of them comes."""
-        if time.sleep.__module__ == "time":
-            self._call(self._producer.poll, seconds)
-        else:
+        if is_patched():
             self._call(self._producer.poll, 0)
             time.sleep(min(seconds, GREENLET_SLICE))
+        else:
+            self._call(self._producer.poll, seconds)
 
     def serve(self) -> None:
         """Have the callbacks called: while nothing is sent, what they say would pile up."""
@@ -160,6 +198,13 @@ class KafkaProducer:
 
     def _ask(self, seconds: float) -> Optional[Any]:
         """Return what is wrong with the topic; None: nothing."""
+        gevent = sys.modules.get("gevent") if is_patched() else None
+        if gevent is None:
+            return self._ask_here(seconds)
+        # Waiting in C would stop all greenlets.
+        return gevent.get_hub().threadpool.apply(self._ask_here, (seconds,))
+
+    def _ask_here(self, seconds: float) -> Optional[Any]:
         try:
             answer = self._producer.list_topics(self._topic, timeout=seconds)
         except self._kafka.KafkaException as error:
@@ -205,6 +250,7 @@ class KafkaProducer:
                 raise TransportTimeout(self.name, self._silence(time.monotonic() - since))
             self._serve(min(left, deadline.slice))
         failed, self._failed = self._failed, []
+        self._beginning.close()
         self.proven = not failed
         if not failed:
             self._trouble = ""
@@ -244,6 +290,7 @@ class KafkaProducer:
 
     def release(self) -> None:
         """Let go of librdkafka's producer in a thread: ending it can wait for a name server."""
+        self._beginning.close()
         producers = [self._producer]
         del self._producer
         try:
@@ -268,9 +315,9 @@ def without(payloads: Sequence[bytes], some: Sequence[bytes]) -> List[bytes]:
     return in_order(payloads, list((Counter(payloads) - Counter(some)).elements()))
 
 
-_kept: List[object] = []
-
-
 def keep_for_ever(producer: object) -> None:
-    """Keep a producer that must not be destroyed: in a forked child that can hang."""
-    _kept.append(producer)
+    """Keep a producer that must not be destroyed: in a forked child that can hang.
+
+    Also at the interpreter's end, when everything that has a name is destroyed.
+    """
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(producer))

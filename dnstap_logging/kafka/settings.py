@@ -6,13 +6,17 @@ import logging
 from typing import Any, Dict, Mapping, NoReturn, Optional
 
 from ..address import Address
+from ..process.inherited import no_fork
 from ..shorten import shorten, type_name
 
 __all__ = ["Settings", "check_kafka_options", "import_kafka", "make_settings"]
 
 DEFAULTS: Dict[str, Any] = {
     "client.id": "dnstap_logging",
-    "linger.ms": 5,  # as long as records gather before a batch
+    # Each write ends the lingering. Until then nothing of it goes out: so what is in one partition
+    # goes in one request, and fails or arrives as a whole. Otherwise its end could arrive while
+    # its beginning has to be sent again, and records of one key would change places.
+    "linger.ms": 1000,
     "compression.type": "lz4",  # every broker and reader has it, and it costs least
     # What a broker refuses for now is never overtaken by what was sent behind it: librdkafka takes
     # an acknowledgement of the second for one of both.
@@ -187,7 +191,8 @@ def _problem(config: Dict[str, Any]) -> str:
     kafka = import_kafka()
     try:
         # Without brokers it connects to nothing, and ends at once.
-        kafka.Producer({**config, "log_level": 0}, logger=SILENT)
+        with no_fork():
+            kafka.Producer({**config, "log_level": 0}, logger=SILENT)
     except kafka.KafkaException as error:
         return str(error.args[0].str()).strip()
     except (TypeError, ValueError) as error:

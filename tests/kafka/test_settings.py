@@ -26,7 +26,7 @@ def test_defaults() -> None:
     found = config({})
     assert found["bootstrap.servers"] == "127.0.0.1:1,127.0.0.1:2"
     assert (found["enable.idempotence"], found["message.timeout.ms"]) == (True, 0)
-    assert (found["linger.ms"], found["compression.type"]) == (5, "lz4")
+    assert (found["linger.ms"], found["compression.type"]) == (1000, "lz4")
     assert found["allow.auto.create.topics"] is False
 
 
