@@ -122,7 +122,7 @@ def check_wait(transport: StreamTransport, call: Callable[[], object]) -> None:
     stranger = Stranger(transport.fileno())
     waiting.join(DEADLINE)
 
-    assert [CLOSED in str(error) for error in errors] == [True]
+    assert [CLOSED in str(error) for error in errors] == [True], errors
     transport.close()
     stranger.check_untouched()
 
@@ -159,6 +159,10 @@ def open_descriptors() -> Set[int]:
     return {number for number in found if os.path.lexists(f"/proc/self/fd/{number}")}
 
 
+SLICES = 3
+"""Of a wait, after which a thread certainly is in it."""
+
+
 def check_connecting(listener: socket.socket) -> None:
     """Lose the descriptor of a socket that is being connected."""
     errors: List[BaseException] = []
@@ -169,22 +173,26 @@ def check_connecting(listener: socket.socket) -> None:
         except TransportError as error:
             errors.append(error)
 
-    asked = threading.Event()
+    asked: List[None] = []
 
     def until() -> float:
-        asked.set()
+        asked.append(None)
         return float("inf")
 
     with listener, full_backlog(listener):
         before = open_descriptors()
         thread = threading.Thread(target=attempt, daemon=True)
         thread.start()
-        assert asked.wait(DEADLINE)
+        wait_until(lambda: asked, "the thread to begin")
         wait_until(lambda: open_descriptors() - before, "a socket")
+        # It waits in slices, and asks in each. Not before: connect() itself would be called on the
+        # stranger.
+        enough = len(asked) + SLICES
+        wait_until(lambda: len(asked) >= enough, "the thread to wait")
         (number,) = open_descriptors() - before
         stranger = Stranger(number)
         thread.join(DEADLINE)
-    assert [CLOSED in str(error) for error in errors] == [True]
+    assert [CLOSED in str(error) for error in errors] == [True], errors
     stranger.check_untouched()
 
 
