@@ -114,7 +114,8 @@ def test_a_silent_cluster_makes_one_line(cluster: MockCluster, said: Said) -> No
 @pytest.mark.parametrize("back", [True, False])
 def test_a_line_that_had_to_wait(back: bool, cluster: MockCluster, said: Said) -> None:
     """It says what is so when it is said: for how long nothing came, or nothing if it came."""
-    options = {**OPTIONS, "timeout": 0.1, "report_interval": 3.0}
+    options = {**OPTIONS, "timeout": 0.1, "report_interval": 5.0}
+    options["kafka_options"] = {"reconnect.backoff.max.ms": 100}  # back long before that is over
     with tapped(cluster.address(TOPIC), **options) as tap:
         tap.log_numbers([0])
         wait_for(tap, written=1)
