@@ -169,7 +169,8 @@ def _leave_to_check(snapshot: Snapshot) -> bytes:
 @lru_cache(maxsize=MAX_COMPILED)
 def _compile(fixed: Tuple[str, ...], own: Tuple[str, ...], full: bool) -> Callable[..., Encode]:
     namespace = dict(NAMES)
-    exec(source(fixed, own, full), namespace)
+    # Compiled first: exec() of a text makes the interpreter forget that Ctrl-C is ending it.
+    exec(compile(source(fixed, own, full), "<record>", "exec"), namespace)
     make: Callable[..., Encode] = namespace["make"]
     return make
 

@@ -221,6 +221,20 @@ def test_a_dead_collector_costs_close_timeout_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_ctrl_c_right_after_the_first_record(tmp_path: Path) -> None:
+    """The encoder that is compiled only then does not change how the interpreter ends."""
+    capture = tmp_path / "capture.fstrm"
+    script = """
+    handler = attach(sys.argv[1])
+    log(0)
+    raise KeyboardInterrupt
+    """
+    with start(script, capture) as process:
+        finish(process, status=-signal.SIGINT)
+    assert numbers_in(capture) == [0]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
 def test_ctrl_c_ends_in_order(tmp_path: Path) -> None:
     """KeyboardInterrupt is an end like any other: what was logged is in a whole capture."""
     capture = tmp_path / "capture.fstrm"
