@@ -68,5 +68,8 @@ def make_ordinary() -> None:
     os.umask(0o022)
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # of a shell that runs them behind it
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    hangup = getattr(signal, "SIGHUP", None)
+    if hangup is not None and signal.getsignal(hangup) == signal.SIG_IGN:  # under nohup
+        signal.signal(hangup, lambda *_: None)  # still ignored here, and not by the programs
     if len(os.fsencode(tempfile.gettempdir())) > LONGEST_TEMPORARY and os.access("/tmp", os.W_OK):
         os.environ["TMPDIR"] = tempfile.tempdir = "/tmp"
