@@ -15,7 +15,7 @@ import pytest
 from dnstap_logging import DnstapHandler
 from tests.cli.programs import DEADLINE, Listener, command
 from tests.cli.running import call
-from tests.cli.test_listen_lines import send_from, where
+from tests.cli.test_listen_lines import where
 from tests.helpers.programs import started_program
 from tests.helpers.support import (
     ACCEPT,
@@ -59,9 +59,9 @@ def end(sock: socket.socket) -> None:
     assert sock.recv(4096) == control(FINISH)
 
 
-def is_turned_away(address: Tuple[str, int]) -> bool:
-    """Return whether a connection ends before the receiver has answered anything."""
-    with socket.create_connection(address, DEADLINE) as sock:
+def is_turned_away(address: Tuple[str, int], host: str = "127.0.0.1") -> bool:
+    """Return whether a connection from a host ends before the receiver has answered anything."""
+    with socket.create_connection(address, DEADLINE, (host, 0)) as sock:
         try:
             sock.sendall(HEAD)
             return sock.recv(4096) == b""
@@ -129,7 +129,7 @@ def test_one_line_for_all_that_wait(tmp_path: Path) -> None:
             begin(stack, where(listener), number)
         wait_until(lambda: count_in(tmp_path / "all.fstrm") == 2, "both streams", DEADLINE)
         for host in range(20):
-            send_from(f"127.0.1.{host}", where(listener), HEAD)
+            assert is_turned_away(where(listener), f"127.0.1.{host}")
         assert listener.end() == 0
 
     lines = REFUSED.findall(listener.said)
