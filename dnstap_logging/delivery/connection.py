@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, List, Mapping, Optional
 from ..diagnostics import Reporter
 from ..exceptions import FrameStreamError, PeerClosed, TransportError
 from .attempts import AttemptLog
-from .destination import Destination, RolloverFailed, WriteError, Writer
+from .destination import NOTHING, Destination, RolloverFailed, WriteError, Writer
 from .losses import what_waits
 from .options import Options
-from .outbox import NOTHING, Outbox
+from .outbox import Outbox
 from .queue import RecordQueue
 
 if TYPE_CHECKING:

@@ -24,11 +24,16 @@ __all__ = [
     "Better",
     "Destination",
     "Held",
+    "NOTHING",
     "RolloverFailed",
     "Unread",
     "WriteError",
     "Writer",
 ]
+
+
+NOTHING: Mapping[str, int] = MappingProxyType({})
+"""Of frames that will never be taken: there are none."""
 
 
 class WriteError(TransportError):
@@ -101,7 +106,7 @@ class Writer(ABC):
     held: Optional[Held] = None
     finished = False
     patient = True
-    refused: Mapping[str, int] = MappingProxyType({})
+    refused = NOTHING
     refusal = ""
 
     @abstractmethod

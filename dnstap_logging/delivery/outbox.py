@@ -6,17 +6,13 @@ it is empty.
 
 from __future__ import annotations
 
-from types import MappingProxyType
 from typing import List, Mapping, Optional, Sequence
 
 from ..framestream.frames import LENGTH
-from .destination import Held, Unread
+from .destination import NOTHING, Held, Unread
 from .queue import RecordQueue
 
-__all__ = ["MOST_ROUNDS", "NOTHING", "Outbox"]
-
-NOTHING: Mapping[str, int] = MappingProxyType({})
-"""Of frames that were refused: none."""
+__all__ = ["MOST_ROUNDS", "Outbox"]
 
 MOST_ROUNDS = 4
 """How many sessions in a row may end with the same frame unread before it is not sent again: one of

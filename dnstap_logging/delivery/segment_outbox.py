@@ -10,8 +10,8 @@ from typing import Deque, List, Mapping, Optional, Sequence, Tuple
 
 from ..framestream.frames import LENGTH
 from ..spool.segment import Segment, SegmentDamaged
-from .destination import Held, Unread
-from .outbox import MOST_ROUNDS, NOTHING, Outbox
+from .destination import NOTHING, Held, Unread
+from .outbox import MOST_ROUNDS, Outbox
 from .queue import RecordQueue
 
 __all__ = ["SegmentOutbox"]

@@ -8,6 +8,7 @@ from typing import List
 
 import trustme
 
+from dnstap_logging.delivery.kafka_destination import KafkaDestination
 from dnstap_logging.kafka import reasons
 from dnstap_logging.kafka.settings import BUFFERS, OURS, REFUSED
 from tests.helpers.mock_cluster import MockCluster, read_records
@@ -56,6 +57,11 @@ def test_lines_are_those_of_the_source() -> None:
     listed = [name.rstrip(" …") for row in rows_of(TEXT, "line") for name in names(row[0])]
     assert set(listed) <= set(texts), texts
     assert len(listed) == 9
+
+
+def test_the_largest_batch_is_that_of_the_code() -> None:
+    """The page says how many records are under way at most."""
+    assert f"at most {KafkaDestination.batch_records:,} records" in TEXT
 
 
 def test_refused_options_are_named() -> None:

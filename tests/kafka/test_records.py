@@ -8,6 +8,8 @@ from typing import Dict, Optional
 import pytest
 
 from dnstap_logging.codec.proto.dnstap_pb2 import Dnstap, Message
+from dnstap_logging.delivery.options import KAFKA_KEYS
+from dnstap_logging.kafka import records
 from dnstap_logging.kafka.records import header_maker, key_maker
 
 TYPE = ("content-type", b"protobuf:dnstap.Dnstap")
@@ -59,6 +61,11 @@ def test_what_is_no_message_has_no_key(kind: Optional[str], given: bytes) -> Non
     """Bytes that are not a message are sent, without key and number."""
     assert key_maker(kind)(given) is None
     assert header_maker(True)(given) == [TYPE]
+
+
+def test_each_kind_of_key_can_be_chosen() -> None:
+    """What the argument takes is what there is a maker for."""
+    assert {*KAFKA_KEYS, None} == set(records._KEYS)
 
 
 def test_no_key() -> None:
